@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * libvcrypto: a user-space virtio-crypto driver.
+ *
+ * A device is opened (vcrypto_device_open), sessions are made from keys (vcrypto_session_create),
+ * operations are submitted in bursts to a queue (vcrypto_queue_submit) and come back from
+ * vcrypto_queue_poll. Every buffer that an operation names lies in memory that the device can
+ * reach: from vcrypto_memory_alloc, or registered with vcrypto_memory_register.
+ *
+ * Errors: functions that return int return 0 or a count on success and a negative errno otherwise;
+ * vcrypto_device_error() then has a sentence for people.
+ *
+ * Threads: one device may be used by many threads as long as each queue is used by one thread at a
+ * time. Functions on sessions and memory lock the device inside and may be called by any thread;
+ * they are not for the data path. What differs says so.
+ *
+ * "virtio 1.3" below is the OASIS Virtual I/O Device specification, version 1.3, section 5.9.
+ */
+#ifndef VCRYPTO_VCRYPTO_H
+#define VCRYPTO_VCRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A virtio-crypto device. */
+struct vcrypto_device;
+/** A data queue of a device; lives as long as the device. */
+struct vcrypto_queue;
+/** A key with the algorithm and parameters that it is for. */
+struct vcrypto_session;
+
+/** Version of this library, "major.minor.patch". The string is static. */
+const char *vcrypto_version(void);
+
+/* ------------------------------------------------------------------------------------ device */
+
+/** How to open a device. Zero a field to get its default. */
+struct vcrypto_device_options {
+	/** Path of the vhost-user socket of the device (a UNIX stream socket that the back end
+	 *  listens on). Required. Not kept after the call. */
+	const char *socket;
+	/** Data queues wanted; default 1. The device may have fewer: see vcrypto_device_queues().
+	 */
+	unsigned int queues;
+	/** Operations that may be in flight in each queue, a power of two from 2 to 16384;
+	 *  default 1024. */
+	unsigned int depth;
+	/** Give up when the back end does not answer a message in this time; default 5000 ms. */
+	unsigned int timeout_ms;
+	/** Bytes of memory for vcrypto_memory_alloc(), rounded up; default 64 MiB. The pages are
+	 *  used only when touched, unless they are huge pages. */
+	size_t memory;
+	/** Use huge pages: 0 if there are enough, 1 required, -1 never. */
+	int hugepages;
+};
+
+/**
+ * Open a device: connect, agree on features, share memory, set the queues up.
+ *
+ * @param options see above; copied
+ * @param device  out: the device; close it with vcrypto_device_close()
+ * @param error   out, may be NULL: on failure a sentence, to be freed with free()
+ * @return 0; -EINVAL options; -ECONNREFUSED, -ENOENT no back end; -ETIMEDOUT it does not answer;
+ *         -EPROTO it is not a virtio-crypto back end that we can work with; -ENOMEM
+ */
+int vcrypto_device_open(const struct vcrypto_device_options *options,
+                        struct vcrypto_device **device, char **error);
+
+/**
+ * Close a device: every session and queue of it is gone, operations in flight never come back, and
+ * memory from vcrypto_memory_alloc() is unmapped. NULL is allowed. No other thread may use it.
+ */
+void vcrypto_device_close(struct vcrypto_device *device);
+
+/** The last failure of a call on this device, for people; "" if there was none. Valid until the
+ *  next call on the device. */
+const char *vcrypto_device_error(const struct vcrypto_device *device);
+
+/** Number of data queues in use, from 1. */
+unsigned int vcrypto_device_queues(const struct vcrypto_device *device);
+
+/** Data queue @p index (from 0), NULL if there is none. */
+struct vcrypto_queue *vcrypto_device_queue(struct vcrypto_device *device, unsigned int index);
+
+/** What the device says it can do (virtio 1.3, 5.9.4). Bit n of a mask stands for algorithm n. */
+struct vcrypto_capabilities {
+	uint32_t services;       /**< bit n: service n of enum vcrypto_service */
+	uint64_t ciphers;        /**< enum vcrypto_cipher */
+	uint32_t hashes;         /**< enum vcrypto_hash */
+	uint64_t macs;           /**< enum vcrypto_mac */
+	uint32_t aeads;          /**< enum vcrypto_aead */
+	uint32_t akciphers;      /**< enum vcrypto_akcipher */
+	uint32_t max_cipher_key; /**< bytes */
+	uint32_t max_auth_key;   /**< bytes */
+	uint64_t max_size;       /**< bytes of data in one operation */
+	uint32_t max_queues;     /**< data queues that the device has */
+	bool ready;              /**< the device takes requests */
+};
+
+/** Read the capabilities again. @return 0; -ETIMEDOUT, -EPIPE the back end is gone */
+int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_capabilities *caps);
+
+/**
+ * Whether the back end is still there: looks at the transport without waiting.
+ * @return true while the device is usable; once false, it stays so and the device must be closed
+ * and opened again. Cheap (one system call); not for each operation.
+ */
+bool vcrypto_device_alive(struct vcrypto_device *device);
+
+/** A descriptor that becomes readable or hangs up when the back end goes away; -1 if the transport
+ *  has none. Owned by the device; for poll(2) and epoll only. */
+int vcrypto_device_fd(const struct vcrypto_device *device);
+
+/* ------------------------------------------------------------------------------------ memory */
+
+/**
+ * Allocate memory that the device can reach.
+ *
+ * @param device the device
+ * @param size   bytes, from 1
+ * @return zeroed memory aligned to 64 bytes, NULL when there is no more; free it with
+ *         vcrypto_memory_free(). Never written to a core dump.
+ */
+void *vcrypto_memory_alloc(struct vcrypto_device *device, size_t size);
+
+/** Give memory back; its content is wiped. NULL is allowed. Not while an operation uses it. */
+void vcrypto_memory_free(struct vcrypto_device *device, void *memory);
+
+/**
+ * Let the device reach memory of your own.
+ *
+ * @param device  the device
+ * @param address where you have mapped it, page aligned; must stay mapped until it is unregistered
+ * @param size    bytes, a multiple of the page size
+ * @param fd      descriptor of the file behind it (a memfd, sealed with F_SEAL_SHRINK); passed on,
+ *                not kept
+ * @param offset  of the mapping in the file
+ * @return 0; -EINVAL alignment or overlap; -ENOSPC the back end takes no more regions;
+ *         -EPIPE, -ETIMEDOUT
+ */
+int vcrypto_memory_register(struct vcrypto_device *device, void *address, size_t size, int fd,
+                            uint64_t offset);
+
+/**
+ * Take registered memory away from the device. No operation that uses it may be in flight.
+ * @return 0; -ENOENT not registered; -EPIPE, -ETIMEDOUT
+ */
+int vcrypto_memory_unregister(struct vcrypto_device *device, void *address);
+
+/* ---------------------------------------------------------------------------------- sessions */
+
+/* Numbers are those of virtio 1.3, 5.9.3.1 to 5.9.3.5. */
+
+enum vcrypto_service {
+	VCRYPTO_SERVICE_CIPHER = 0, /**< a cipher, alone or chained with a MAC */
+	VCRYPTO_SERVICE_HASH = 1,
+	VCRYPTO_SERVICE_MAC = 2,
+	VCRYPTO_SERVICE_AEAD = 3,
+	VCRYPTO_SERVICE_AKCIPHER = 4,
+};
+
+enum vcrypto_cipher {
+	VCRYPTO_CIPHER_AES_ECB = 2,
+	VCRYPTO_CIPHER_AES_CBC = 3,
+	VCRYPTO_CIPHER_AES_CTR = 4,
+	VCRYPTO_CIPHER_3DES_CBC = 8,
+	VCRYPTO_CIPHER_AES_XTS = 13,
+};
+
+enum vcrypto_hash {
+	VCRYPTO_HASH_SHA1 = 2,
+	VCRYPTO_HASH_SHA224 = 3,
+	VCRYPTO_HASH_SHA256 = 4,
+	VCRYPTO_HASH_SHA384 = 5,
+	VCRYPTO_HASH_SHA512 = 6,
+	VCRYPTO_HASH_SHA3_224 = 7,
+	VCRYPTO_HASH_SHA3_256 = 8,
+	VCRYPTO_HASH_SHA3_384 = 9,
+	VCRYPTO_HASH_SHA3_512 = 10,
+};
+
+enum vcrypto_mac {
+	VCRYPTO_MAC_HMAC_SHA1 = 2,
+	VCRYPTO_MAC_HMAC_SHA224 = 3,
+	VCRYPTO_MAC_HMAC_SHA256 = 4,
+	VCRYPTO_MAC_HMAC_SHA384 = 5,
+	VCRYPTO_MAC_HMAC_SHA512 = 6,
+	VCRYPTO_MAC_CMAC_AES = 26,
+	VCRYPTO_MAC_GMAC_AES = 41,
+};
+
+enum vcrypto_aead {
+	VCRYPTO_AEAD_GCM = 1,
+	VCRYPTO_AEAD_CCM = 2,
+	VCRYPTO_AEAD_CHACHA20_POLY1305 = 3,
+};
+
+enum vcrypto_akcipher {
+	VCRYPTO_AKCIPHER_RSA = 1,
+	VCRYPTO_AKCIPHER_ECDSA = 3,
+};
+
+/** Order of the two halves of a chain. */
+enum vcrypto_chain {
+	VCRYPTO_CHAIN_NONE = 0,
+	VCRYPTO_CHAIN_HASH_THEN_CIPHER = 1,
+	VCRYPTO_CHAIN_CIPHER_THEN_HASH = 2,
+};
+
+enum vcrypto_direction {
+	VCRYPTO_ENCRYPT = 1,
+	VCRYPTO_DECRYPT = 2,
+};
+
+enum vcrypto_rsa_padding {
+	VCRYPTO_RSA_RAW = 0,
+	VCRYPTO_RSA_PKCS1 = 1,
+};
+
+/** DigestInfo of an RSA PKCS#1 session (virtio numbers). */
+enum vcrypto_rsa_hash {
+	VCRYPTO_RSA_NO_HASH = 0, /**< the caller gives the whole payload of the padding */
+	VCRYPTO_RSA_SHA1 = 5,
+	VCRYPTO_RSA_SHA256 = 6,
+	VCRYPTO_RSA_SHA384 = 7,
+	VCRYPTO_RSA_SHA512 = 8,
+	VCRYPTO_RSA_SHA224 = 9,
+};
+
+/** What a session is. Fields that a service does not name are 0. */
+struct vcrypto_session_params {
+	enum vcrypto_service service;
+	/** enum vcrypto_cipher, _hash, _mac, _aead or _akcipher, as the service says. */
+	unsigned int algorithm;
+	/** CIPHER and AEAD: the direction of all operations of the session. */
+	enum vcrypto_direction direction;
+	/** CIPHER and AEAD: raw key. AKCIPHER RSA: DER of RSAPrivateKey or RSAPublicKey (RFC 8017).
+	 *  AKCIPHER ECDSA: DER of ECPrivateKey (RFC 5915), or the uncompressed point. */
+	const void *key;
+	size_t key_len; /**< bytes */
+	/** CIPHER: VCRYPTO_CHAIN_NONE, or the order in which cipher and MAC are done. */
+	enum vcrypto_chain chain;
+	/** Chains: enum vcrypto_mac. */
+	unsigned int mac;
+	/** MAC and chains: the MAC's key. */
+	const void *auth_key;
+	size_t auth_key_len; /**< bytes */
+	/** HASH, MAC, AEAD, chains: bytes of digest or tag; 0 for the algorithm's full length
+	 * (AEAD: 16). */
+	unsigned int tag_len;
+	/** AEAD: bytes of additional data of each operation, where the device wants to know; each
+	 *  operation may differ. */
+	unsigned int aad_len;
+	/** AKCIPHER: the key has its private half. */
+	bool private_key;
+	enum vcrypto_rsa_padding rsa_padding;
+	enum vcrypto_rsa_hash rsa_hash;
+	/** AKCIPHER ECDSA: virtio curve, P-256 = 3, P-384 = 4, P-521 = 5. */
+	unsigned int curve;
+};
+
+/**
+ * Make a session and wait for the device's answer.
+ *
+ * @param device  the device
+ * @param params  copied; keys are copied to the device and not kept
+ * @param session out
+ * @return 0; -EINVAL; -ENOTSUP the device cannot; -EKEYREJECTED the key is not for the algorithm;
+ *         -ENOSPC the device has no room; -ETIMEDOUT; -EPIPE; -EIO any other refusal
+ */
+int vcrypto_session_create(struct vcrypto_device *device,
+                           const struct vcrypto_session_params *params,
+                           struct vcrypto_session **session);
+
+/**
+ * Begin to make a session and return at once; ask vcrypto_session_state() until it is not
+ * -EINPROGRESS. For callers that must not wait, such as a poll loop.
+ *
+ * @return 0; -EINVAL; -EAGAIN too many at once: try later; -EPIPE
+ */
+int vcrypto_session_create_begin(struct vcrypto_device *device,
+                                 const struct vcrypto_session_params *params,
+                                 struct vcrypto_session **session);
+
+/** @return 0 ready; -EINPROGRESS; any error of vcrypto_session_create(), and the session is then
+ *  to be destroyed. Looks at the control queue, without waiting. */
+int vcrypto_session_state(struct vcrypto_session *session);
+
+/** Destroy a session, without waiting for the device's answer. NULL is allowed. No operation of it
+ *  may be in flight. */
+void vcrypto_session_destroy(struct vcrypto_session *session);
+
+/** The device's identifier of a ready session. */
+uint64_t vcrypto_session_id(const struct vcrypto_session *session);
+
+/* -------------------------------------------------------------------------------- operations */
+
+/** What an operation of an AKCIPHER session does; others follow from the session. */
+enum vcrypto_akcipher_op {
+	VCRYPTO_AKCIPHER_ENCRYPT = 0, /**< with the public key */
+	VCRYPTO_AKCIPHER_DECRYPT = 1, /**< with the private key */
+	VCRYPTO_AKCIPHER_SIGN = 2,    /**< with the private key */
+	VCRYPTO_AKCIPHER_VERIFY = 3,  /**< with the public key */
+};
+
+#define VCRYPTO_MAX_IV 16
+
+/**
+ * One operation. The caller owns it, and must leave it and all buffers alone from a submit that
+ * took it until poll gives it back. Buffers (src, dst, aad, tag) lie in memory of the device (see
+ * "memory" above); the IV does not need to: it is copied.
+ *
+ *   cipher    src -> dst, of length bytes; block modes want whole blocks (no padding is added)
+ *   chain     the same, and the MAC over hash_len bytes from src + hash_offset goes to tag (when
+ *             decrypting too: compare it yourself, in constant time)
+ *   hash, mac src, of length bytes -> tag
+ *   aead      src -> dst, of length bytes without the tag; tag written on encryption, compared on
+ *             decryption (-EBADMSG if it differs; dst is then undefined and must not be used)
+ *   akcipher  src, of length bytes -> dst, of dst_len bytes; result_len says how many were written.
+ *             Verify: src is the signature, digest (tag, tag_len bytes) is compared
+ *
+ * dst may be equal to src (in place); they must not overlap otherwise.
+ */
+struct vcrypto_op {
+	struct vcrypto_session *session;
+	const void *src;
+	void *dst;
+	uint32_t length;        /**< bytes of src */
+	uint32_t dst_len;       /**< AKCIPHER: room at dst in bytes */
+	const void *aad;        /**< AEAD */
+	uint32_t aad_len;       /**< bytes */
+	uint32_t hash_offset;   /**< chains: bytes from src */
+	uint32_t hash_len;      /**< chains: bytes */
+	uint32_t cipher_offset; /**< chains: bytes from src (and dst) */
+	uint32_t cipher_len;    /**< chains: bytes */
+	void *tag;              /**< AEAD, HASH, MAC, chains: digest or tag */
+	uint16_t tag_len;       /**< bytes; 0 for the session's */
+	uint8_t iv_len;         /**< bytes, at most VCRYPTO_MAX_IV */
+	uint8_t akcipher_op;    /**< enum vcrypto_akcipher_op */
+	uint8_t iv[VCRYPTO_MAX_IV];
+	int32_t status;      /**< out: 0; -EBADMSG wrong tag or signature; -EINVAL; -ENOTSUP;
+	                      *   -ENOKEY no such session; -EKEYREJECTED; -ENOSPC; -EIO */
+	uint32_t result_len; /**< out: AKCIPHER: bytes written to dst */
+	void *user;          /**< for the caller */
+};
+
+/**
+ * Submit a burst. Stops at the first operation that cannot go in, for want of room or because it
+ * is wrong; an operation that is wrong at the head of the burst is reported.
+ *
+ * @param queue the queue; one thread at a time
+ * @param ops   pointers to operations
+ * @param n     how many
+ * @return how many were taken, from the front: 0 when the queue is full; -EINVAL the first one is
+ *         wrong (buffer outside the device's memory, lengths, session not ready): the others are
+ *         untouched; -EPIPE the back end is gone
+ */
+int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops,
+                         unsigned int n);
+
+/**
+ * Take operations that are done, without waiting.
+ *
+ * @param queue the queue; one thread at a time
+ * @param ops   out: up to @p n operations, in the order in which they finished
+ * @return how many; -EPROTO the back end broke the ring: the queue is dead and the device must be
+ *         closed
+ */
+int vcrypto_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n);
+
+/** Operations that may still be submitted to the queue now. */
+unsigned int vcrypto_queue_room(const struct vcrypto_queue *queue);
+
+/** Operations submitted and not yet polled. */
+unsigned int vcrypto_queue_in_flight(const struct vcrypto_queue *queue);
+
+/**
+ * A descriptor for callers that sleep: readable when operations are done, once
+ * vcrypto_queue_arm() has asked for it. Owned by the device; read it with vcrypto_queue_disarm().
+ */
+int vcrypto_queue_fd(const struct vcrypto_queue *queue);
+
+/**
+ * Ask for a call at the next completion, before going to sleep on vcrypto_queue_fd().
+ * @return true when there already is something to poll, so that the caller must not sleep
+ */
+bool vcrypto_queue_arm(struct vcrypto_queue *queue);
+
+/** Back to polling: no more calls, and the descriptor is emptied. */
+void vcrypto_queue_disarm(struct vcrypto_queue *queue);
+
+/** Counters of a queue since it was opened. */
+struct vcrypto_queue_stats {
+	uint64_t submitted; /**< operations */
+	uint64_t completed; /**< operations */
+	uint64_t failed;    /**< of those completed, with a status other than 0 */
+	uint64_t kicks;     /**< times the device was woken */
+	uint64_t calls;     /**< times the device woke us, as far as it was noticed */
+};
+
+/** Read the counters; any thread, each figure is right by itself. */
+void vcrypto_queue_stats(const struct vcrypto_queue *queue, struct vcrypto_queue_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest memory that a front end has shared: regions, mapping, translation.
+ *
+ * A table is immutable once a worker has seen it. The main thread makes a changed copy
+ * (memtable_with, memtable_without), hands it to the workers, and drops the old one when none uses
+ * it and nothing in flight points into it; the mappings themselves are shared and counted.
+ *
+ * SIGBUS: whoever holds a region's descriptor may cut the file short. A file that is sealed against
+ * shrinking cannot be; any other is under the guard: the handler puts a zero page where the hole is
+ * and marks the mapping broken, so that no thread and no library dies, and the worker then fails
+ * that one device.
+ */
+#ifndef VC_HOST_MEMTABLE_H
+#define VC_HOST_MEMTABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "wire/vhost_user.h"
+
+#define MEMTABLE_MAX_REGIONS 512
+
+struct memregion {
+	uint64_t guest_addr; /* first address */
+	uint64_t size;       /* bytes */
+	uint64_t user_addr;
+	uint8_t *host; /* where guest_addr is mapped */
+};
+
+struct memmap; /* one mapping, counted */
+
+struct memtable {
+	unsigned int count;
+	struct memregion region[MEMTABLE_MAX_REGIONS]; /* sorted by guest_addr, no overlap */
+	struct memmap *map[MEMTABLE_MAX_REGIONS];
+};
+
+/* An empty table. NULL without memory. */
+struct memtable *memtable_new(void);
+/* A copy with one region more: maps fd (not kept). -EINVAL zero, wrapping or overlapping; -ENOSPC;
+ * -errno of mmap. */
+int memtable_with(const struct memtable *table, const struct vhost_user_mem_region *region, int fd,
+                  struct memtable **result);
+/* A copy without the region of these addresses and size. -ENOENT. */
+int memtable_without(const struct memtable *table, const struct vhost_user_mem_region *region,
+                     struct memtable **result);
+/* Unmaps what no other table holds. NULL is allowed. */
+void memtable_free(struct memtable *table);
+/* A region lost its file under us. */
+bool memtable_broken(const struct memtable *table);
+
+/* Install the SIGBUS guard for the process; once, before the first table. */
+int memtable_guard_install(void);
+
+const struct memregion *memtable_find(const struct memtable *table, uint64_t guest_addr);
+/* The front end's user address (SET_VRING_ADDR) to a pointer; NULL unless [addr, addr+len) lies in
+ * one region. */
+void *memtable_user(const struct memtable *table, uint64_t user_addr, uint64_t len);
+
+/* Guest address to a pointer; NULL unless [addr, addr+len) lies in one region. hint: the last
+ * region found, kept by the caller (set to NULL when the table changes). */
+static inline uint8_t *memtable_translate(const struct memtable *table,
+                                          const struct memregion **hint, uint64_t addr,
+                                          uint32_t len)
+{
+	const struct memregion *r = *hint;
+
+	if (vc_unlikely(!r || addr - r->guest_addr >= r->size)) {
+		r = memtable_find(table, addr);
+		if (!r)
+			return NULL;
+		*hint = r;
+	}
+	uint64_t offset = addr - r->guest_addr;
+
+	if (vc_unlikely(len > r->size - offset))
+		return NULL;
+	return r->host + offset;
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data requests: from a chain to a checked struct vc_request, and from its result back into the
+ * chain. No sockets, no cryptography; unit-tested and fuzzed as it is.
+ *
+ * Header and parameters are read once into private memory and checked against the chain. A source
+ * or destination that is one contiguous piece is used where it lies in guest memory; others are
+ * gathered into a bounce buffer of the worker and scattered back. IVs, tags and asymmetric inputs
+ * are always private copies.
+ */
+#ifndef VC_HOST_REQUEST_H
+#define VC_HOST_REQUEST_H
+
+#include <stdint.h>
+
+#include "base/util.h"
+#include "host/session.h"
+#include "host/vring.h"
+
+#define REQUEST_MAX_IV 16
+#define REQUEST_MAX_TAG 64
+/* An RSA-4096 signature followed by its digest. */
+#define REQUEST_MAX_ASYM 576
+
+enum vc_request_kind {
+	VC_REQUEST_CIPHER,
+	VC_REQUEST_CHAIN,
+	VC_REQUEST_HASH,
+	VC_REQUEST_MAC,
+	VC_REQUEST_AEAD,
+	VC_REQUEST_AK_ENCRYPT,
+	VC_REQUEST_AK_DECRYPT,
+	VC_REQUEST_AK_SIGN,
+	VC_REQUEST_AK_VERIFY,
+};
+
+struct host_queue;
+struct bounce;
+
+/* The status of a request that a resource could not do for reasons of its own (fault, time-out,
+ * not for this key): the scheduler may try another. Never seen by a guest. */
+#define VC_STATUS_RESOURCE 0xff
+
+struct vc_request {
+	/* What a resource reads. */
+	vc_cache_aligned void *handle; /* the session's realisation in that resource */
+	const uint8_t *src;
+	uint8_t *dst;
+	uint8_t *tag; /* private, REQUEST_MAX_TAG bytes: written or compared (see below) */
+	const uint8_t *aad;
+	uint32_t length;  /* bytes of src without the tag */
+	uint32_t dst_len; /* AKCIPHER: room */
+	uint32_t aad_len;
+	uint16_t tag_len;
+	uint8_t iv_len;
+	uint8_t kind;   /* enum vc_request_kind */
+	uint8_t status; /* out: enum virtio_crypto_status, or VC_STATUS_RESOURCE */
+	uint8_t encrypt;
+	uint8_t iv[REQUEST_MAX_IV] __attribute__((aligned(16)));
+	/* Chains. */
+	uint32_t cipher_offset, cipher_len, hash_offset, hash_len;
+	uint32_t result_len; /* out: AKCIPHER: bytes at dst */
+	/* What the front keeps. */
+	struct session *session;
+	struct session_local *local;
+	struct host_queue *queue;
+	struct bounce *bounce; /* gathered or to be scattered; NULL when zero-copy */
+	uint8_t *status_byte;  /* in guest memory */
+	uint8_t *tag_out;      /* where the tag goes in guest memory when that is contiguous */
+	uint16_t head;
+	uint8_t resource; /* that has it */
+	uint8_t tried;    /* resources that refused or failed it, for fail-over */
+	uint32_t written; /* bytes of IN used, for the used ring (with the status byte) */
+	void *private;    /* the resource's own while it has the request */
+	uint64_t arrived; /* ticks; 0 unless latency is being measured */
+	uint8_t tag_buffer[REQUEST_MAX_TAG] __attribute__((aligned(16)));
+};
+
+/*
+ * AEAD: encryption writes the tag to req->tag; decryption finds the guest's there and compares in
+ * constant time, BADMSG when it differs (dst is then wiped by request_finish()). HASH, MAC, chain:
+ * digest written to req->tag. VERIFY: src is the signature, tag the digest (tag_len bytes).
+ */
+
+/* Limits of the device, and where bounce buffers come from. */
+struct request_context {
+	struct session_table *sessions;
+	struct bounce_pool *bounces;
+	uint32_t max_size; /* bytes of a request's data */
+};
+
+/*
+ * Fill req from the chain. 0; a status (> 0, enum virtio_crypto_status) with which to complete the
+ * chain; -EAGAIN no bounce buffer now: the chain must be kept and parsed again later; -EBADMSG not
+ * even the status byte exists (no IN segment, or of no length): give it back with nothing written.
+ */
+int request_parse(struct vc_request *req, const struct vring_chain *chain,
+                  const struct request_context *context);
+
+/* Write result and status into guest memory and give the bounce buffer back. Sets req->written. */
+void request_finish(struct vc_request *req, const struct request_context *context);
+
+/* Complete a chain with a status and no request (bad chains). Returns bytes written: 1 or 0. */
+uint32_t request_fail_chain(const struct vring_chain *chain, uint8_t status);
+
+/*
+ * Control requests, all in one: create or destroy. `removed` is set to a session that was destroyed
+ * and still has to be dropped by the workers. Returns bytes written to IN.
+ */
+uint32_t control_handle(const struct vring_chain *chain, struct session_table *table,
+                        session_can_fn *can, void *can_context, struct session **removed);
+
+/* Bounce buffers of a worker, by powers of two from 2 KiB to max_size; no malloc after creation.
+ * total: bytes of address space at most (used only when touched). One thread. */
+struct bounce_pool *bounce_pool_new(uint32_t max_size, size_t total);
+void bounce_pool_free(struct bounce_pool *pool);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A resource: something that does cryptography. One table of functions for each type.
+ *
+ * A resource is made by the main thread from the configuration and tells what it can do. Each
+ * worker opens its own instance and is the only thread that calls it: no locks on the way. An
+ * instance may use threads of its own behind submit and poll.
+ */
+#ifndef VC_HOST_RESOURCE_H
+#define VC_HOST_RESOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/request.h"
+#include "host/session.h"
+#include "wire/virtio_crypto.h"
+
+/* From the configuration; what a type does not know must be 0. */
+struct resource_config {
+	const char *name;
+	const char *type;
+	unsigned int threads; /* libcrypto: of each instance; default 1 */
+};
+
+struct resource;
+struct resource_instance;
+
+struct resource_counters {
+	uint64_t submitted, completed, failed; /* requests; written by the worker alone */
+	uint64_t bytes;                        /* of data */
+	uint64_t bursts;
+};
+
+struct resource_ops {
+	const char *type; /* "ipsec-mb" */
+
+	/* Main thread. On failure *error is a sentence (to be freed). */
+	int (*create)(const struct resource_config *config, struct resource **resource,
+	              char **error);
+	void (*destroy)(struct resource *resource);
+
+	/* Main thread or worker; must not depend on an instance. Says whether sessions of this kind
+	 * can be done: algorithm, key length, tag length, padding. */
+	bool (*can)(const struct resource *resource, const struct session_params *params);
+	/* Add what it offers to the masks and limits of a configuration space (max_* are raised to
+	 * what it can take). */
+	void (*offer)(const struct resource *resource, struct virtio_crypto_config *config);
+
+	/* Worker, before its first round and after its last. */
+	int (*open)(struct resource *resource, unsigned int worker,
+	            struct resource_instance **instance);
+	void (*close)(struct resource_instance *instance);
+
+	/* Worker: expand keys once per session. *handle is not NULL on success. 0, -ENOTSUP,
+	 * -EKEYREJECTED, -ENOMEM. params outlive the handle. */
+	int (*realise)(struct resource_instance *instance, const struct session_params *params,
+	               void **handle);
+	/* Worker; nothing of it is in flight. */
+	void (*drop)(struct resource_instance *instance, void *handle);
+
+	/* Worker: take a burst; returns how many were taken from the front (fewer: it is full). A
+	 * request taken comes back from poll exactly once, with status set. */
+	unsigned int (*submit)(struct resource_instance *instance, struct vc_request *const *reqs,
+	                       unsigned int n);
+	/* Worker: what is done. flush: no new work came in this round, so finish what waits in
+	 * lanes for company. */
+	unsigned int (*poll)(struct resource_instance *instance, struct vc_request **reqs,
+	                     unsigned int n, bool flush);
+
+	/* For a worker that wants to sleep while requests are in flight: a descriptor that becomes
+	 * readable when poll has something; -1 when nothing is ever in flight after a poll with
+	 * flush. arm asks for the signal and returns true when there already is something. */
+	int (*fd)(struct resource_instance *instance);
+	bool (*arm)(struct resource_instance *instance);
+	void (*disarm)(struct resource_instance *instance);
+};
+
+struct resource {
+	const struct resource_ops *ops;
+	char name[32];
+	unsigned int index; /* in the pool, below HOST_MAX_RESOURCES */
+};
+
+struct resource_instance {
+	struct resource *resource;
+	struct resource_counters counters;
+	uint32_t in_flight;
+};
+
+/* The types that are built in, ended by NULL. */
+extern const struct resource_ops *const resource_types[];
+extern const struct resource_ops resource_ipsec_mb;
+extern const struct resource_ops resource_libcrypto;
+
+/* Make a resource of the type that config names. -EINVAL unknown type. */
+int resource_create(const struct resource_config *config, struct resource **resource, char **error);
+void resource_destroy(struct resource *resource);
+
+#endif

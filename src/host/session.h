@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions of a device: what the front end made, by any of the ways there are.
+ *
+ * The table belongs to one device. Sessions are made and destroyed under its lock (control path);
+ * workers look them up without a lock. Each worker has its own view of a session (struct
+ * session_local): its realisations in that worker's resource instances, and how many requests it
+ * has in flight. A destroyed session is invisible at once; its views go when their last request
+ * has, and the last view takes the keys with it.
+ */
+#ifndef VC_HOST_SESSION_H
+#define VC_HOST_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/vhost_user.h"
+#include "wire/virtio_crypto.h"
+
+#define HOST_MAX_WORKERS 64
+#define HOST_MAX_RESOURCES 16
+
+/* What a session is; checked. Numbers are virtio's. */
+struct session_params {
+	uint8_t service;     /* enum virtio_crypto_service */
+	uint8_t chain;       /* 0, or VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_* */
+	uint8_t encrypt;     /* CIPHER, AEAD: 1 encrypts, 0 decrypts */
+	uint8_t private_key; /* AKCIPHER */
+	uint8_t cipher;      /* CIPHER: algorithm */
+	uint8_t hash;        /* HASH: algorithm */
+	uint8_t mac;         /* MAC, chain: algorithm */
+	uint8_t aead;
+	uint8_t akcipher;
+	uint8_t rsa_padding; /* VIRTIO_CRYPTO_RSA_*_PADDING */
+	uint8_t rsa_hash;    /* enum virtio_crypto_rsa_hash */
+	uint8_t curve;
+	uint16_t tag_len;  /* bytes of digest or tag, resolved to the full length if it was 0 */
+	uint16_t key_bits; /* RSA: of the modulus, filled in from the key */
+	uint32_t aad_len;
+	uint32_t key_len;
+	uint32_t auth_key_len;
+	const uint8_t *key;
+	const uint8_t *auth_key;
+};
+
+/* A worker's view. Owned and touched by that worker only. */
+struct session_local {
+	uint32_t in_flight;
+	int8_t resource; /* candidate that takes its requests now; -1 not yet chosen */
+	bool closing;    /* destroyed: drop when in_flight is 0 */
+	void *handle[HOST_MAX_RESOURCES]; /* realisation by resource; NULL not yet */
+	uint16_t refused;                 /* bit r: resource r refused to realise it */
+};
+
+struct session {
+	uint64_t id;
+	struct session_params params; /* keys point into locked memory owned by the session */
+	_Atomic(struct session_local *) local[HOST_MAX_WORKERS]; /* written by the worker alone */
+	atomic_uint views; /* workers that have still to let go, once destroyed */
+};
+
+struct session_table;
+
+/* capacity: sessions at once. NULL without memory; memory is taken as sessions come. */
+struct session_table *session_table_new(uint32_t capacity);
+/* Every session must be gone or its workers stopped. */
+void session_table_free(struct session_table *table);
+uint32_t session_table_count(const struct session_table *table);
+/* n-th live session from a cursor, for destroying all of a device: NULL at the end. */
+struct session *session_table_next(struct session_table *table, uint32_t *cursor);
+
+/*
+ * Check parameters and add a session with copies of the keys. Returns 0 or a negative errno:
+ * -EINVAL, -ENOTSUP (capability is asked of `can`, which may be NULL), -EKEYREJECTED, -ENOSPC.
+ */
+typedef bool session_can_fn(void *context, const struct session_params *params);
+int session_create(struct session_table *table, const struct session_params *params,
+                   session_can_fn *can, void *context, uint64_t *id);
+
+/* Take a session out: no lookup finds it any more. NULL: there was none. The caller then has each
+ * worker let go (worker_session_drop) and the last one calls session_release(). */
+struct session *session_remove(struct session_table *table, uint64_t id);
+/* Wipe the keys and free. */
+void session_release(struct session *session);
+
+/* Any worker, no lock; valid until that worker has processed the drop of the session. */
+struct session *session_get(struct session_table *table, uint64_t id);
+
+/*
+ * Parameters out of what the wire says. keys: the bytes after the control request (private copy).
+ * 0; -EINVAL, -ENOTSUP, -EKEYREJECTED. Results point into keys.
+ */
+int session_params_from_ctrl(const struct virtio_crypto_op_ctrl_req *req, const uint8_t *keys,
+                             size_t keys_len, struct session_params *params);
+/* QEMU's session message, already told apart from the other layouts. */
+int session_params_from_sym(const struct vhost_user_crypto_sym *sym, struct session_params *params);
+int session_params_from_asym(const struct vhost_user_crypto_asym *asym,
+                             struct session_params *params);
+
+/* errno (negative) to the status byte, the other edge of the host. */
+uint8_t session_status(int error);
+
+/* The name for people: "aes-128-cbc", "aes-256-gcm", "rsa-2048", "aes-128-cbc+hmac-sha1". */
+const char *session_params_name(const struct session_params *params, char *buffer, size_t size);
+
+#endif

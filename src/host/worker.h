@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers: one thread for each configured CPU. Each polls the queues given to it, owns its own
+ * instance of every resource, and sleeps on eventfds when there is nothing to do.
+ *
+ * All functions here are the main thread's; each posts a command and waits until the worker has
+ * done it (microseconds; at most as long as what is in flight takes).
+ */
+#ifndef VC_HOST_WORKER_H
+#define VC_HOST_WORKER_H
+
+#include "host/device.h"
+
+struct worker;
+
+struct worker_options {
+	unsigned int index;
+	int cpu;              /* -1: not pinned */
+	unsigned int spin_us; /* see poller.h */
+	unsigned int idle_us;
+	struct resource *const *resources;
+	unsigned int resource_count;
+	uint32_t max_size; /* bytes of a request's data, over all devices */
+};
+
+/* Written by the worker alone. */
+struct worker_counters {
+	uint64_t rounds, sleeps, requests;
+};
+
+/* Start the thread and open an instance of every resource. 0, -errno with *error (to be freed). */
+int worker_start(const struct worker_options *options, struct worker **worker, char **error);
+/* No queue may be left. Joins the thread. */
+void worker_stop(struct worker *worker);
+
+/* Begin to poll the queue; its ring is set up from queue->config and device->memory by the caller.
+ * Both control and data queues. */
+void worker_queue_start(struct worker *worker, struct host_queue *queue);
+/* Stop taking, bring back what is in flight, give it to the driver, let go of the queue. */
+void worker_queue_stop(struct worker *worker, struct host_queue *queue);
+/* Bring back everything of a device that is in flight and stop polling it, until resumed; between
+ * the two the memory table and the rings may be changed. */
+void worker_device_pause(struct worker *worker, struct device *device);
+void worker_device_resume(struct worker *worker, struct device *device);
+/* Let go of a session that session_remove() took out; the caller releases it afterwards. */
+void worker_session_drop(struct worker *worker, struct session *session);
+
+const struct worker_counters *worker_counters(const struct worker *worker);
+int worker_cpu(const struct worker *worker);
+/* NULL when the resource has no instance here. */
+const struct resource_counters *worker_resource_counters(const struct worker *worker,
+                                                         const struct resource *resource);
+
+#endif
