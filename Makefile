@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front: Meson and Ninja build, scripts/ does the rest. `make help` says what there is.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+SANITIZE ?=
+MESON_FLAGS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all setup demo test bench lint install clean help
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+all: ## build everything in $(BUILD)/
+	@scripts/setup.sh build
+	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+
+setup: ## install what any of the targets needs (Debian 12, 13; as root)
+	@scripts/setup.sh build test demo bench lint
+
+demo: ## the whole path on real input, in under three minutes
+	@scripts/setup.sh build demo
+	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/demo.sh $(BUILD)
+
+test: ## unit and functional tests, plain and sanitized; SANITIZE=address,undefined or thread: one only
+	@scripts/setup.sh build test
+	@scripts/test.sh "$(SANITIZE)"
+
+bench: ## speed next to bare metal; also $(BUILD)/bench.json
+	@scripts/setup.sh build bench
+	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/bench.py --build $(BUILD)
+
+lint: ## formatting, static analysis, scripts, links of the documentation
+	@scripts/setup.sh build test lint
+	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/lint.sh $(BUILD)
+
+install: all ## install below $(PREFIX) (and the module where OpenSSL looks for it)
+	@meson install -C $(BUILD) --no-rebuild
+
+clean: ## remove every build directory
+	@rm -rf build build-*

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Build and run the tests. Usage: test.sh [SANITIZER[,SANITIZER]]
+# Without one: as built for use, then under AddressSanitizer and UBSan (all tests), then under
+# ThreadSanitizer (rings, sessions and what else of the daemons is tested without sockets).
+# Says the totals at the end; fails when anything failed or nothing ran.
+set -eu
+cd "$(dirname "$0")/.."
+
+directories=
+failed=0
+
+# Build into a directory of its own and run all tests, or the named ones.
+run() {
+	directory=$1
+	sanitizer=$2
+	suites=$3
+	directories="$directories $directory"
+	printf '\n== tests in %s\n' "$directory"
+	if [ "$sanitizer" = none ]; then
+		scripts/build.sh "$directory"
+	else
+		# ld's --no-undefined would refuse the sanitizers' own symbols (b_lundef).
+		scripts/build.sh "$directory" "-Db_sanitize=$sanitizer" -Db_lundef=false
+	fi || {
+		failed=1
+		return
+	}
+	rm -f "$directory/meson-logs/testlog.json"
+	names=
+	if [ -n "$suites" ]; then
+		names=$(meson test -C "$directory" --no-rebuild --list 2>/dev/null |
+			sed -n "s/^.* \/ \($suites\)/\1/p")
+		[ -n "$names" ] || return 0
+	fi
+	# shellcheck disable=SC2086 # a list of names
+	meson test -C "$directory" --no-rebuild --num-processes 2 --print-errorlogs $names \
+		</dev/null || failed=1
+}
+
+case ${1:-} in
+'')
+	run build none ''
+	run build-address-undefined address,undefined ''
+	run build-thread thread '\(host\|engined\)-.*'
+	;;
+thread)
+	run build-thread thread '\(host\|engined\)-.*'
+	;;
+*)
+	run "build-$(printf %s "$1" | tr , -)" "$1" ''
+	;;
+esac
+
+printf '\n'
+# shellcheck disable=SC2086 # a list of directories
+scripts/test-totals.py $directories || failed=1
+exit $failed
