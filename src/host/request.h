@@ -69,7 +69,7 @@ struct vc_request {
 	uint8_t *tag_out;      /* where the tag goes in guest memory when that is contiguous */
 	uint16_t head;
 	uint8_t resource; /* that has it */
-	uint8_t tried;    /* resources that refused or failed it, for fail-over */
+	uint16_t tried;   /* bit r: resource r refused or failed it, for fail-over */
 	uint32_t written; /* bytes of IN used, for the used ring (with the status byte) */
 	void *private;    /* the resource's own while it has the request */
 	uint64_t arrived; /* ticks; 0 unless latency is being measured */
