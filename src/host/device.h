@@ -41,6 +41,9 @@ struct host_queue {
 	/* The worker's. */
 	struct vring ring;
 	uint32_t in_flight;           /* requests taken and not given back */
+	uint32_t waiting;             /* of them, not yet in a resource (it is full) */
+	bool paused;                  /* by worker_device_pause() */
+	bool dirty;                   /* something was pushed and not yet published */
 	_Atomic(const char *) broken; /* why the worker stopped it (static text); NULL: it runs */
 	vc_cache_aligned struct queue_counters counters;
 };
