@@ -5,6 +5,11 @@
  *
  * All functions here are the main thread's; each posts a command and waits until the worker has
  * done it (microseconds; at most as long as what is in flight takes).
+ *
+ * Those that wait for requests in flight return 0, or -ETIMEDOUT when a resource has not brought
+ * them back in WORKER_WAIT_MS. The queue is then stopped all the same, and the late requests will
+ * touch no ring; but they may still use guest memory and the session: the caller must keep (leak)
+ * the memory table, the device and the session.
  */
 #ifndef VC_HOST_WORKER_H
 #define VC_HOST_WORKER_H
@@ -12,6 +17,8 @@
 #include "host/device.h"
 
 struct worker;
+
+#define WORKER_WAIT_MS 10000
 
 struct worker_options {
 	unsigned int index;
@@ -37,13 +44,13 @@ void worker_stop(struct worker *worker);
  * Both control and data queues. */
 void worker_queue_start(struct worker *worker, struct host_queue *queue);
 /* Stop taking, bring back what is in flight, give it to the driver, let go of the queue. */
-void worker_queue_stop(struct worker *worker, struct host_queue *queue);
+int worker_queue_stop(struct worker *worker, struct host_queue *queue);
 /* Bring back everything of a device that is in flight and stop polling it, until resumed; between
  * the two the memory table and the rings may be changed. */
-void worker_device_pause(struct worker *worker, struct device *device);
+int worker_device_pause(struct worker *worker, struct device *device);
 void worker_device_resume(struct worker *worker, struct device *device);
 /* Let go of a session that session_remove() took out; the caller releases it afterwards. */
-void worker_session_drop(struct worker *worker, struct session *session);
+int worker_session_drop(struct worker *worker, struct session *session);
 
 const struct worker_counters *worker_counters(const struct worker *worker);
 int worker_cpu(const struct worker *worker);
