@@ -43,7 +43,7 @@ int config_load_text(const char *name, const char *text, size_t length,
 
 	*data = NULL;
 	*error = NULL;
-	err = config_check(name, text, length, schema, error);
+	err = config_schema_check(name, text, length, schema, error);
 	if (err)
 		return err;
 	failure = cyaml_load_data((const uint8_t *)text, length, &config, schema, data, NULL);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 /* 0, or -EINVAL with *error = "NAME:LINE: sentence" (to be freed), or -ENOMEM. */
-int config_check(const char *name, const char *text, size_t length,
-                 const cyaml_schema_value_t *schema, char **error);
+int config_schema_check(const char *name, const char *text, size_t length,
+                        const cyaml_schema_value_t *schema, char **error);
 
 #endif
