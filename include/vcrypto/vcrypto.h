@@ -370,7 +370,8 @@ int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *
  * @param queue the queue; one thread at a time
  * @param ops   out: up to @p n operations, in the order in which they finished
  * @return how many; -EPROTO the back end broke the ring: the queue is dead and the device must be
- *         closed
+ *         closed; -EPIPE nothing is done, and the back end is gone (noticed after some tens of
+ *         thousands of polls in vain: see vcrypto_device_alive() to know at once)
  */
 int vcrypto_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n);
 
