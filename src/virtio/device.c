@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device: open (connect, agree on features, share memory, start the queues), close, and what is
+ * asked of it as a whole. Any thread, under the device's lock.
+ *
+ * The shared region holds, in this order: for each data queue its slots and ring, the control
+ * queue's, and the arena that vcrypto_memory_alloc() gives out. Nothing that we rely on lies there.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "virtio/driver.h"
+
+#define BIT(n) (1ull << (n))
+#define FEATURES_NEEDED BIT(VIRTIO_F_VERSION_1)
+#define FEATURES_USED                                                                              \
+	(FEATURES_NEEDED | BIT(VIRTIO_F_RING_INDIRECT_DESC) | BIT(VIRTIO_F_RING_EVENT_IDX))
+
+#define DEFAULT_DEPTH 1024u
+#define MAX_DEPTH 16384u
+#define MAX_QUEUES 64u
+#define DEFAULT_TIMEOUT_MS 5000u
+#define DEFAULT_MEMORY ((size_t)64 << 20)
+#define PAGE 4096u
+
+/* What open() decides on its way. */
+struct plan {
+	struct vcrypto_device_options options;
+	uint64_t features;
+	bool indirect, event_idx;
+	unsigned int depth;
+	size_t queue_size, control_size; /* bytes, whole pages */
+};
+
+const char *vcrypto_version(void)
+{
+	return VCRYPTO_VERSION;
+}
+
+void device_lost(struct vcrypto_device *device)
+{
+	atomic_store_explicit(&device->dead, true, memory_order_relaxed);
+}
+
+int device_result(struct vcrypto_device *device, int error)
+{
+	if (error == -EPIPE || error == -ETIMEDOUT || error == -EPROTO)
+		device_lost(device);
+	return error;
+}
+
+static int plan_make(struct plan *plan, const struct vcrypto_device_options *options,
+                     struct transport_error *error)
+{
+	plan->options = *options;
+	if (!plan->options.queues)
+		plan->options.queues = 1;
+	if (!plan->options.depth)
+		plan->options.depth = DEFAULT_DEPTH;
+	if (!plan->options.timeout_ms)
+		plan->options.timeout_ms = DEFAULT_TIMEOUT_MS;
+	if (!plan->options.memory)
+		plan->options.memory = DEFAULT_MEMORY;
+	plan->depth = plan->options.depth;
+	if (!plan->options.socket || !*plan->options.socket)
+		transport_error_set(error, "no socket given");
+	else if (plan->depth < 2 || plan->depth > MAX_DEPTH || !vc_is_power_of_two(plan->depth))
+		transport_error_set(error, "depth %u is not a power of two from 2 to %u",
+		                    plan->depth, MAX_DEPTH);
+	else if (plan->options.memory > (size_t)1 << 40)
+		transport_error_set(error, "%zu bytes of memory are too many",
+		                    plan->options.memory);
+	else if (plan->options.hugepages < -1 || plan->options.hugepages > 1)
+		transport_error_set(error, "hugepages is -1, 0 or 1");
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static int device_negotiate(struct vcrypto_device *device, struct plan *plan, uint64_t without)
+{
+	struct transport_error *error = &device->error;
+	uint64_t offered;
+	unsigned int queues;
+	int err = device->ops->open(plan->options.socket, device->timeout_ms, &device->transport,
+	                            &offered, error);
+
+	if (err)
+		return err;
+	if ((offered & FEATURES_NEEDED) != FEATURES_NEEDED) {
+		transport_error_set(error, "the back end is a legacy one (no VERSION_1)");
+		return -EPROTO;
+	}
+	plan->features = offered & FEATURES_USED & ~without;
+	plan->indirect = plan->features & BIT(VIRTIO_F_RING_INDIRECT_DESC);
+	plan->event_idx = plan->features & BIT(VIRTIO_F_RING_EVENT_IDX);
+	err = device->ops->features_set(device->transport, plan->features, error);
+	if (err)
+		return err;
+	err = device->ops->config_read(device->transport, &device->config, sizeof(device->config),
+	                               error);
+	if (err)
+		return err;
+	queues = device->ops->queues_max(device->transport);
+	if (!device->config.max_dataqueues || device->config.max_dataqueues >= queues) {
+		transport_error_set(error,
+		                    "the device has %u data queues, the back end takes %u queues",
+		                    device->config.max_dataqueues, queues);
+		return -EPROTO;
+	}
+	device->queue_count = vc_min(plan->options.queues, device->config.max_dataqueues);
+	device->queue_count = vc_min(device->queue_count, MAX_QUEUES);
+	return 0;
+}
+
+static int device_memory(struct vcrypto_device *device, struct plan *plan)
+{
+	size_t rings, total;
+	int err;
+
+	/* A direct chain takes OP_MAX_SEGMENTS descriptors, and the ring has a largest size. */
+	if (!plan->indirect)
+		plan->depth = vc_min(plan->depth, (unsigned int)VIRTQ_MAX_SIZE / OP_MAX_SEGMENTS);
+	plan->queue_size = vc_round_up(queue_bytes(plan->depth, plan->indirect), PAGE);
+	plan->control_size = vc_round_up(control_bytes(plan->indirect), PAGE);
+	rings = plan->queue_size * device->queue_count + plan->control_size;
+	total = rings + vc_round_up(plan->options.memory, PAGE);
+	err = shared_region_create(total, plan->options.hugepages, &device->region);
+	if (err) {
+		transport_error_set(&device->error, "%zu bytes of %s: %s", total,
+		                    plan->options.hugepages > 0 ? "huge pages" : "shared memory",
+		                    strerror(-err));
+		return err;
+	}
+	err = arena_init(&device->arena, device->region.base + rings, device->region.size - rings);
+	if (err)
+		return err;
+	err = regions_add(&device->regions, device->region.base, device->region.size);
+	if (err)
+		return err;
+	return device->ops->memory_add(device->transport, device->region.base, device->region.size,
+	                               device->region.fd, 0, &device->error);
+}
+
+static int device_queues(struct vcrypto_device *device, const struct plan *plan)
+{
+	uint8_t *memory = device->region.base;
+	struct vcrypto_queue *q;
+	int err;
+
+	device->queues = aligned_alloc(VC_CACHE_LINE, device->queue_count * sizeof(*q));
+	if (!device->queues)
+		return -ENOMEM;
+	memset(device->queues, 0, device->queue_count * sizeof(*q));
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		device->queues[i].transport = (struct transport_queue){
+			.index = i, .ring = &device->queues[i].ring, .kick_fd = -1, .call_fd = -1};
+	for (unsigned int i = 0; i < device->queue_count; i++, memory += plan->queue_size) {
+		q = &device->queues[i];
+		err = queue_init(q, device, memory, plan->depth, plan->indirect, plan->event_idx);
+		if (err)
+			return err;
+		err = device->ops->queue_start(device->transport, &q->transport, &device->error);
+		if (err)
+			return err;
+	}
+	/* Keys pass here: out of the swap, as far as we are allowed to. */
+	mlock(memory, plan->control_size);
+	control_init(&device->control, memory, plan->indirect, plan->event_idx);
+	device->control.transport.index = device->config.max_dataqueues;
+	return device->ops->queue_start(device->transport, &device->control.transport,
+	                                &device->error);
+}
+
+static void queue_close(struct transport_queue *queue)
+{
+	if (queue->kick_fd >= 0)
+		close(queue->kick_fd);
+	if (queue->call_fd >= 0)
+		close(queue->call_fd);
+}
+
+void vcrypto_device_close(struct vcrypto_device *device)
+{
+	if (!device)
+		return;
+	/* The back end first: it must not touch memory that somebody else may get. */
+	if (device->transport)
+		device->ops->close(device->transport);
+	for (unsigned int i = 0; device->queues && i < device->queue_count; i++) {
+		queue_close(&device->queues[i].transport);
+		queue_fini(&device->queues[i]);
+	}
+	free(device->queues);
+	queue_close(&device->control.transport);
+	control_fini(&device->control);
+	arena_fini(&device->arena);
+	shared_region_destroy(&device->region);
+	pthread_mutex_destroy(&device->lock);
+	free(device);
+}
+
+int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
+                        struct vcrypto_device **device, char **error)
+{
+	struct transport_error text = {""};
+	struct vcrypto_device *d = NULL;
+	struct plan plan;
+	int err = plan_make(&plan, options, &text);
+
+	if (err)
+		goto out;
+	err = -ENOMEM;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		goto out;
+	d->ops = &transport_vhost_user;
+	d->timeout_ms = plan.options.timeout_ms;
+	d->region.fd = -1;
+	d->control.transport =
+		(struct transport_queue){.ring = &d->control.ring, .kick_fd = -1, .call_fd = -1};
+	pthread_mutex_init(&d->lock, NULL);
+	err = device_negotiate(d, &plan, features);
+	if (!err)
+		err = device_memory(d, &plan);
+	if (!err)
+		err = device_queues(d, &plan);
+	text = d->error;
+out:
+	if (error)
+		*error = err ? strdup(text.text[0] ? text.text : strerror(-err)) : NULL;
+	if (err) {
+		vcrypto_device_close(d);
+		return err == -EREMOTEIO || err == -EPIPE ? -EPROTO : err;
+	}
+	*device = d;
+	return 0;
+}
+
+int vcrypto_device_open(const struct vcrypto_device_options *options,
+                        struct vcrypto_device **device, char **error)
+{
+	return device_open_without(options, 0, device, error);
+}
+
+const char *vcrypto_device_error(const struct vcrypto_device *device)
+{
+	return device->error.text;
+}
+
+unsigned int vcrypto_device_queues(const struct vcrypto_device *device)
+{
+	return device->queue_count;
+}
+
+struct vcrypto_queue *vcrypto_device_queue(struct vcrypto_device *device, unsigned int index)
+{
+	return index < device->queue_count ? &device->queues[index] : NULL;
+}
+
+int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_capabilities *caps)
+{
+	struct virtio_crypto_config c;
+	int err;
+
+	pthread_mutex_lock(&device->lock);
+	err = device_result(
+		device, device->ops->config_read(device->transport, &c, sizeof(c), &device->error));
+	pthread_mutex_unlock(&device->lock);
+	if (err)
+		return err;
+	*caps = (struct vcrypto_capabilities){
+		.services = c.crypto_services,
+		.ciphers = c.cipher_algo_l | (uint64_t)c.cipher_algo_h << 32,
+		.hashes = c.hash_algo,
+		.macs = c.mac_algo_l | (uint64_t)c.mac_algo_h << 32,
+		.aeads = c.aead_algo,
+		.akciphers = c.akcipher_algo,
+		.max_cipher_key = c.max_cipher_key_len,
+		.max_auth_key = c.max_auth_key_len,
+		.max_size = c.max_size,
+		.max_queues = c.max_dataqueues,
+		.ready = c.status & VIRTIO_CRYPTO_S_HW_READY,
+	};
+	return 0;
+}
+
+bool vcrypto_device_alive(struct vcrypto_device *device)
+{
+	if (atomic_load_explicit(&device->dead, memory_order_relaxed))
+		return false;
+	if (device->ops->alive(device->transport))
+		return true;
+	device_lost(device);
+	return false;
+}
+
+int vcrypto_device_fd(const struct vcrypto_device *device)
+{
+	return device->ops->fd(device->transport);
+}
+
+void *vcrypto_memory_alloc(struct vcrypto_device *device, size_t size)
+{
+	void *memory;
+
+	pthread_mutex_lock(&device->lock);
+	memory = arena_alloc(&device->arena, size);
+	pthread_mutex_unlock(&device->lock);
+	return memory;
+}
+
+void vcrypto_memory_free(struct vcrypto_device *device, void *memory)
+{
+	if (!memory)
+		return;
+	pthread_mutex_lock(&device->lock);
+	if (arena_free(&device->arena, memory))
+		transport_error_set(&device->error, "%p is not allocated: not freed", memory);
+	pthread_mutex_unlock(&device->lock);
+}
+
+int vcrypto_memory_register(struct vcrypto_device *device, void *address, size_t size, int fd,
+                            uint64_t offset)
+{
+	int err = -EINVAL;
+
+	pthread_mutex_lock(&device->lock);
+	if (!size || (uintptr_t)address % PAGE || size % PAGE || offset % PAGE) {
+		transport_error_set(&device->error, "memory to register is not whole pages");
+		goto out;
+	}
+	err = regions_add(&device->regions, address, size);
+	if (err) {
+		transport_error_set(&device->error, "memory to register %s",
+		                    err == -ENOSPC ? "makes too many regions" : "overlaps");
+		goto out;
+	}
+	err = device_result(device, device->ops->memory_add(device->transport, address, size, fd,
+	                                                    offset, &device->error));
+	if (err)
+		regions_remove(&device->regions, address);
+	/* All else was checked here, so it is the number of regions that was refused. */
+	if (err == -EREMOTEIO)
+		err = -ENOSPC;
+out:
+	pthread_mutex_unlock(&device->lock);
+	return err;
+}
+
+int vcrypto_memory_unregister(struct vcrypto_device *device, void *address)
+{
+	size_t size;
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&device->lock);
+	size = regions_size(&device->regions, address);
+	if (size && address != device->region.base) {
+		regions_remove(&device->regions, address);
+		err = device_result(device, device->ops->memory_remove(device->transport, address,
+		                                                       size, &device->error));
+		if (err == -EREMOTEIO)
+			err = -ENOENT;
+	}
+	pthread_mutex_unlock(&device->lock);
+	return err;
+}

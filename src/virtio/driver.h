@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of libvcrypto know of each other: the opaque types of <vcrypto/vcrypto.h>.
+ *
+ * A data queue belongs to one thread at a time; all else is under the device's lock, but for what
+ * says so.
+ */
+#ifndef VC_VIRTIO_DRIVER_H
+#define VC_VIRTIO_DRIVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <vcrypto/vcrypto.h>
+
+#include "virtio/memory.h"
+#include "virtio/op.h"
+#include "virtio/ring_split.h"
+#include "virtio/transport.h"
+#include "wire/virtio_crypto.h"
+
+struct vcrypto_queue {
+	/* Read by the data path. */
+	vc_cache_aligned struct ring_split ring;
+	struct vcrypto_device *device;
+	struct op_context context;
+	struct op_slot *slots;    /* shared; slot i is descriptor i (or descriptors i * 8 and on) */
+	uint8_t *status;          /* shared; byte i is slot i's */
+	struct vcrypto_op **op;   /* of each slot, NULL when it is free */
+	uint16_t *free;           /* ring of free slots: taken at free_out, put back at free_in */
+	unsigned int depth, mask; /* slots */
+	bool indirect;
+	/* Written by it. */
+	vc_cache_aligned uint32_t free_out, free_in; /* free-running */
+	unsigned int empty_polls;                    /* in a row, with operations in flight */
+	bool broken;                                 /* the device wrote rubbish */
+	struct vcrypto_queue_stats stats;
+	struct transport_queue transport;
+};
+
+/* The control queue: sessions. */
+#define CONTROL_SLOTS 256
+struct control_slot;
+struct control {
+	struct ring_split ring;
+	struct control_slot *slots; /* shared */
+	struct vcrypto_session
+		*owner[CONTROL_SLOTS]; /* whose creation it is; NULL: a destruction */
+	bool busy[CONTROL_SLOTS];
+	uint16_t free[CONTROL_SLOTS];
+	unsigned int free_count;
+	/* Destructions that wait for a slot. */
+	struct vcrypto_session *pending;
+	struct transport_queue transport;
+};
+
+struct vcrypto_device {
+	const struct transport_ops *ops;
+	struct transport *transport;
+	struct shared_region region; /* rings and slots, then the arena */
+	struct regions regions;
+	struct virtio_crypto_config config;
+	unsigned int queue_count;
+	struct vcrypto_queue *queues;
+	atomic_bool dead; /* any thread */
+	pthread_mutex_t lock;
+	unsigned int timeout_ms;
+	struct arena arena;
+	struct control control;
+	struct transport_error error;
+};
+
+struct vcrypto_session {
+	struct op_session op; /* what the data path reads; set before state becomes 0 */
+	struct vcrypto_device *device;
+	atomic_int state; /* 0, -EINPROGRESS, or why it failed; any thread */
+	bool orphan;      /* destroyed before the device answered */
+	uint32_t destroy_opcode;
+	struct vcrypto_session *next; /* in control.pending */
+};
+
+/* Open with some feature bits left out, for tests. */
+int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
+                        struct vcrypto_device **device, char **error);
+
+/* Remember that the back end is gone. */
+void device_lost(struct vcrypto_device *device);
+/* Note what a transport function returned: final errors are the end of the device. Returns it. */
+int device_result(struct vcrypto_device *device, int error);
+
+/* Bytes of shared memory of a queue with so many slots. */
+size_t queue_bytes(unsigned int depth, bool indirect);
+/* memory: zeroed and shared. 0, -ENOMEM. */
+int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void *memory,
+               unsigned int depth, bool indirect, bool event_idx);
+void queue_fini(struct vcrypto_queue *queue);
+
+size_t control_bytes(bool indirect);
+void control_init(struct control *control, void *memory, bool indirect, bool event_idx);
+void control_fini(struct control *control);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on the wire. See op.h.
+ */
+#include "virtio/op.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct segment {
+	uint64_t addr;
+	uint32_t len;
+	uint32_t flags;
+};
+
+struct segments {
+	unsigned int count;
+	struct segment list[OP_MAX_SEGMENTS];
+};
+
+/* Pieces of one region that touch become one. Empty ones have no descriptor. */
+static inline void segment_add(struct op_context *c, struct segments *s, const void *address,
+                               uint32_t length, uint32_t flags)
+{
+	struct segment *last = &s->list[s->count - 1];
+
+	if (!length)
+		return;
+	if (last->flags == flags && last->addr + last->len == (uintptr_t)address &&
+	    length <= UINT32_MAX - last->len &&
+	    regions_contain(c->regions, &c->hints, (void *)(uintptr_t)last->addr,
+	                    (size_t)last->len + length)) {
+		last->len += length;
+		return;
+	}
+	s->list[s->count++] = (struct segment){(uintptr_t)address, length, flags};
+}
+
+/* Two stores, if any: see struct op_slot. */
+static inline void desc_set(struct virtq_desc *desc, uint64_t addr, uint32_t len, uint16_t flags,
+                            uint16_t next)
+{
+	struct virtq_desc now = {addr, len, flags, next};
+	uint64_t old_rest, rest;
+
+	memcpy(&rest, &now.len, sizeof(rest));
+	memcpy(&old_rest, &desc->len, sizeof(rest));
+	if (desc->addr != addr)
+		desc->addr = addr;
+	if (old_rest != rest)
+		memcpy(&desc->len, &rest, sizeof(rest));
+}
+
+static inline void request_set(struct virtio_crypto_op_data_req *to,
+                               const struct virtio_crypto_op_data_req *from)
+{
+	uint64_t a[9], b[9], differ = 0;
+
+	static_assert(sizeof(a) == sizeof(*to), "request");
+	memcpy(a, to, sizeof(a));
+	memcpy(b, from, sizeof(b));
+	for (unsigned int i = 0; i < 9; i++)
+		differ |= a[i] ^ b[i];
+	if (differ)
+		memcpy(to, from, sizeof(*to));
+}
+
+static inline bool reach(struct op_context *c, const void *address, size_t length)
+{
+	return !length || regions_contain(c->regions, &c->hints, address, length);
+}
+
+static inline bool range_ok(uint32_t offset, uint32_t length, uint32_t of)
+{
+	return offset <= of && length <= of - offset;
+}
+
+static inline int describe_cipher(struct op_context *c, struct segments *s,
+                                  struct virtio_crypto_op_data_req *r,
+                                  const struct op_session *session, const struct vcrypto_op *op)
+{
+	if (op->length & session->block_mask)
+		return -EINVAL;
+	r->u.sym.u.cipher.iv_len = op->iv_len;
+	r->u.sym.u.cipher.src_len = op->length;
+	r->u.sym.u.cipher.dst_len = op->length;
+	segment_add(c, s, op->src, op->length, 0);
+	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
+	return reach(c, op->dst, op->length) ? 0 : -EINVAL;
+}
+
+static int describe_chain(struct op_context *c, struct segments *s,
+                          struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                          const struct vcrypto_op *op)
+{
+	struct virtio_crypto_alg_chain_para *para = &r->u.sym.u.chain;
+	uint16_t tag_len = op->tag_len ? op->tag_len : session->tag_len;
+
+	if (op->cipher_len & session->block_mask ||
+	    !range_ok(op->cipher_offset, op->cipher_len, op->length) ||
+	    !range_ok(op->hash_offset, op->hash_len, op->length) ||
+	    !reach(c, op->dst, op->length) || !op->tag || !reach(c, op->tag, tag_len))
+		return -EINVAL;
+	para->iv_len = op->iv_len;
+	para->src_len = op->length;
+	para->dst_len = op->length;
+	para->cipher_start_src_offset = op->cipher_offset;
+	para->len_to_cipher = op->cipher_len;
+	para->hash_start_src_offset = op->hash_offset;
+	para->len_to_hash = op->hash_len;
+	para->hash_result_len = tag_len;
+	segment_add(c, s, op->src, op->length, 0);
+	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
+	segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
+	return 0;
+}
+
+static int describe_digest(struct op_context *c, struct segments *s,
+                           struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                           const struct vcrypto_op *op)
+{
+	uint16_t tag_len = op->tag_len ? op->tag_len : session->tag_len;
+
+	if (!op->tag || !reach(c, op->tag, tag_len))
+		return -EINVAL;
+	r->u.hash.src_len = op->length;
+	r->u.hash.hash_result_len = tag_len;
+	segment_add(c, s, op->src, op->length, 0);
+	segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
+	return 0;
+}
+
+/* The tag is the end of src when decrypting, the end of dst when encrypting. */
+static int describe_aead(struct op_context *c, struct segments *s,
+                         struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                         const struct vcrypto_op *op)
+{
+	uint16_t tag_len = op->tag_len ? op->tag_len : session->tag_len;
+
+	if (!op->tag || !reach(c, op->tag, tag_len) || !reach(c, op->dst, op->length) ||
+	    !reach(c, op->aad, op->aad_len) || op->length > UINT32_MAX - tag_len)
+		return -EINVAL;
+	r->u.aead.iv_len = op->iv_len;
+	r->u.aead.aad_len = op->aad_len;
+	r->u.aead.src_len = op->length;
+	r->u.aead.dst_len = op->length;
+	r->u.aead.tag_len = tag_len;
+	segment_add(c, s, op->src, op->length, 0);
+	if (session->decrypt) {
+		r->u.aead.src_len += tag_len;
+		segment_add(c, s, op->tag, tag_len, 0);
+	} else {
+		r->u.aead.dst_len += tag_len;
+	}
+	segment_add(c, s, op->aad, op->aad_len, 0);
+	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
+	if (!session->decrypt)
+		segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
+	return 0;
+}
+
+static int describe_akcipher(struct op_context *c, struct segments *s,
+                             struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                             const struct vcrypto_op *op)
+{
+	bool verify = op->akcipher_op == VCRYPTO_AKCIPHER_VERIFY;
+	bool private = op->akcipher_op == VCRYPTO_AKCIPHER_DECRYPT ||
+	               op->akcipher_op == VCRYPTO_AKCIPHER_SIGN;
+
+	if (op->akcipher_op > VCRYPTO_AKCIPHER_VERIFY || (private && !session->private_key) ||
+	    !op->length)
+		return -EINVAL;
+	r->header.opcode = VIRTIO_CRYPTO_AKCIPHER_ENCRYPT + op->akcipher_op;
+	r->u.akcipher.src_len = op->length;
+	r->u.akcipher.dst_len = verify ? op->tag_len : op->dst_len;
+	segment_add(c, s, op->src, op->length, 0);
+	if (verify) {
+		segment_add(c, s, op->tag, op->tag_len, 0);
+		return op->tag && op->tag_len && reach(c, op->tag, op->tag_len) ? 0 : -EINVAL;
+	}
+	segment_add(c, s, op->dst, op->dst_len, VIRTQ_DESC_F_WRITE);
+	return op->dst_len && reach(c, op->dst, op->dst_len) ? 0 : -EINVAL;
+}
+
+static inline int describe(struct op_context *c, struct segments *s,
+                           struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                           const struct vcrypto_op *op)
+{
+	switch (session->kind) {
+	case OP_CIPHER:
+		return describe_cipher(c, s, r, session, op);
+	case OP_CHAIN:
+		return describe_chain(c, s, r, session, op);
+	case OP_HASH:
+	case OP_MAC:
+		return describe_digest(c, s, r, session, op);
+	case OP_AEAD:
+		return describe_aead(c, s, r, session, op);
+	default:
+		return describe_akcipher(c, s, r, session, op);
+	}
+}
+
+int op_describe(struct op_context *context, struct op_slot *slot, struct virtq_desc *table,
+                uint16_t base, uint8_t *status, const struct op_session *session,
+                const struct vcrypto_op *op)
+{
+	struct virtio_crypto_op_data_req request = session->request;
+	struct segments s;
+	int error;
+
+	if (op->iv_len < session->iv_min || op->iv_len > session->iv_max ||
+	    op->length > context->max_size || !reach(context, op->src, op->length))
+		return -EINVAL;
+	s.count = 1;
+	s.list[0] = (struct segment){(uintptr_t)&slot->request,
+	                             (uint32_t)sizeof(slot->request) + op->iv_len, 0};
+	error = describe(context, &s, &request, session, op);
+	if (error)
+		return error;
+	s.list[s.count++] = (struct segment){(uintptr_t)status, 1, VIRTQ_DESC_F_WRITE};
+
+	request_set(&slot->request, &request);
+	memcpy(slot->iv, op->iv, sizeof(slot->iv));
+	for (unsigned int i = 0; i < s.count; i++) {
+		bool last = i == s.count - 1;
+
+		desc_set(&table[i], s.list[i].addr, s.list[i].len,
+		         (uint16_t)(s.list[i].flags | (last ? 0 : VIRTQ_DESC_F_NEXT)),
+		         last ? 0 : (uint16_t)(base + i + 1));
+	}
+	return (int)s.count;
+}
+
+int op_status(const struct op_session *session, const struct vcrypto_op *op, uint8_t status)
+{
+	switch (status) {
+	case VIRTIO_CRYPTO_OK:
+		return 0;
+	case VIRTIO_CRYPTO_BADMSG:
+		/* A tag or padding that is wrong, where there can be one. */
+		return session->kind == OP_AEAD || session->kind == OP_AKCIPHER ? -EBADMSG
+		                                                                : -EINVAL;
+	case VIRTIO_CRYPTO_NOTSUPP:
+		return -ENOTSUP;
+	case VIRTIO_CRYPTO_INVSESS:
+		return -ENOKEY;
+	case VIRTIO_CRYPTO_NOSPC:
+		return -ENOSPC;
+	case VIRTIO_CRYPTO_KEY_REJECTED:
+		/* How a signature that is wrong is told (5.9.7.6.1). */
+		return session->kind == OP_AKCIPHER && op->akcipher_op == VCRYPTO_AKCIPHER_VERIFY
+		               ? -EBADMSG
+		               : -EKEYREJECTED;
+	default:
+		return -EIO;
+	}
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data queues: submit and poll. The thread that has the queue; no lock, no malloc, no log.
+ *
+ * Each operation in flight has a slot. Slots are given out first in, first out: completions mostly
+ * come in order, so that the slots of a burst are neighbours and their status bytes, which are
+ * packed, are one or two lines to fetch for the whole burst.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "virtio/driver.h"
+
+#define STATUS_UNSET 0xff
+/* So many polls in vain, with operations in flight, before we ask whether anybody is there. */
+#define EMPTY_POLLS_MAX (1u << 16)
+
+static size_t slots_bytes(unsigned int depth)
+{
+	return depth * sizeof(struct op_slot) + vc_round_up(depth, VC_CACHE_LINE);
+}
+
+static unsigned int ring_size(unsigned int depth, bool indirect)
+{
+	return indirect ? depth : depth * OP_MAX_SEGMENTS;
+}
+
+size_t queue_bytes(unsigned int depth, bool indirect)
+{
+	return slots_bytes(depth) + ring_split_bytes(ring_size(depth, indirect));
+}
+
+int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void *memory,
+               unsigned int depth, bool indirect, bool event_idx)
+{
+	queue->device = device;
+	queue->depth = depth;
+	queue->mask = depth - 1;
+	queue->indirect = indirect;
+	queue->context = (struct op_context){.regions = &device->regions,
+	                                     .max_size = device->config.max_size};
+	queue->slots = memory;
+	queue->status = (uint8_t *)(queue->slots + depth);
+	ring_split_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth),
+	                ring_size(depth, indirect), event_idx);
+	queue->op = calloc(depth, sizeof(struct vcrypto_op *));
+	queue->free = calloc(depth, sizeof(*queue->free));
+	if (!queue->op || !queue->free)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < depth; i++) {
+		queue->free[i] = (uint16_t)i;
+		queue->status[i] = STATUS_UNSET;
+		if (indirect)
+			queue->ring.desc[i] = (struct virtq_desc){(uintptr_t)queue->slots[i].table,
+			                                          0, VIRTQ_DESC_F_INDIRECT, 0};
+	}
+	queue->free_in = depth;
+	return 0;
+}
+
+void queue_fini(struct vcrypto_queue *queue)
+{
+	free(queue->op);
+	free(queue->free);
+}
+
+/* Counters are read by any thread. */
+static inline void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline unsigned int room(const struct vcrypto_queue *queue)
+{
+	return queue->free_in - queue->free_out;
+}
+
+static inline int submit_one(struct vcrypto_queue *queue, struct vcrypto_op *op)
+{
+	struct vcrypto_session *session = op->session;
+	uint16_t i = queue->free[queue->free_out & queue->mask];
+	struct op_slot *slot = &queue->slots[i];
+	uint16_t base = queue->indirect ? 0 : (uint16_t)(i * OP_MAX_SEGMENTS);
+	struct virtq_desc *table = queue->indirect ? slot->table : &queue->ring.desc[base];
+	int n;
+
+	/* Whoever learnt that the session is ready did so through vcrypto_session_state(), whose
+	 * acquire made the rest of it visible. */
+	if (!session || atomic_load_explicit(&session->state, memory_order_relaxed))
+		return -EINVAL;
+	n = op_describe(&queue->context, slot, table, base, &queue->status[i], &session->op, op);
+	if (n < 0)
+		return n;
+	if (queue->indirect) {
+		uint32_t bytes = (uint32_t)n * (uint32_t)sizeof(struct virtq_desc);
+
+		if (queue->ring.desc[i].len != bytes)
+			queue->ring.desc[i].len = bytes;
+	}
+	queue->op[i] = op;
+	queue->free_out++;
+	ring_split_push(&queue->ring, queue->indirect ? i : base);
+	return 0;
+}
+
+int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
+{
+	unsigned int taken = 0;
+	int error = 0;
+
+	if (vc_unlikely(queue->broken ||
+	                atomic_load_explicit(&queue->device->dead, memory_order_relaxed)))
+		return -EPIPE;
+	n = vc_min(n, room(queue));
+	while (taken < n) {
+		error = submit_one(queue, ops[taken]);
+		if (vc_unlikely(error))
+			break;
+		taken++;
+	}
+	if (!taken)
+		return error;
+	count(&queue->stats.submitted, taken);
+	if (ring_split_publish(&queue->ring)) {
+		count(&queue->stats.kicks, 1);
+		queue->device->ops->kick(&queue->transport);
+	}
+	return (int)taken;
+}
+
+static void complete_one(struct vcrypto_queue *queue, struct vcrypto_op *op, unsigned int i,
+                         uint32_t written)
+{
+	uint8_t status = queue->status[i];
+
+	queue->status[i] = STATUS_UNSET;
+	op->status = 0;
+	/* What the device says it wrote, the status byte counted; of use where it may be less than
+	 * there was room for. */
+	op->result_len = written ? vc_min(written - 1, op->dst_len) : 0;
+	if (vc_unlikely(status)) {
+		op->status = op_status(&op->session->op, op, status);
+		count(&queue->stats.failed, 1);
+	}
+	queue->op[i] = NULL;
+	queue->free[queue->free_in++ & queue->mask] = (uint16_t)i;
+}
+
+static int nothing_to_take(struct vcrypto_queue *queue)
+{
+	if (queue->free_in - queue->free_out == queue->depth)
+		return 0;
+	if (++queue->empty_polls < EMPTY_POLLS_MAX)
+		return 0;
+	queue->empty_polls = 0;
+	return vcrypto_device_alive(queue->device) ? 0 : -EPIPE;
+}
+
+int vcrypto_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
+{
+	unsigned int pending = ring_split_pending(&queue->ring);
+	unsigned int shift = queue->indirect ? 0 : __builtin_ctz(OP_MAX_SEGMENTS);
+
+	if (vc_unlikely(queue->broken))
+		return -EPROTO;
+	if (!pending)
+		return nothing_to_take(queue);
+	if (vc_unlikely(pending > queue->depth - room(queue)))
+		goto broken;
+	queue->empty_polls = 0;
+	n = vc_min(n, pending);
+	for (unsigned int k = 0; k < n; k++) {
+		struct virtq_used_elem e = ring_split_take(&queue->ring);
+		unsigned int i = e.id >> shift;
+
+		if (vc_unlikely(e.id >= queue->ring.size || !queue->op[i] || i << shift != e.id)) {
+			/* What we have is good; the next call says the rest. */
+			queue->broken = true;
+			if (!k)
+				goto broken;
+			n = k;
+			break;
+		}
+		ops[k] = queue->op[i];
+		complete_one(queue, ops[k], i, e.len);
+	}
+	count(&queue->stats.completed, n);
+	return (int)n;
+broken:
+	queue->broken = true;
+	return -EPROTO;
+}
+
+unsigned int vcrypto_queue_room(const struct vcrypto_queue *queue)
+{
+	return room(queue);
+}
+
+unsigned int vcrypto_queue_in_flight(const struct vcrypto_queue *queue)
+{
+	return queue->depth - room(queue);
+}
+
+int vcrypto_queue_fd(const struct vcrypto_queue *queue)
+{
+	return queue->transport.call_fd;
+}
+
+bool vcrypto_queue_arm(struct vcrypto_queue *queue)
+{
+	return ring_split_arm(&queue->ring);
+}
+
+void vcrypto_queue_disarm(struct vcrypto_queue *queue)
+{
+	ring_split_disarm(&queue->ring);
+	if (event_clear(queue->transport.call_fd))
+		count(&queue->stats.calls, 1);
+}
+
+void vcrypto_queue_stats(const struct vcrypto_queue *queue, struct vcrypto_queue_stats *stats)
+{
+	*stats = (struct vcrypto_queue_stats){
+		.submitted = __atomic_load_n(&queue->stats.submitted, __ATOMIC_RELAXED),
+		.completed = __atomic_load_n(&queue->stats.completed, __ATOMIC_RELAXED),
+		.failed = __atomic_load_n(&queue->stats.failed, __ATOMIC_RELAXED),
+		.kicks = __atomic_load_n(&queue->stats.kicks, __ATOMIC_RELAXED),
+		.calls = __atomic_load_n(&queue->stats.calls, __ATOMIC_RELAXED),
+	};
+}

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions, made and destroyed over the control queue (virtio 1.3, 5.9.7.1). Any thread, under the
+ * device's lock.
+ *
+ * A creation holds a slot of shared memory until the device answers, with a copy of the keys that
+ * is wiped then. A destruction is sent and forgotten: its answer only frees the slot.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secmem.h"
+#include "virtio/driver.h"
+
+/* A session id must not be missing from an answer. */
+#define STATUS_UNSET 0xff
+#define SPIN_NS 20000
+
+/* Shared with the device. */
+struct control_slot {
+	vc_cache_aligned struct virtq_desc table[4];
+	struct virtio_crypto_session_input input;
+	uint8_t padding[48];
+	struct virtio_crypto_op_ctrl_req request; /* the keys follow */
+	uint8_t keys[4096 - 128 - sizeof(struct virtio_crypto_op_ctrl_req)];
+};
+
+static_assert(sizeof(struct control_slot) == 4096, "a page");
+
+size_t control_bytes(bool indirect)
+{
+	return ring_split_bytes(CONTROL_SLOTS * (indirect ? 1 : 2)) +
+	       CONTROL_SLOTS * sizeof(struct control_slot);
+}
+
+/* Slot i is descriptor i with an indirect table, or descriptors 2 i and 2 i + 1. */
+void control_init(struct control *control, void *memory, bool indirect, bool event_idx)
+{
+	unsigned int size = CONTROL_SLOTS * (indirect ? 1 : 2);
+
+	control->slots = memory;
+	ring_split_init(&control->ring, control->slots + CONTROL_SLOTS, size, event_idx);
+	for (unsigned int i = 0; i < CONTROL_SLOTS; i++) {
+		control->free[i] = (uint16_t)(CONTROL_SLOTS - 1 - i);
+		if (indirect)
+			control->ring.desc[i] = (struct virtq_desc){
+				(uintptr_t)control->slots[i].table, 2 * sizeof(struct virtq_desc),
+				VIRTQ_DESC_F_INDIRECT, 0};
+	}
+	control->free_count = CONTROL_SLOTS;
+}
+
+void control_fini(struct control *control)
+{
+	struct vcrypto_session *next;
+
+	for (struct vcrypto_session *s = control->pending; s; s = next) {
+		next = s->next;
+		free(s);
+	}
+	for (unsigned int i = 0; i < CONTROL_SLOTS; i++)
+		if (control->owner[i] && control->owner[i]->orphan)
+			free(control->owner[i]);
+	/* Keys of what was never answered. */
+	if (control->slots)
+		secmem_wipe(control->slots, CONTROL_SLOTS * sizeof(struct control_slot));
+}
+
+static void control_send(struct vcrypto_device *device, unsigned int i, uint32_t out, uint32_t in)
+{
+	struct control *control = &device->control;
+	struct control_slot *slot = &control->slots[i];
+	bool indirect = control->ring.size == CONTROL_SLOTS;
+	uint16_t base = indirect ? 0 : (uint16_t)(2 * i);
+	struct virtq_desc *table = indirect ? slot->table : &control->ring.desc[base];
+
+	table[0] = (struct virtq_desc){(uintptr_t)&slot->request, out, VIRTQ_DESC_F_NEXT,
+	                               (uint16_t)(base + 1)};
+	table[1] = (struct virtq_desc){(uintptr_t)&slot->input, in, VIRTQ_DESC_F_WRITE, 0};
+	ring_split_push(&control->ring, indirect ? (uint16_t)i : base);
+	if (ring_split_publish(&control->ring))
+		device->ops->kick(&control->transport);
+}
+
+static struct control_slot *slot_take(struct control *control, struct vcrypto_session *owner,
+                                      unsigned int *index)
+{
+	unsigned int i = control->free[--control->free_count];
+
+	control->busy[i] = true;
+	control->owner[i] = owner;
+	memset(&control->slots[i].request, 0, sizeof(control->slots[i].request));
+	control->slots[i].input = (struct virtio_crypto_session_input){.status = STATUS_UNSET};
+	*index = i;
+	return &control->slots[i];
+}
+
+static void destroy_send(struct vcrypto_device *device, struct vcrypto_session *session)
+{
+	unsigned int i;
+	struct control_slot *slot = slot_take(&device->control, NULL, &i);
+
+	slot->request.header.opcode = session->destroy_opcode;
+	slot->request.u.destroy.session_id = session->op.request.header.session_id;
+	control_send(device, i, sizeof(slot->request), 1);
+	free(session);
+}
+
+/* Later, when a slot is free. */
+static void destroy_queue(struct vcrypto_device *device, struct vcrypto_session *session)
+{
+	struct control *control = &device->control;
+
+	if (control->free_count) {
+		destroy_send(device, session);
+		return;
+	}
+	session->next = control->pending;
+	control->pending = session;
+}
+
+static int create_status(uint32_t status)
+{
+	switch (status) {
+	case VIRTIO_CRYPTO_OK:
+		return 0;
+	case VIRTIO_CRYPTO_BADMSG:
+		return -EINVAL;
+	case VIRTIO_CRYPTO_NOTSUPP:
+		return -ENOTSUP;
+	case VIRTIO_CRYPTO_NOSPC:
+		return -ENOSPC;
+	case VIRTIO_CRYPTO_KEY_REJECTED:
+		return -EKEYREJECTED;
+	default:
+		return -EIO;
+	}
+}
+
+/* The device answered a creation. */
+static void create_done(struct vcrypto_device *device, struct vcrypto_session *session,
+                        const struct virtio_crypto_session_input *input)
+{
+	int error = create_status(input->status);
+
+	session->op.request.header.session_id = input->session_id;
+	if (!session->orphan) {
+		/* Pairs with the acquire in vcrypto_session_state(): the id is there. */
+		atomic_store_explicit(&session->state, error, memory_order_release);
+	} else if (error) {
+		free(session);
+	} else {
+		destroy_queue(device, session);
+	}
+}
+
+/* Take what the device has answered. */
+static void control_reap(struct vcrypto_device *device)
+{
+	struct control *control = &device->control;
+	unsigned int n = ring_split_pending(&control->ring);
+
+	if (n > CONTROL_SLOTS - control->free_count) {
+		transport_error_set(&device->error, "the back end broke the control queue");
+		device_lost(device);
+		return;
+	}
+	while (n--) {
+		struct virtq_used_elem e = ring_split_take(&control->ring);
+		unsigned int i = control->ring.size == CONTROL_SLOTS ? e.id : e.id / 2;
+
+		if (e.id >= control->ring.size || !control->busy[i]) {
+			transport_error_set(&device->error,
+			                    "the back end gave back a control request twice");
+			device_lost(device);
+			return;
+		}
+		struct vcrypto_session *session = control->owner[i];
+		struct virtio_crypto_session_input input = control->slots[i].input;
+
+		if (session)
+			secmem_wipe(control->slots[i].keys, sizeof(control->slots[i].keys));
+		control->busy[i] = false;
+		control->owner[i] = NULL;
+		control->free[control->free_count++] = (uint16_t)i;
+		if (session)
+			create_done(device, session, &input);
+	}
+	while (control->pending && control->free_count) {
+		struct vcrypto_session *session = control->pending;
+
+		control->pending = session->next;
+		destroy_send(device, session);
+	}
+}
+
+static uint8_t cipher_block_mask(unsigned int cipher)
+{
+	switch (cipher) {
+	case VCRYPTO_CIPHER_AES_ECB:
+	case VCRYPTO_CIPHER_AES_CBC:
+		return 15;
+	case VCRYPTO_CIPHER_3DES_CBC:
+		return 7;
+	default:
+		return 0;
+	}
+}
+
+static void session_describe_cipher(struct op_session *op, const struct vcrypto_session_params *p)
+{
+	static const uint8_t iv[][2] = {[VCRYPTO_CIPHER_AES_CBC] = {16, 16},
+	                                [VCRYPTO_CIPHER_AES_CTR] = {16, 16},
+	                                [VCRYPTO_CIPHER_3DES_CBC] = {8, 8},
+	                                [VCRYPTO_CIPHER_AES_XTS] = {16, 16}};
+
+	op->kind = p->chain ? OP_CHAIN : OP_CIPHER;
+	op->block_mask = cipher_block_mask(p->algorithm);
+	if (p->algorithm < vc_array_size(iv)) {
+		op->iv_min = iv[p->algorithm][0];
+		op->iv_max = iv[p->algorithm][1];
+	} else {
+		op->iv_max = VCRYPTO_MAX_IV;
+	}
+	op->request.header.opcode =
+		op->decrypt ? VIRTIO_CRYPTO_CIPHER_DECRYPT : VIRTIO_CRYPTO_CIPHER_ENCRYPT;
+	op->request.u.sym.op_type =
+		p->chain ? VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING : VIRTIO_CRYPTO_SYM_OP_CIPHER;
+}
+
+static uint16_t full_tag_len(enum vcrypto_service service, unsigned int algorithm)
+{
+	static const uint8_t hash[] = {0, 16, 20, 28, 32, 48, 64, 28, 32, 48, 64};
+
+	if (service == VCRYPTO_SERVICE_AEAD)
+		return 16;
+	if (service == VCRYPTO_SERVICE_HASH)
+		return algorithm < vc_array_size(hash) ? hash[algorithm] : 0;
+	/* HMACs have the numbers of their hashes, as far as SHA-512. */
+	return algorithm <= VCRYPTO_MAC_HMAC_SHA512 ? hash[algorithm] : 16;
+}
+
+static void session_describe(struct op_session *op, const struct vcrypto_session_params *p)
+{
+	unsigned int mac = p->service == VCRYPTO_SERVICE_CIPHER ? p->mac : p->algorithm;
+
+	op->request.header.algo = p->algorithm;
+	op->request.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
+	op->decrypt = p->direction == VCRYPTO_DECRYPT;
+	op->private_key = p->private_key;
+	op->tag_len = (uint16_t)(p->tag_len ? p->tag_len : full_tag_len(p->service, mac));
+	switch (p->service) {
+	case VCRYPTO_SERVICE_CIPHER:
+		session_describe_cipher(op, p);
+		break;
+	case VCRYPTO_SERVICE_HASH:
+		op->kind = OP_HASH;
+		op->request.header.opcode = VIRTIO_CRYPTO_HASH;
+		break;
+	case VCRYPTO_SERVICE_MAC:
+		op->kind = OP_MAC;
+		op->request.header.opcode = VIRTIO_CRYPTO_MAC;
+		break;
+	case VCRYPTO_SERVICE_AEAD:
+		op->kind = OP_AEAD;
+		op->iv_min = 1;
+		op->iv_max = VCRYPTO_MAX_IV;
+		op->request.header.opcode =
+			op->decrypt ? VIRTIO_CRYPTO_AEAD_DECRYPT : VIRTIO_CRYPTO_AEAD_ENCRYPT;
+		break;
+	case VCRYPTO_SERVICE_AKCIPHER:
+		op->kind = OP_AKCIPHER;
+		break;
+	}
+}
+
+static void request_cipher(struct virtio_crypto_op_ctrl_req *r,
+                           const struct vcrypto_session_params *p)
+{
+	struct virtio_crypto_cipher_session_para cipher = {
+		.algo = p->algorithm, .key_len = (uint32_t)p->key_len, .op = p->direction};
+
+	if (!p->chain) {
+		r->u.sym.u.cipher = cipher;
+		r->u.sym.op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER;
+		return;
+	}
+	r->u.sym.op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING;
+	r->u.sym.u.chain.alg_chain_order =
+		p->chain == VCRYPTO_CHAIN_HASH_THEN_CIPHER
+			? VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER
+			: VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH;
+	r->u.sym.u.chain.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
+	r->u.sym.u.chain.cipher = cipher;
+	r->u.sym.u.chain.u.mac.algo = p->mac;
+	r->u.sym.u.chain.u.mac.auth_key_len = (uint32_t)p->auth_key_len;
+}
+
+/* The control request for parameters that were checked. */
+static void request_fill(struct virtio_crypto_op_ctrl_req *r,
+                         const struct vcrypto_session_params *p, uint16_t tag_len)
+{
+	r->header.algo = p->algorithm;
+	r->header.opcode = VIRTIO_CRYPTO_OPCODE(
+		p->service, p->service == VCRYPTO_SERVICE_AKCIPHER ? 0x04 : 0x02);
+	switch (p->service) {
+	case VCRYPTO_SERVICE_CIPHER:
+		request_cipher(r, p);
+		if (p->chain)
+			r->u.sym.u.chain.u.mac.hash_result_len = tag_len;
+		break;
+	case VCRYPTO_SERVICE_HASH:
+		r->u.hash.algo = p->algorithm;
+		r->u.hash.hash_result_len = tag_len;
+		break;
+	case VCRYPTO_SERVICE_MAC:
+		r->u.mac.algo = p->algorithm;
+		r->u.mac.hash_result_len = tag_len;
+		r->u.mac.auth_key_len = (uint32_t)p->auth_key_len;
+		break;
+	case VCRYPTO_SERVICE_AEAD:
+		r->u.aead.algo = p->algorithm;
+		r->u.aead.key_len = (uint32_t)p->key_len;
+		r->u.aead.tag_len = tag_len;
+		r->u.aead.aad_len = p->aad_len;
+		r->u.aead.op = p->direction;
+		break;
+	case VCRYPTO_SERVICE_AKCIPHER:
+		r->u.akcipher.algo = p->algorithm;
+		r->u.akcipher.key_type = p->private_key ? VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
+		                                        : VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC;
+		r->u.akcipher.key_len = (uint32_t)p->key_len;
+		if (p->algorithm == VCRYPTO_AKCIPHER_ECDSA) {
+			r->u.akcipher.u.ecdsa.curve_id = p->curve;
+		} else {
+			r->u.akcipher.u.rsa.padding_algo = p->rsa_padding;
+			r->u.akcipher.u.rsa.hash_algo = p->rsa_hash;
+		}
+		break;
+	}
+}
+
+/* What no device could take; the rest is the device's to judge. */
+static bool params_ok(const struct vcrypto_session_params *p)
+{
+	bool directed = p->service == VCRYPTO_SERVICE_CIPHER || p->service == VCRYPTO_SERVICE_AEAD;
+	bool keyed = directed || p->service == VCRYPTO_SERVICE_AKCIPHER;
+	bool authenticated = p->service == VCRYPTO_SERVICE_MAC || p->chain;
+	size_t room = sizeof(((struct control_slot *)0)->keys);
+
+	if ((unsigned int)p->service > VCRYPTO_SERVICE_AKCIPHER || p->algorithm > 63 ||
+	    (unsigned int)p->chain > VCRYPTO_CHAIN_CIPHER_THEN_HASH || p->mac > 63 ||
+	    p->tag_len > 64 || (p->chain && p->service != VCRYPTO_SERVICE_CIPHER))
+		return false;
+	if (directed && p->direction != VCRYPTO_ENCRYPT && p->direction != VCRYPTO_DECRYPT)
+		return false;
+	if (keyed != (p->key && p->key_len) || (p->auth_key_len && !p->auth_key) ||
+	    (!authenticated && p->auth_key_len))
+		return false;
+	return p->key_len <= room && p->auth_key_len <= room - p->key_len;
+}
+
+static int create_locked(struct vcrypto_device *device, const struct vcrypto_session_params *params,
+                         struct vcrypto_session **session)
+{
+	struct control *control = &device->control;
+	struct vcrypto_session *s;
+	struct control_slot *slot;
+	unsigned int i;
+
+	control_reap(device);
+	if (atomic_load_explicit(&device->dead, memory_order_relaxed))
+		return -EPIPE;
+	if (!control->free_count)
+		return -EAGAIN;
+	s = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*s), VC_CACHE_LINE));
+	if (!s)
+		return -ENOMEM;
+	*s = (struct vcrypto_session){.device = device};
+	session_describe(&s->op, params);
+	s->destroy_opcode = VIRTIO_CRYPTO_OPCODE(
+		params->service, params->service == VCRYPTO_SERVICE_AKCIPHER ? 0x05 : 0x03);
+	atomic_init(&s->state, -EINPROGRESS);
+
+	slot = slot_take(control, s, &i);
+	request_fill(&slot->request, params, s->op.tag_len);
+	if (params->key_len)
+		memcpy(slot->keys, params->key, params->key_len);
+	if (params->auth_key_len)
+		memcpy(slot->keys + params->key_len, params->auth_key, params->auth_key_len);
+	control_send(device, i,
+	             (uint32_t)(sizeof(slot->request) + params->key_len + params->auth_key_len),
+	             sizeof(slot->input));
+	*session = s;
+	return 0;
+}
+
+int vcrypto_session_create_begin(struct vcrypto_device *device,
+                                 const struct vcrypto_session_params *params,
+                                 struct vcrypto_session **session)
+{
+	int error;
+
+	if (!params_ok(params))
+		return -EINVAL;
+	pthread_mutex_lock(&device->lock);
+	error = create_locked(device, params, session);
+	pthread_mutex_unlock(&device->lock);
+	return error;
+}
+
+int vcrypto_session_state(struct vcrypto_session *session)
+{
+	struct vcrypto_device *device = session->device;
+	/* Pairs with the release in create_done(). */
+	int state = atomic_load_explicit(&session->state, memory_order_acquire);
+
+	if (state != -EINPROGRESS)
+		return state;
+	pthread_mutex_lock(&device->lock);
+	control_reap(device);
+	state = atomic_load_explicit(&session->state, memory_order_relaxed);
+	if (state == -EINPROGRESS && atomic_load_explicit(&device->dead, memory_order_relaxed))
+		state = -EPIPE;
+	pthread_mutex_unlock(&device->lock);
+	return state;
+}
+
+/* Wait for the control queue for a moment. Several threads may: each looks again after 1 ms at the
+ * latest, for another one may have emptied the descriptor. */
+static void control_wait(struct vcrypto_device *device)
+{
+	struct control *control = &device->control;
+	struct pollfd fds[2] = {{.fd = control->transport.call_fd, .events = POLLIN},
+	                        {.fd = device->ops->fd(device->transport), .events = POLLIN}};
+	bool ready;
+
+	pthread_mutex_lock(&device->lock);
+	ready = ring_split_arm(&control->ring);
+	pthread_mutex_unlock(&device->lock);
+	if (!ready)
+		poll(fds, 2, 1);
+	pthread_mutex_lock(&device->lock);
+	ring_split_disarm(&control->ring);
+	event_clear(control->transport.call_fd);
+	pthread_mutex_unlock(&device->lock);
+	if (fds[1].revents)
+		vcrypto_device_alive(device);
+}
+
+/* Wait a little. False: it has been too long since start_ns. */
+static bool control_wait_more(struct vcrypto_device *device, uint64_t start_ns)
+{
+	uint64_t waited_ns = clock_now_ns() - start_ns;
+
+	if (waited_ns > device->timeout_ms * 1000000ull)
+		return false;
+	if (waited_ns < SPIN_NS)
+		cpu_relax();
+	else
+		control_wait(device);
+	return true;
+}
+
+int vcrypto_session_create(struct vcrypto_device *device,
+                           const struct vcrypto_session_params *params,
+                           struct vcrypto_session **session)
+{
+	uint64_t start_ns = clock_now_ns();
+	struct vcrypto_session *s = NULL;
+	int error = vcrypto_session_create_begin(device, params, &s);
+
+	while (error == -EAGAIN) {
+		if (!control_wait_more(device, start_ns))
+			return -ETIMEDOUT;
+		error = vcrypto_session_create_begin(device, params, &s);
+	}
+	if (error)
+		return error;
+	error = vcrypto_session_state(s);
+	while (error == -EINPROGRESS)
+		error = control_wait_more(device, start_ns) ? vcrypto_session_state(s) : -ETIMEDOUT;
+	if (error) {
+		vcrypto_session_destroy(s);
+		return error;
+	}
+	*session = s;
+	return 0;
+}
+
+void vcrypto_session_destroy(struct vcrypto_session *session)
+{
+	struct vcrypto_device *device;
+	int state;
+
+	if (!session)
+		return;
+	device = session->device;
+	pthread_mutex_lock(&device->lock);
+	control_reap(device);
+	state = atomic_load_explicit(&session->state, memory_order_relaxed);
+	if (state == -EINPROGRESS)
+		session->orphan = true;
+	else if (state || atomic_load_explicit(&device->dead, memory_order_relaxed))
+		free(session);
+	else
+		destroy_queue(device, session);
+	pthread_mutex_unlock(&device->lock);
+}
+
+uint64_t vcrypto_session_id(const struct vcrypto_session *session)
+{
+	return session->op.request.header.session_id;
+}

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vhost-user: this process is the "guest", the back end is at the other end of a UNIX socket
+ * (QEMU's docs/interop/vhost-user.rst). Any thread, under the device's lock.
+ *
+ * Every message that can fail asks for a reply (REPLY_ACK), so that a refusal is known when it
+ * happens. A reply that does not come, or is not one, ends the connection for good: there is no way
+ * back into step.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "virtio/transport.h"
+#include "wire/vhost_user.h"
+
+#define BIT(n) (1ull << (n))
+#define PROTOCOL_WANTED                                                                            \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
+#define PAYLOAD_MAX 512
+
+struct transport {
+	int socket;
+	int err_fd;   /* the back end signals here when it stops a queue */
+	int watch_fd; /* epoll: the socket's end, or err_fd */
+	unsigned int timeout_ms;
+	bool broken; /* out of step, or hung up */
+	uint64_t protocol;
+	/* Back ends without memory slots get the whole table each time, so we keep descriptors. */
+	struct vhost_user_mem_table table;
+	int table_fd[VHOST_USER_MAX_BASE_REGIONS];
+};
+
+struct message {
+	uint32_t request;
+	const void *payload;
+	uint32_t size;
+	const int *fds;
+	unsigned int nfds;
+};
+
+void transport_error_set(struct transport_error *error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+}
+
+static const char *request_name(uint32_t request)
+{
+	static const char *const names[] = {
+		[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
+		[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
+		[VHOST_USER_SET_OWNER] = "SET_OWNER",
+		[VHOST_USER_SET_MEM_TABLE] = "SET_MEM_TABLE",
+		[VHOST_USER_SET_VRING_NUM] = "SET_VRING_NUM",
+		[VHOST_USER_SET_VRING_ADDR] = "SET_VRING_ADDR",
+		[VHOST_USER_SET_VRING_BASE] = "SET_VRING_BASE",
+		[VHOST_USER_SET_VRING_KICK] = "SET_VRING_KICK",
+		[VHOST_USER_SET_VRING_CALL] = "SET_VRING_CALL",
+		[VHOST_USER_SET_VRING_ERR] = "SET_VRING_ERR",
+		[VHOST_USER_GET_PROTOCOL_FEATURES] = "GET_PROTOCOL_FEATURES",
+		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
+		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
+		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
+		[VHOST_USER_ADD_MEM_REG] = "ADD_MEM_REG",
+		[VHOST_USER_REM_MEM_REG] = "REM_MEM_REG",
+	};
+
+	return request < vc_array_size(names) && names[request] ? names[request] : "a message";
+}
+
+/* Wait for the socket until the deadline. 0, -ETIMEDOUT, -EPIPE. */
+static int socket_wait(const struct transport *t, short events, uint64_t deadline_ns)
+{
+	for (;;) {
+		struct pollfd p = {.fd = t->socket, .events = events};
+		uint64_t now = clock_now_ns();
+		int n = now >= deadline_ns ? 0
+		                           : poll(&p, 1, (int)((deadline_ns - now) / 1000000) + 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return -ETIMEDOUT;
+		return 0;
+	}
+}
+
+static int receive_exactly(const struct transport *t, void *data, size_t size, uint64_t deadline_ns)
+{
+	uint8_t *p = data;
+
+	while (size) {
+		ssize_t n = recv(t->socket, p, size, 0);
+
+		if (n > 0) {
+			p += n;
+			size -= (size_t)n;
+			continue;
+		}
+		if (!n || errno == ECONNRESET)
+			return -EPIPE;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return -errno;
+		int error = socket_wait(t, POLLIN, deadline_ns);
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int message_send(const struct transport *t, const struct message *m, uint32_t flags,
+                        uint64_t deadline_ns)
+{
+	uint8_t buffer[VHOST_USER_HEADER_SIZE + PAYLOAD_MAX];
+	struct vhost_user_header header = {
+		.request = m->request, .flags = VHOST_USER_VERSION | flags, .size = m->size};
+	size_t size = sizeof(header) + m->size, sent = 0;
+
+	memcpy(buffer, &header, sizeof(header));
+	if (m->size)
+		memcpy(buffer + sizeof(header), m->payload, m->size);
+	while (sent < size) {
+		long n = unix_send_fds(t->socket, buffer + sent, size - sent, m->fds,
+		                       sent ? 0 : m->nfds, MSG_NOSIGNAL);
+
+		if (n == -EAGAIN)
+			n = socket_wait(t, POLLOUT, deadline_ns);
+		if (n < 0)
+			return n == -ECONNRESET ? -EPIPE : (int)n;
+		sent += (size_t)n;
+	}
+	return 0;
+}
+
+static int reply_receive(const struct transport *t, uint32_t request, void *reply, uint32_t size,
+                         uint64_t deadline_ns)
+{
+	struct vhost_user_header header;
+	int error = receive_exactly(t, &header, sizeof(header), deadline_ns);
+
+	if (error)
+		return error;
+	if (header.request != request || !(header.flags & VHOST_USER_FLAG_REPLY) ||
+	    header.size != size)
+		return -EPROTO;
+	return receive_exactly(t, reply, size, deadline_ns);
+}
+
+/* Send, and wait for a reply of that size. */
+static int message_ask(struct transport *t, const struct message *m, uint32_t flags, void *reply,
+                       uint32_t size, struct transport_error *error)
+{
+	uint64_t deadline_ns = clock_now_ns() + t->timeout_ms * 1000000ull;
+	int err = t->broken ? -EPIPE : message_send(t, m, flags, deadline_ns);
+
+	if (!err && size)
+		err = reply_receive(t, m->request, reply, size, deadline_ns);
+	if (!err)
+		return 0;
+	t->broken = true;
+	if (err == -ETIMEDOUT)
+		transport_error_set(error, "the back end did not answer %s within %u ms",
+		                    request_name(m->request), t->timeout_ms);
+	else if (err == -EPIPE)
+		transport_error_set(error, "the back end hung up at %s", request_name(m->request));
+	else if (err == -EPROTO)
+		transport_error_set(error, "the back end's answer to %s is not one",
+		                    request_name(m->request));
+	else
+		transport_error_set(error, "%s: %s", request_name(m->request), strerror(-err));
+	return err;
+}
+
+/* Send a message that has no reply of its own. -EREMOTEIO: the back end refused it. */
+static int message_tell(struct transport *t, const struct message *m, struct transport_error *error)
+{
+	bool ack = t->protocol & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	uint64_t refused = 0;
+	int err = message_ask(t, m, ack ? VHOST_USER_FLAG_NEED_REPLY : 0, &refused,
+	                      ack ? sizeof(refused) : 0, error);
+
+	if (err || !refused)
+		return err;
+	transport_error_set(error, "the back end refused %s", request_name(m->request));
+	return -EREMOTEIO;
+}
+
+static int get_u64(struct transport *t, uint32_t request, uint64_t *value,
+                   struct transport_error *error)
+{
+	struct message m = {.request = request};
+
+	return message_ask(t, &m, 0, value, sizeof(*value), error);
+}
+
+static int set_u64(struct transport *t, uint32_t request, uint64_t value,
+                   struct transport_error *error)
+{
+	struct message m = {.request = request, .payload = &value, .size = sizeof(value)};
+
+	return message_tell(t, &m, error);
+}
+
+static int set_state(struct transport *t, uint32_t request, unsigned int index, uint32_t num,
+                     struct transport_error *error)
+{
+	struct vhost_user_vring_state state = {.index = index, .num = num};
+	struct message m = {.request = request, .payload = &state, .size = sizeof(state)};
+
+	return message_tell(t, &m, error);
+}
+
+static int set_fd(struct transport *t, uint32_t request, unsigned int index, int fd,
+                  struct transport_error *error)
+{
+	uint64_t value = index;
+	struct message m = {.request = request,
+	                    .payload = &value,
+	                    .size = sizeof(value),
+	                    .fds = &fd,
+	                    .nfds = 1};
+
+	return message_tell(t, &m, error);
+}
+
+static void vu_close(struct transport *t)
+{
+	if (!t)
+		return;
+	for (unsigned int i = 0; i < t->table.nregions; i++)
+		close(t->table_fd[i]);
+	if (t->watch_fd >= 0)
+		close(t->watch_fd);
+	if (t->err_fd >= 0)
+		close(t->err_fd);
+	if (t->socket >= 0)
+		close(t->socket);
+	free(t);
+}
+
+static int watch_create(struct transport *t)
+{
+	struct epoll_event end = {.events = EPOLLRDHUP};
+	struct epoll_event err = {.events = EPOLLIN};
+
+	t->err_fd = event_create();
+	if (t->err_fd < 0)
+		return t->err_fd;
+	t->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (t->watch_fd < 0 || epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->socket, &end) < 0 ||
+	    epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->err_fd, &err) < 0)
+		return -errno;
+	return 0;
+}
+
+static int vu_connect(struct transport *t, const char *path, struct transport_error *error)
+{
+	uint64_t deadline_ns = clock_now_ns() + t->timeout_ms * 1000000ull;
+
+	for (;;) {
+		t->socket = unix_connect(path, SOCK_STREAM);
+		if (t->socket != -EAGAIN)
+			break;
+		/* The listener's backlog is full, and the kernel does not tell when it is not. */
+		if (clock_now_ns() > deadline_ns)
+			break;
+		poll(NULL, 0, 5);
+	}
+	if (t->socket >= 0)
+		return 0;
+	transport_error_set(error, "%s: %s", path, strerror(-t->socket));
+	return t->socket == -EAGAIN ? -ETIMEDOUT : t->socket;
+}
+
+static int vu_negotiate(struct transport *t, uint64_t *features, struct transport_error *error)
+{
+	struct message owner = {.request = VHOST_USER_SET_OWNER};
+	int err = get_u64(t, VHOST_USER_GET_FEATURES, features, error);
+
+	if (err)
+		return err;
+	if (!(*features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))) {
+		transport_error_set(error, "the back end has no vhost-user protocol features");
+		return -EPROTO;
+	}
+	err = get_u64(t, VHOST_USER_GET_PROTOCOL_FEATURES, &t->protocol, error);
+	if (err)
+		return err;
+	t->protocol &= PROTOCOL_WANTED;
+	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIG))) {
+		transport_error_set(error, "the back end does not give the device's configuration");
+		return -EPROTO;
+	}
+	/* Replies to this and what follows are there only once it has been taken: not asked. */
+	struct message set = {.request = VHOST_USER_SET_PROTOCOL_FEATURES,
+	                      .payload = &t->protocol,
+	                      .size = sizeof(t->protocol)};
+
+	err = message_ask(t, &set, 0, NULL, 0, error);
+	return err ? err : message_tell(t, &owner, error);
+}
+
+static int vu_open(const char *address, unsigned int timeout_ms, struct transport **transport,
+                   uint64_t *features, struct transport_error *error)
+{
+	struct transport *t = calloc(1, sizeof(*t));
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	t->timeout_ms = timeout_ms;
+	t->socket = t->err_fd = t->watch_fd = -1;
+	err = vu_connect(t, address, error);
+	if (!err)
+		err = watch_create(t);
+	if (!err)
+		err = vu_negotiate(t, features, error);
+	if (err) {
+		vu_close(t);
+		return err;
+	}
+	*transport = t;
+	return 0;
+}
+
+static int vu_features_set(struct transport *t, uint64_t features, struct transport_error *error)
+{
+	features |= BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	return set_u64(t, VHOST_USER_SET_FEATURES, features, error);
+}
+
+static unsigned int vu_queues_max(struct transport *t)
+{
+	struct transport_error error;
+	uint64_t n;
+
+	/* Without MQ there is one queue and no control queue, which is of no use to us. */
+	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_MQ)) ||
+	    get_u64(t, VHOST_USER_GET_QUEUE_NUM, &n, &error))
+		return 1;
+	return n > 256 ? 256 : (unsigned int)n;
+}
+
+static int vu_config_read(struct transport *t, void *config, size_t size,
+                          struct transport_error *error)
+{
+	uint8_t request[sizeof(struct vhost_user_config_header) + VHOST_USER_CONFIG_MAX] = {0};
+	uint8_t reply[sizeof(request)];
+	struct vhost_user_config_header header = {.size = (uint32_t)size};
+	uint32_t bytes = (uint32_t)(sizeof(header) + size);
+	struct message m = {.request = VHOST_USER_GET_CONFIG, .payload = request, .size = bytes};
+	int err;
+
+	memcpy(request, &header, sizeof(header));
+	err = message_ask(t, &m, 0, reply, bytes, error);
+	if (!err)
+		memcpy(config, reply + sizeof(header), size);
+	return err;
+}
+
+static int table_send(struct transport *t, struct transport_error *error)
+{
+	struct message m = {.request = VHOST_USER_SET_MEM_TABLE,
+	                    .payload = &t->table,
+	                    .size = (uint32_t)(8 + t->table.nregions * sizeof(t->table.regions[0])),
+	                    .fds = t->table_fd,
+	                    .nfds = t->table.nregions};
+
+	return message_tell(t, &m, error);
+}
+
+static int vu_memory_add(struct transport *t, void *address, size_t size, int fd, uint64_t offset,
+                         struct transport_error *error)
+{
+	struct vhost_user_mem_reg_msg msg = {.region = {.guest_addr = (uintptr_t)address,
+	                                                .size = size,
+	                                                .user_addr = (uintptr_t)address,
+	                                                .mmap_offset = offset}};
+	unsigned int n = t->table.nregions;
+	int err;
+
+	if (t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+		struct message m = {.request = VHOST_USER_ADD_MEM_REG,
+		                    .payload = &msg,
+		                    .size = sizeof(msg),
+		                    .fds = &fd,
+		                    .nfds = 1};
+
+		return message_tell(t, &m, error);
+	}
+	if (n == VHOST_USER_MAX_BASE_REGIONS) {
+		transport_error_set(error, "the back end takes %u memory regions at most", n);
+		return -ENOSPC;
+	}
+	t->table_fd[n] = dup(fd);
+	if (t->table_fd[n] < 0)
+		return -errno;
+	t->table.regions[n] = msg.region;
+	t->table.nregions++;
+	err = table_send(t, error);
+	if (err) {
+		t->table.nregions--;
+		close(t->table_fd[n]);
+	}
+	return err;
+}
+
+static int vu_memory_remove(struct transport *t, void *address, size_t size,
+                            struct transport_error *error)
+{
+	struct vhost_user_mem_reg_msg msg = {.region = {.guest_addr = (uintptr_t)address,
+	                                                .size = size,
+	                                                .user_addr = (uintptr_t)address}};
+	unsigned int last = t->table.nregions - 1;
+
+	if (t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+		struct message m = {
+			.request = VHOST_USER_REM_MEM_REG, .payload = &msg, .size = sizeof(msg)};
+
+		return message_tell(t, &m, error);
+	}
+	for (unsigned int i = 0; i < t->table.nregions; i++) {
+		if (t->table.regions[i].guest_addr != (uintptr_t)address)
+			continue;
+		close(t->table_fd[i]);
+		t->table.regions[i] = t->table.regions[last];
+		t->table_fd[i] = t->table_fd[last];
+		t->table.nregions = last;
+		return table_send(t, error);
+	}
+	return -ENOENT;
+}
+
+static int queue_describe(struct transport *t, const struct transport_queue *q,
+                          struct transport_error *error)
+{
+	struct vhost_user_vring_addr addr = {.index = q->index,
+	                                     .desc = (uintptr_t)q->ring->desc,
+	                                     .avail = (uintptr_t)q->ring->avail,
+	                                     .used = (uintptr_t)q->ring->used};
+	struct message m = {
+		.request = VHOST_USER_SET_VRING_ADDR, .payload = &addr, .size = sizeof(addr)};
+	int err = set_state(t, VHOST_USER_SET_VRING_NUM, q->index, q->ring->size, error);
+
+	if (!err)
+		err = set_state(t, VHOST_USER_SET_VRING_BASE, q->index, 0, error);
+	return err ? err : message_tell(t, &m, error);
+}
+
+static int vu_queue_start(struct transport *t, struct transport_queue *q,
+                          struct transport_error *error)
+{
+	int err;
+
+	q->kick_fd = event_create();
+	q->call_fd = event_create();
+	if (q->kick_fd < 0 || q->call_fd < 0)
+		return q->kick_fd < 0 ? q->kick_fd : q->call_fd;
+	err = queue_describe(t, q, error);
+	if (!err)
+		err = set_fd(t, VHOST_USER_SET_VRING_CALL, q->index, q->call_fd, error);
+	if (!err)
+		err = set_fd(t, VHOST_USER_SET_VRING_ERR, q->index, t->err_fd, error);
+	if (!err)
+		err = set_fd(t, VHOST_USER_SET_VRING_KICK, q->index, q->kick_fd, error);
+	if (!err)
+		err = set_state(t, VHOST_USER_SET_VRING_ENABLE, q->index, 1, error);
+	return err;
+}
+
+static void vu_kick(const struct transport_queue *q)
+{
+	event_signal(q->kick_fd);
+}
+
+static bool vu_alive(const struct transport *t)
+{
+	struct epoll_event event;
+
+	return epoll_wait(t->watch_fd, &event, 1, 0) <= 0;
+}
+
+static int vu_fd(const struct transport *t)
+{
+	return t->watch_fd;
+}
+
+const struct transport_ops transport_vhost_user = {
+	.open = vu_open,
+	.close = vu_close,
+	.features_set = vu_features_set,
+	.queues_max = vu_queues_max,
+	.config_read = vu_config_read,
+	.memory_add = vu_memory_add,
+	.memory_remove = vu_memory_remove,
+	.queue_start = vu_queue_start,
+	.kick = vu_kick,
+	.alive = vu_alive,
+	.fd = vu_fd,
+};
