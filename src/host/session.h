@@ -99,6 +99,12 @@ int session_params_from_sym(const struct vhost_user_crypto_sym *sym, struct sess
 int session_params_from_asym(const struct vhost_user_crypto_asym *asym,
                              struct session_params *params);
 
+/*
+ * What session_create() checks before it asks `can`: known algorithm, key and tag lengths that fit
+ * it, a key that can be read. Resolves tag_len and key_bits. 0, -EINVAL, -ENOTSUP, -EKEYREJECTED.
+ */
+int session_params_check(struct session_params *params);
+
 /* errno (negative) to the status byte, the other edge of the host. */
 uint8_t session_status(int error);
 
