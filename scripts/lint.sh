@@ -45,8 +45,7 @@ commands = json.load(open(sys.argv[1] + "/compile_commands.json"))
 names = {os.path.relpath(os.path.join(c["directory"], c["file"])) for c in commands}
 print("\n".join(sorted(n for n in names if not n.startswith(("..", sys.argv[1])))))
 ' "$build" | xargs -r -P 2 -n 4 clang-tidy -p "$build" --quiet \
-		--extra-arg=-Wno-unknown-warning-option \
-		--extra-arg-before=-include"$PWD/scripts/lint-errno.h" 2>"$noise"
+		--extra-arg=-Wno-unknown-warning-option 2>"$noise"
 	status=$?
 	grep -Ev 'warnings? (generated|treated as)' "$noise"
 	rm -f "$noise"

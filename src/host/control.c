@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control requests (virtio 1.3, 5.9.7.1 and on): sessions made and destroyed. Runs in the worker
+ * that has the control queue. Keys are copied into locked memory before they are looked at, and
+ * that copy is wiped.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/secmem.h"
+#include "host/request.h"
+#include "host/stream.h"
+
+#define HEADER_SIZE ((uint32_t)sizeof(struct virtio_crypto_op_ctrl_req))
+/* Nothing that we accept is longer; what lies behind is not read. */
+#define MAX_KEYS 8192u
+
+static bool is_create(uint32_t opcode)
+{
+	switch (opcode) {
+	case VIRTIO_CRYPTO_CIPHER_CREATE_SESSION:
+	case VIRTIO_CRYPTO_HASH_CREATE_SESSION:
+	case VIRTIO_CRYPTO_MAC_CREATE_SESSION:
+	case VIRTIO_CRYPTO_AEAD_CREATE_SESSION:
+	case VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_destroy(uint32_t opcode)
+{
+	switch (opcode) {
+	case VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION:
+	case VIRTIO_CRYPTO_HASH_DESTROY_SESSION:
+	case VIRTIO_CRYPTO_MAC_DESTROY_SESSION:
+	case VIRTIO_CRYPTO_AEAD_DESTROY_SESSION:
+	case VIRTIO_CRYPTO_AKCIPHER_DESTROY_SESSION:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int create(const struct virtio_crypto_op_ctrl_req *req, struct stream *out,
+                  uint32_t keys_len, struct session_table *table, session_can_fn *can,
+                  void *context, uint64_t *id)
+{
+	struct session_params params;
+	uint8_t *keys;
+	int rc;
+
+	keys = secmem_alloc(keys_len + 1);
+	if (!keys)
+		return -ENOMEM;
+	stream_read(out, keys, keys_len);
+	rc = session_params_from_ctrl(req, keys, keys_len, &params);
+	if (!rc)
+		rc = session_create(table, &params, can, context, id);
+	secmem_free(keys);
+	return rc;
+}
+
+static uint8_t destroy(const struct virtio_crypto_op_ctrl_req *req, struct session_table *table,
+                       struct session **removed)
+{
+	struct session *session = session_get(table, req->u.destroy.session_id);
+
+	/* The opcode names the service: a session of another one is not the one that is meant. */
+	if (!session || session->params.service != req->header.opcode >> 8)
+		return VIRTIO_CRYPTO_INVSESS;
+	*removed = session_remove(table, req->u.destroy.session_id);
+	return *removed ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_INVSESS;
+}
+
+/* The answer to a creation, and to what we do not know. */
+static uint32_t answer_input(const struct vring_chain *chain, uint64_t id, uint8_t status)
+{
+	struct virtio_crypto_session_input input = {.session_id = id, .status = status};
+	struct stream in = stream_in(chain);
+
+	stream_write(&in, &input, sizeof(input));
+	return sizeof(input);
+}
+
+static uint32_t answer_status(const struct vring_chain *chain, uint8_t status)
+{
+	struct stream in = stream_in(chain);
+
+	stream_write(&in, &status, 1);
+	return 1;
+}
+
+uint32_t control_handle(const struct vring_chain *chain, struct session_table *table,
+                        session_can_fn *can, void *can_context, struct session **removed)
+{
+	bool has_input = chain->in_len >= sizeof(struct virtio_crypto_session_input);
+	struct stream out = stream_out(chain);
+	struct virtio_crypto_op_ctrl_req req;
+	uint64_t id = 0;
+
+	*removed = NULL;
+	if (!chain->in)
+		return 0;
+	if (chain->out_len < HEADER_SIZE)
+		return has_input ? answer_input(chain, 0, VIRTIO_CRYPTO_ERR)
+		                 : answer_status(chain, VIRTIO_CRYPTO_ERR);
+	stream_read(&out, &req, HEADER_SIZE);
+	stream_settle(&req);
+
+	if (is_destroy(req.header.opcode))
+		return answer_status(chain, destroy(&req, table, removed));
+	if (!has_input)
+		return answer_status(chain, is_create(req.header.opcode) ? VIRTIO_CRYPTO_ERR
+		                                                         : VIRTIO_CRYPTO_NOTSUPP);
+	if (!is_create(req.header.opcode))
+		return answer_input(chain, 0, VIRTIO_CRYPTO_NOTSUPP);
+	uint32_t keys_len = vc_min(chain->out_len - HEADER_SIZE, MAX_KEYS);
+	int rc = create(&req, &out, keys_len, table, can, can_context, &id);
+
+	return answer_input(chain, rc ? 0 : id, session_status(rc));
+}

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data requests in session mode (virtio 1.3, 5.9.7.2 and on): chain to request, result to chain.
+ * Runs in the worker. Trusts no byte of the chain; the session is a checked one.
+ */
+#include "host/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/secmem.h"
+#include "host/bounce.h"
+#include "host/stream.h"
+
+#define HEADER_SIZE ((uint32_t)sizeof(struct virtio_crypto_op_data_req))
+
+/* How the bytes of a request are laid out, in order: what the header claims. */
+struct shape {
+	/* OUT, after the header */
+	uint32_t iv;
+	uint32_t length; /* data */
+	uint32_t tag_in; /* AEAD decryption: the tag; verification: the digest */
+	uint32_t aad;
+	/* IN */
+	uint32_t dst;      /* room for data */
+	uint32_t dst_used; /* bytes from its start that may be written */
+	uint32_t tag_at;   /* where digest or tag goes, */
+	uint32_t tag_out;  /* and how long it is */
+	uint32_t in;       /* all, without the status byte */
+};
+
+/* ---- what each kind says of itself: all return a status ---- */
+
+/* The length of the IV that a cipher wants. */
+static uint32_t cipher_iv_len(uint8_t cipher)
+{
+	switch (cipher) {
+	case VIRTIO_CRYPTO_CIPHER_AES_ECB:
+		return 0;
+	case VIRTIO_CRYPTO_CIPHER_3DES_CBC:
+		return 8;
+	default:
+		return 16;
+	}
+}
+
+static bool cipher_len_fits(uint8_t cipher, uint32_t len)
+{
+	if (!len)
+		return false;
+	switch (cipher) {
+	case VIRTIO_CRYPTO_CIPHER_AES_CTR:
+		return true;
+	case VIRTIO_CRYPTO_CIPHER_AES_XTS:
+		return len >= 16;
+	case VIRTIO_CRYPTO_CIPHER_3DES_CBC:
+		return len % 8 == 0;
+	default:
+		return len % 16 == 0;
+	}
+}
+
+static bool aead_iv_fits(uint8_t aead, uint32_t len)
+{
+	if (aead == VIRTIO_CRYPTO_AEAD_CCM)
+		return len >= 7 && len <= 13;
+	/* GCM takes others too (SP 800-38D); we do not yet. */
+	return len == 12;
+}
+
+static int shape_cipher(struct vc_request *req, const struct session_params *params,
+                        const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_cipher_para *para = &header->u.sym.u.cipher;
+
+	if (header->header.opcode != (params->encrypt ? VIRTIO_CRYPTO_CIPHER_ENCRYPT
+	                                              : VIRTIO_CRYPTO_CIPHER_DECRYPT) ||
+	    header->u.sym.op_type != VIRTIO_CRYPTO_SYM_OP_CIPHER)
+		return VIRTIO_CRYPTO_ERR;
+	if (para->iv_len != cipher_iv_len(params->cipher) ||
+	    !cipher_len_fits(params->cipher, para->src_len) || para->dst_len < para->src_len)
+		return VIRTIO_CRYPTO_ERR;
+	req->kind = VC_REQUEST_CIPHER;
+	shape->iv = para->iv_len;
+	shape->length = para->src_len;
+	shape->dst = para->dst_len;
+	shape->dst_used = para->src_len;
+	return VIRTIO_CRYPTO_OK;
+}
+
+static int shape_chain(struct vc_request *req, const struct session_params *params,
+                       const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_alg_chain_para *para = &header->u.sym.u.chain;
+	uint64_t cipher_end = (uint64_t)para->cipher_start_src_offset + para->len_to_cipher;
+	uint64_t hash_end = (uint64_t)para->hash_start_src_offset + para->len_to_hash;
+
+	if (header->header.opcode != (params->encrypt ? VIRTIO_CRYPTO_CIPHER_ENCRYPT
+	                                              : VIRTIO_CRYPTO_CIPHER_DECRYPT) ||
+	    header->u.sym.op_type != VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING)
+		return VIRTIO_CRYPTO_ERR;
+	if (para->iv_len != cipher_iv_len(params->cipher) ||
+	    !cipher_len_fits(params->cipher, para->len_to_cipher))
+		return VIRTIO_CRYPTO_ERR;
+	if (cipher_end > para->src_len || cipher_end > para->dst_len || hash_end > para->src_len)
+		return VIRTIO_CRYPTO_ERR;
+	/* What is to be authenticated besides is named by the hash range, not apart from it. */
+	if (para->aad_len)
+		return VIRTIO_CRYPTO_NOTSUPP;
+	if (para->hash_result_len != params->tag_len)
+		return VIRTIO_CRYPTO_ERR;
+	req->kind = VC_REQUEST_CHAIN;
+	req->cipher_offset = para->cipher_start_src_offset;
+	req->cipher_len = para->len_to_cipher;
+	req->hash_offset = para->hash_start_src_offset;
+	req->hash_len = para->len_to_hash;
+	shape->iv = para->iv_len;
+	shape->length = para->src_len;
+	shape->dst = para->dst_len;
+	shape->dst_used = (uint32_t)cipher_end;
+	shape->tag_at = para->dst_len;
+	shape->tag_out = params->tag_len;
+	return VIRTIO_CRYPTO_OK;
+}
+
+static int shape_digest(struct vc_request *req, const struct session_params *params,
+                        const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	bool mac = params->service == VIRTIO_CRYPTO_SERVICE_MAC;
+	/* The same layout and place in the header for both. */
+	const struct virtio_crypto_hash_para *para = &header->u.hash;
+
+	if (header->header.opcode != (mac ? VIRTIO_CRYPTO_MAC : VIRTIO_CRYPTO_HASH) ||
+	    para->hash_result_len != params->tag_len)
+		return VIRTIO_CRYPTO_ERR;
+	req->kind = mac ? VC_REQUEST_MAC : VC_REQUEST_HASH;
+	shape->length = para->src_len;
+	shape->tag_out = params->tag_len;
+	return VIRTIO_CRYPTO_OK;
+}
+
+static int shape_aead(struct vc_request *req, const struct session_params *params,
+                      const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_aead_para *para = &header->u.aead;
+
+	if (header->header.opcode !=
+	    (params->encrypt ? VIRTIO_CRYPTO_AEAD_ENCRYPT : VIRTIO_CRYPTO_AEAD_DECRYPT))
+		return VIRTIO_CRYPTO_ERR;
+	if (para->tag_len != params->tag_len)
+		return VIRTIO_CRYPTO_ERR;
+	if (!aead_iv_fits(params->aead, para->iv_len))
+		return para->iv_len && para->iv_len <= REQUEST_MAX_IV ? VIRTIO_CRYPTO_NOTSUPP
+		                                                      : VIRTIO_CRYPTO_ERR;
+	req->kind = VC_REQUEST_AEAD;
+	shape->iv = para->iv_len;
+	shape->aad = para->aad_len;
+	shape->length = para->src_len;
+	shape->dst = para->dst_len;
+	if (params->encrypt) {
+		if (para->dst_len < (uint64_t)para->src_len + para->tag_len)
+			return VIRTIO_CRYPTO_ERR;
+		shape->tag_at = para->src_len;
+		shape->tag_out = para->tag_len;
+	} else {
+		if (para->src_len < para->tag_len)
+			return VIRTIO_CRYPTO_ERR;
+		shape->length -= para->tag_len;
+		shape->tag_in = para->tag_len;
+		if (para->dst_len < shape->length)
+			return VIRTIO_CRYPTO_ERR;
+	}
+	shape->dst_used = shape->length;
+	return VIRTIO_CRYPTO_OK;
+}
+
+static int shape_akcipher(struct vc_request *req, const struct session_params *params,
+                          const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
+	uint32_t modulus = (params->key_bits + 7u) / 8;
+
+	if (!para->src_len || para->src_len > modulus || !para->dst_len)
+		return VIRTIO_CRYPTO_ERR;
+	shape->length = para->src_len;
+	shape->dst = para->dst_len;
+	switch (header->header.opcode) {
+	case VIRTIO_CRYPTO_AKCIPHER_ENCRYPT:
+		req->kind = VC_REQUEST_AK_ENCRYPT;
+		return para->dst_len >= modulus ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
+	case VIRTIO_CRYPTO_AKCIPHER_SIGN:
+		req->kind = VC_REQUEST_AK_SIGN;
+		return params->private_key && para->dst_len >= modulus ? VIRTIO_CRYPTO_OK
+		                                                       : VIRTIO_CRYPTO_ERR;
+	case VIRTIO_CRYPTO_AKCIPHER_DECRYPT:
+		req->kind = VC_REQUEST_AK_DECRYPT;
+		return params->private_key ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
+	case VIRTIO_CRYPTO_AKCIPHER_VERIFY:
+		/* "dst" is the digest here, and is read (as Linux and QEMU have it). */
+		if (para->dst_len > modulus)
+			return VIRTIO_CRYPTO_ERR;
+		req->kind = VC_REQUEST_AK_VERIFY;
+		shape->tag_in = para->dst_len;
+		shape->dst = 0;
+		return VIRTIO_CRYPTO_OK;
+	default:
+		return VIRTIO_CRYPTO_ERR;
+	}
+}
+
+static uint32_t session_algorithm(const struct session_params *params)
+{
+	switch (params->service) {
+	case VIRTIO_CRYPTO_SERVICE_CIPHER:
+		return params->cipher;
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+		return params->hash;
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		return params->mac;
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		return params->aead;
+	default:
+		return params->akcipher;
+	}
+}
+
+static int shape_request(struct vc_request *req, const struct session_params *params,
+                         const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	/* Linux leaves flag and algo 0 even in session mode; else they must be right. */
+	if (header->header.flag & ~(uint32_t)VIRTIO_CRYPTO_FLAG_SESSION_MODE ||
+	    (header->header.algo && header->header.algo != session_algorithm(params)))
+		return VIRTIO_CRYPTO_ERR;
+	switch (params->service) {
+	case VIRTIO_CRYPTO_SERVICE_CIPHER:
+		return params->chain ? shape_chain(req, params, header, shape)
+		                     : shape_cipher(req, params, header, shape);
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		return shape_digest(req, params, header, shape);
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		return shape_aead(req, params, header, shape);
+	default:
+		return shape_akcipher(req, params, header, shape);
+	}
+}
+
+/* Does the chain have what the shape claims? */
+static bool shape_fits(struct shape *shape, const struct vring_chain *chain, uint32_t max_size)
+{
+	uint64_t out =
+		(uint64_t)HEADER_SIZE + shape->iv + shape->length + shape->tag_in + shape->aad;
+	uint64_t in = shape->dst;
+
+	if ((uint64_t)shape->length + shape->aad > max_size)
+		return false;
+	if ((uint64_t)shape->tag_at + shape->tag_out > in)
+		in = (uint64_t)shape->tag_at + shape->tag_out;
+	if (out > chain->out_len || in + 1 > chain->in_len)
+		return false;
+	shape->in = (uint32_t)in;
+	return true;
+}
+
+/* ---- where the bytes are ---- */
+
+/* Pieces of the request in guest memory; NULL: not in one piece. */
+struct pieces {
+	struct stream data, aad;
+	const uint8_t *src_at, *aad_at;
+	uint8_t *dst_at, *tag_at;
+};
+
+static uint8_t *piece(const struct vc_request *req, const struct stream *stream, uint32_t n)
+{
+	/* Nothing lies anywhere: a pointer that is not NULL, for libraries that look. */
+	return n ? stream_contiguous(stream, n) : (uint8_t *)req->tag_buffer;
+}
+
+/* Copy iv and incoming tag, and find the others. */
+static inline void pieces_find(struct vc_request *req, const struct vring_chain *chain,
+                               struct stream out, const struct shape *shape, struct pieces *p)
+{
+	struct stream in = stream_in(chain);
+
+	stream_read(&out, req->iv, shape->iv);
+	p->data = out;
+	p->src_at = piece(req, &out, shape->length);
+	if (shape->tag_in | shape->aad) {
+		stream_skip(&out, shape->length);
+		stream_read(&out, req->tag_buffer, shape->tag_in);
+		p->aad = out;
+		p->aad_at = piece(req, &out, shape->aad);
+	} else {
+		p->aad_at = req->tag_buffer;
+	}
+	p->dst_at = piece(req, &in, shape->dst_used);
+	p->tag_at = req->tag_buffer;
+	if (shape->tag_out) {
+		stream_skip(&in, shape->tag_at);
+		p->tag_at = piece(req, &in, shape->tag_out);
+	}
+}
+
+static int no_bounce(const struct request_context *context, uint64_t size)
+{
+	return size > bounce_pool_limit(context->bounces) ? VIRTIO_CRYPTO_ERR : -EAGAIN;
+}
+
+/* Keep the IN segments at the head of the bounce buffer; returns what follows them. */
+static uint8_t *bounce_segments(struct bounce *bounce, const struct vring_chain *chain)
+{
+	size_t size = chain->in * sizeof(struct vring_segment);
+
+	memcpy(bounce->space, chain->segment + chain->out, size);
+	bounce->segments = chain->in;
+	return bounce->space + size;
+}
+
+/* Some of it lies in pieces: put that into a bounce buffer, and keep the rest where it is. */
+static __attribute__((noinline)) int gather(struct vc_request *req, const struct vring_chain *chain,
+                                            const struct request_context *context,
+                                            const struct shape *shape, const struct pieces *p,
+                                            bool whole)
+{
+	bool scattered = whole || !p->dst_at || !p->tag_at;
+	uint64_t data = vc_round_up(vc_max(shape->length, shape->dst_used), 64);
+	uint64_t size = data + shape->aad;
+	struct stream from;
+	uint8_t *space;
+
+	/* See chain_in_two(): it is in place here even when it could stay apart. */
+	if (req->kind == VC_REQUEST_CHAIN && scattered)
+		whole = true;
+	if (scattered)
+		size += chain->in * sizeof(struct vring_segment) + 64;
+	req->bounce = bounce_get(context->bounces, size);
+	if (!req->bounce)
+		return no_bounce(context, size);
+	space = req->bounce->space;
+	if (scattered) {
+		space += vc_round_up((size_t)(bounce_segments(req->bounce, chain) - space), 64);
+		req->bounce->tag_at = shape->tag_at;
+		req->dst = space;
+		req->tag_out = NULL;
+	}
+	if (whole || !p->src_at) {
+		from = p->data;
+		stream_read(&from, space, shape->length);
+		req->src = space;
+	}
+	if (!p->aad_at) {
+		from = p->aad;
+		stream_read(&from, space + data, shape->aad);
+		req->aad = space + data;
+	}
+	return VIRTIO_CRYPTO_OK;
+}
+
+/*
+ * A chain whose hash range reaches beyond its cipher range, and which is not in place: for the
+ * resources' sake it is done in place in a bounce buffer, so that what is hashed is in one piece
+ * whatever the order.
+ */
+static bool chain_in_two(const struct vc_request *req)
+{
+	return req->kind == VC_REQUEST_CHAIN && req->src != req->dst &&
+	       (req->hash_offset < req->cipher_offset ||
+	        (uint64_t)req->hash_offset + req->hash_len >
+	                (uint64_t)req->cipher_offset + req->cipher_len);
+}
+
+static int place(struct vc_request *req, const struct vring_chain *chain,
+                 const struct request_context *context, struct stream out,
+                 const struct shape *shape)
+{
+	struct pieces p;
+
+	pieces_find(req, chain, out, shape, &p);
+	req->src = p.src_at;
+	req->dst = p.dst_at;
+	req->aad = p.aad_at;
+	req->tag_out = shape->tag_out ? p.tag_at : NULL;
+	bool whole = chain_in_two(req);
+
+	if (vc_likely(p.src_at && p.dst_at && p.aad_at && p.tag_at && !whole))
+		return VIRTIO_CRYPTO_OK;
+	return gather(req, chain, context, shape, &p, whole);
+}
+
+/* Asymmetric requests are small and slow: everything private. */
+static int place_akcipher(struct vc_request *req, const struct vring_chain *chain,
+                          const struct request_context *context, struct stream out,
+                          const struct shape *shape)
+{
+	uint32_t modulus = (req->session->params.key_bits + 7u) / 8;
+	size_t segments = vc_round_up(chain->in * sizeof(struct vring_segment), 64);
+	uint32_t src_room = (uint32_t)vc_round_up(modulus, 64);
+	uint64_t size = segments + 2 * src_room;
+	uint8_t *space;
+
+	req->bounce = bounce_get(context->bounces, size);
+	if (!req->bounce)
+		return no_bounce(context, size);
+	bounce_segments(req->bounce, chain);
+	req->bounce->secret = true;
+	req->bounce->used = (uint32_t)size;
+	req->bounce->dst_room = shape->dst;
+	space = req->bounce->space + segments;
+	stream_read(&out, space, shape->length);
+	req->src = space;
+	req->dst = space + src_room;
+	req->dst_len = modulus;
+	if (shape->tag_in) {
+		stream_read(&out, req->dst, shape->tag_in);
+		req->tag = req->dst;
+		req->dst = NULL;
+		req->dst_len = 0;
+	}
+	return VIRTIO_CRYPTO_OK;
+}
+
+static uint8_t *last_byte(const struct vring_chain *chain)
+{
+	const struct vring_segment *last = &chain->segment[chain->out + chain->in - 1];
+
+	return last->base + last->len - 1;
+}
+
+int request_parse(struct vc_request *req, const struct vring_chain *chain,
+                  const struct request_context *context)
+{
+	struct virtio_crypto_op_data_req header;
+	struct shape shape = {0};
+	struct stream out;
+	int status;
+
+	req->head = chain->head;
+	if (vc_unlikely(!chain->in))
+		return -EBADMSG;
+	req->status_byte = last_byte(chain);
+	if (vc_unlikely(chain->out_len < HEADER_SIZE))
+		return VIRTIO_CRYPTO_ERR;
+	out = stream_out(chain);
+	stream_read(&out, &header, HEADER_SIZE);
+	stream_settle(&header);
+
+	req->session = session_get(context->sessions, header.header.session_id);
+	if (vc_unlikely(!req->session))
+		return VIRTIO_CRYPTO_INVSESS;
+	const struct session_params *params = &req->session->params;
+
+	status = shape_request(req, params, &header, &shape);
+	if (vc_unlikely(status))
+		return status;
+	if (vc_unlikely(!shape_fits(&shape, chain, context->max_size)))
+		return VIRTIO_CRYPTO_ERR;
+
+	req->bounce = NULL;
+	req->tag = req->tag_buffer;
+	req->tag_len = (uint16_t)(shape.tag_in | shape.tag_out);
+	req->tag_out = NULL;
+	req->length = shape.length;
+	req->dst_len = 0;
+	req->aad_len = shape.aad;
+	req->iv_len = (uint8_t)shape.iv;
+	req->encrypt = params->encrypt;
+	req->status = VIRTIO_CRYPTO_OK;
+	req->result_len = 0;
+	req->tried = 0;
+	/* If all goes well; request_finish() knows better. */
+	req->written = shape.in + 1;
+	if (params->service == VIRTIO_CRYPTO_SERVICE_AKCIPHER) {
+		req->aad = NULL;
+		return place_akcipher(req, chain, context, out, &shape);
+	}
+	return place(req, chain, context, out, &shape);
+}
+
+/* ---- results ---- */
+
+/* Write n bytes at an offset of the IN bytes. */
+static void scatter(const struct vc_request *req, uint32_t offset, const uint8_t *from, uint32_t n)
+{
+	struct stream in = {(const struct vring_segment *)req->bounce->space, req->bounce->segments,
+	                    0};
+
+	stream_skip(&in, offset);
+	stream_write(&in, from, n);
+}
+
+static bool is_scattered(const struct vc_request *req)
+{
+	return req->bounce && req->bounce->segments;
+}
+
+static void deliver_data(const struct vc_request *req)
+{
+	if (!is_scattered(req))
+		return;
+	if (req->kind == VC_REQUEST_CHAIN)
+		scatter(req, req->cipher_offset, req->dst + req->cipher_offset, req->cipher_len);
+	else
+		scatter(req, 0, req->dst, req->length);
+}
+
+static void deliver_tag(const struct vc_request *req)
+{
+	if (req->tag_out)
+		memcpy(req->tag_out, req->tag, req->tag_len);
+	else if (is_scattered(req))
+		scatter(req, req->bounce->tag_at, req->tag, req->tag_len);
+}
+
+/* Returns the status that the guest gets. */
+static uint8_t deliver(struct vc_request *req)
+{
+	switch (req->kind) {
+	case VC_REQUEST_CIPHER:
+		deliver_data(req);
+		break;
+	case VC_REQUEST_CHAIN:
+		deliver_data(req);
+		deliver_tag(req);
+		break;
+	case VC_REQUEST_HASH:
+	case VC_REQUEST_MAC:
+		deliver_tag(req);
+		break;
+	case VC_REQUEST_AEAD:
+		deliver_data(req);
+		if (req->encrypt)
+			deliver_tag(req);
+		break;
+	case VC_REQUEST_AK_VERIFY:
+		break;
+	default:
+		if (req->result_len > req->dst_len || req->result_len > req->bounce->dst_room)
+			return VIRTIO_CRYPTO_ERR;
+		scatter(req, 0, req->dst, req->result_len);
+		/* Linux takes the length of the result from the used ring, and QEMU says it so:
+		 * result and status byte, though the status byte lies behind all of dst. */
+		req->written = req->result_len + 1;
+		break;
+	}
+	return VIRTIO_CRYPTO_OK;
+}
+
+void request_finish(struct vc_request *req, const struct request_context *context)
+{
+	uint8_t status = req->status;
+
+	if (vc_likely(status == VIRTIO_CRYPTO_OK))
+		status = deliver(req);
+	/* What was decrypted and is not authentic is nobody's to see. */
+	else if (status == VIRTIO_CRYPTO_BADMSG && req->kind == VC_REQUEST_AEAD)
+		secmem_wipe(req->dst, req->length);
+	if (vc_unlikely(status != VIRTIO_CRYPTO_OK)) {
+		if (status > VIRTIO_CRYPTO_KEY_REJECTED)
+			status = VIRTIO_CRYPTO_ERR;
+		req->status = status;
+		req->written = 1;
+	}
+	*req->status_byte = status;
+	if (req->bounce) {
+		bounce_put(context->bounces, req->bounce);
+		req->bounce = NULL;
+	}
+}
+
+uint32_t request_fail_chain(const struct vring_chain *chain, uint8_t status)
+{
+	if (!chain->in)
+		return 0;
+	*last_byte(chain) = status;
+	return 1;
+}
