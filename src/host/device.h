@@ -16,6 +16,7 @@
 #include "host/sched/sched.h"
 #include "host/session.h"
 #include "host/vring.h"
+#include "wire/virtio_crypto.h"
 
 #define DEVICE_MAX_DATA_QUEUES 64
 #define DEVICE_MAX_QUEUES (DEVICE_MAX_DATA_QUEUES + 1)
@@ -57,7 +58,61 @@ struct device {
 	unsigned int data_queues;
 	uint64_t features;       /* as acknowledged */
 	struct memtable *memory; /* the table that workers use now */
+	/* The main thread's. */
+	struct worker *const *workers;
+	unsigned int worker_count;
+	unsigned int first_worker; /* data queue 0 goes to this one, the next to the next */
+	bool stuck; /* requests never came back: what they may touch is kept for ever */
 	struct host_queue queue[DEVICE_MAX_QUEUES];
 };
+
+struct device_options {
+	const char *name;
+	unsigned int index;
+	const struct group *group;
+	unsigned int data_queues;
+	uint32_t max_sessions;
+	uint32_t max_size;
+	struct worker *const *workers; /* kept, not owned */
+	unsigned int worker_count;
+	unsigned int first_worker;
+};
+
+/* All functions below are the main thread's. */
+
+/* A device that nothing is connected to: no memory, no queue started. 0, -ENOMEM. */
+int device_create(const struct device_options *options, struct device **device);
+/* Every worker must have been stopped, or device_reset() called. NULL is allowed. */
+void device_destroy(struct device *device);
+
+/* Back to the state after device_create(): queues stopped, sessions destroyed, memory unmapped. */
+void device_reset(struct device *device);
+
+/* The configuration space. */
+void device_config(const struct device *device, struct virtio_crypto_config *config);
+
+/*
+ * Give the queue to its worker. Ring, memory and descriptors must have been set. 0; -EALREADY;
+ * -EINVAL, -EFAULT the ring is not in memory; -EIO the device is stuck.
+ */
+int device_queue_start(struct device *device, unsigned int index);
+/* Take it back: nothing of it is in flight afterwards, config.base is the next index to take. */
+void device_queue_stop(struct device *device, unsigned int index);
+/* Set one of a queue's descriptors (a member of the queue), closing the old one; also while it
+ * runs. Takes fd. */
+void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd);
+
+/* Work with another memory table (taken; the old one is freed). Queues whose ring is not in it are
+ * stopped and marked. */
+void device_memory_set(struct device *device, struct memtable *memory);
+
+/* A session made by message. Errors as session_create(). */
+int device_session_create(struct device *device, const struct session_params *params, uint64_t *id);
+/* 0, -ENOENT. */
+int device_session_destroy(struct device *device, uint64_t id);
+
+/* Keep the workers off a device for a look at its sessions. */
+void device_pause(struct device *device);
+void device_resume(struct device *device);
 
 #endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.yaml: the schema, the defaults, the built-in configuration.
+ *
+ * Main thread, before anything else runs. The file is the administrator's: it is checked in order
+ * to say what is wrong with it, not because it is hostile.
+ */
+#include "host/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/util.h"
+#include "host/config_check.h"
+
+#define DEFAULT_SPIN_US 20
+#define DEFAULT_IDLE_US 200
+#define DEFAULT_QUEUES 1
+#define DEFAULT_MAX_SESSIONS 4096
+
+static const char builtin_name[] = "built-in configuration";
+
+/* Multi-buffer first; what it cannot do goes to libcrypto. */
+static const char builtin[] =
+	"resources:\n"
+	"  - {name: mb, type: ipsec-mb}\n"
+	"  - {name: sw, type: libcrypto}\n"
+	"groups:\n"
+	"  - {name: default, policy: failover, primary: [mb], secondary: [sw]}\n"
+	"devices:\n"
+	"  - {name: vcrypto, group: default, queues: 1}\n";
+
+static const cyaml_schema_value_t cpu_entry = {
+	CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int),
+};
+
+static const cyaml_schema_value_t name_entry = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED),
+};
+
+static const cyaml_schema_field_t resource_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_resource, name, 1,
+                               CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("type", CYAML_FLAG_POINTER, struct host_config_resource, type, 1,
+                               CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("threads", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_resource, threads),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t resource_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct host_config_resource, resource_fields),
+};
+
+static const cyaml_strval_t policies[] = {
+	{"failover", SCHED_FAILOVER},
+};
+
+static const cyaml_schema_field_t group_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_group, name, 1,
+                               CYAML_UNLIMITED),
+	CYAML_FIELD_ENUM("policy", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
+                         struct host_config_group, policy, policies, CYAML_ARRAY_LEN(policies)),
+	CYAML_FIELD_SEQUENCE("primary", CYAML_FLAG_POINTER, struct host_config_group, primary,
+                             &name_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("secondary", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_group, secondary, &name_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t group_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct host_config_group, group_fields),
+};
+
+static const cyaml_strval_t modes[] = {
+	{"server", HOST_MODE_SERVER},
+	{"client", HOST_MODE_CLIENT},
+};
+
+static const cyaml_schema_field_t device_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_device, name, 1,
+                               CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("socket", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_device, socket, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_ENUM("mode", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct host_config_device,
+                         mode, modes, CYAML_ARRAY_LEN(modes)),
+	CYAML_FIELD_STRING_PTR("group", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_device, group, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("queues", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_device, queues),
+	CYAML_FIELD_UINT_PTR("max-sessions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_device, max_sessions),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t device_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct host_config_device, device_fields),
+};
+
+static const cyaml_schema_field_t polling_fields[] = {
+	CYAML_FIELD_UINT_PTR("spin-us", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_polling, spin_us),
+	CYAML_FIELD_UINT_PTR("idle-us", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_polling, idle_us),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t top_fields[] = {
+	CYAML_FIELD_SEQUENCE("workers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config, workers, &cpu_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("resources", CYAML_FLAG_POINTER, struct host_config, resources,
+                             &resource_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER, struct host_config, groups, &group_entry,
+                             0, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("devices", CYAML_FLAG_POINTER, struct host_config, devices,
+                             &device_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_MAPPING_PTR("polling", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                                struct host_config, polling, polling_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct host_config, top_fields),
+};
+
+int host_config_load(const char *path, struct host_config **config, char **error)
+{
+	struct host_config *loaded;
+	void *data = NULL;
+	int err;
+
+	*error = NULL;
+	err = path ? config_load(path, &schema, &data, error)
+	           : config_load_text(builtin_name, builtin, sizeof(builtin) - 1, &schema, &data,
+	                              error);
+	if (err)
+		return err;
+	loaded = data;
+	loaded->name = strdup(path ? path : builtin_name);
+	err = loaded->name ? host_config_check(loaded, error) : -ENOMEM;
+	if (err)
+		host_config_free(loaded);
+	else
+		*config = loaded;
+	return err;
+}
+
+void host_config_free(struct host_config *config)
+{
+	if (!config)
+		return;
+	free(config->name);
+	config_free(&schema, config);
+}
+
+static unsigned int given(const unsigned int *value, unsigned int otherwise)
+{
+	return value ? *value : otherwise;
+}
+
+unsigned int host_config_spin_us(const struct host_config *config)
+{
+	return given(config->polling ? config->polling->spin_us : NULL, DEFAULT_SPIN_US);
+}
+
+unsigned int host_config_idle_us(const struct host_config *config)
+{
+	return given(config->polling ? config->polling->idle_us : NULL, DEFAULT_IDLE_US);
+}
+
+unsigned int host_config_queues(const struct host_config_device *device)
+{
+	return given(device->queues, DEFAULT_QUEUES);
+}
+
+unsigned int host_config_max_sessions(const struct host_config_device *device)
+{
+	return given(device->max_sessions, DEFAULT_MAX_SESSIONS);
+}
+
+const char *host_config_group_name(const struct host_config_device *device)
+{
+	return device->group ? device->group : "default";
+}
+
+int host_config_socket(const struct host_config_device *device, char *path, size_t size)
+{
+	char name[64];
+
+	if (device->socket) {
+		if (strlen(device->socket) >= size)
+			return -ENAMETOOLONG;
+		memcpy(path, device->socket, strlen(device->socket) + 1);
+		return 0;
+	}
+	snprintf(name, sizeof(name), "%.48s.sock", device->name);
+	return runtime_path(name, path, size);
+}
+
+int host_config_resource_find(const struct host_config *config, const char *name)
+{
+	for (unsigned int i = 0; i < config->resources_count; i++) {
+		if (!strcmp(config->resources[i].name, name))
+			return (int)i;
+	}
+	return -1;
+}
+
+int host_config_group_find(const struct host_config *config, const char *name)
+{
+	for (unsigned int i = 0; i < config->groups_count; i++) {
+		if (!strcmp(config->groups[i].name, name))
+			return (int)i;
+	}
+	return -1;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of vcrypto-host: what host.yaml says, checked.
+ */
+#ifndef VC_HOST_CONFIG_H
+#define VC_HOST_CONFIG_H
+
+#include <stdint.h>
+
+#include "host/sched/sched.h"
+
+/* Pointers are NULL where the file says nothing: ask the functions below for the value then. */
+
+struct host_config_resource {
+	char *name;
+	char *type;
+	unsigned int *threads; /* NULL: the type's default */
+};
+
+struct host_config_group {
+	char *name;
+	enum sched_policy policy;
+	char **primary;
+	unsigned int primary_count;
+	char **secondary;
+	unsigned int secondary_count;
+};
+
+enum host_config_mode { HOST_MODE_SERVER, HOST_MODE_CLIENT };
+
+struct host_config_device {
+	char *name;
+	char *socket; /* NULL: NAME.sock in the runtime directory */
+	enum host_config_mode mode;
+	char *group; /* NULL: "default" */
+	unsigned int *queues;
+	unsigned int *max_sessions;
+};
+
+struct host_config_polling {
+	unsigned int *spin_us;
+	unsigned int *idle_us;
+};
+
+struct host_config {
+	int *workers; /* CPUs; none: one worker that is not pinned */
+	unsigned int workers_count;
+	struct host_config_resource *resources;
+	unsigned int resources_count;
+	struct host_config_group *groups;
+	unsigned int groups_count;
+	struct host_config_device *devices;
+	unsigned int devices_count;
+	struct host_config_polling *polling; /* NULL: defaults */
+	char *name;                          /* of the file, for messages */
+};
+
+/*
+ * Load and check. path NULL: the built-in configuration. On failure *error is a sentence that
+ * begins with "FILE:LINE: " (to be freed). 0; -ENOENT, -EACCES, -EINVAL, -ENOMEM.
+ */
+int host_config_load(const char *path, struct host_config **config, char **error);
+void host_config_free(struct host_config *config);
+
+unsigned int host_config_spin_us(const struct host_config *config);
+unsigned int host_config_idle_us(const struct host_config *config);
+
+unsigned int host_config_queues(const struct host_config_device *device);
+unsigned int host_config_max_sessions(const struct host_config_device *device);
+const char *host_config_group_name(const struct host_config_device *device);
+/* A device's socket, default filled in. 0, -ENAMETOOLONG. */
+int host_config_socket(const struct host_config_device *device, char *path, size_t size);
+/* Index of the name in the list, -1: there is none. */
+int host_config_resource_find(const struct host_config *config, const char *name);
+int host_config_group_find(const struct host_config *config, const char *name);
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the schema of host.yaml cannot say: names that must be known or unique, CPUs that must be
+ * there, limits. Each complaint is one sentence with file and line. Main thread.
+ */
+#include "host/config_check.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/util.h"
+#include "host/device.h"
+
+#define MAX_NAME 31
+#define MAX_DEVICES 256
+#define MAX_THREADS 64
+#define MAX_SESSIONS (1u << 20)
+#define MAX_POLLING_US 10000000
+
+struct check {
+	const struct host_config *config;
+	char **error;
+};
+
+/* A place in the file: section[index].key[item]. Later parts may be absent (-1, NULL, -1). */
+struct config_place {
+	const char *section;
+	int index;
+	const char *key;
+	int item;
+};
+
+/* The line of that, or of as much of it as is there; 0: not a file (the built-in configuration). */
+static unsigned int place_line(const char *file, const struct config_place *place)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%s", place->section);
+	int ends[3] = {0}; /* where each shorter name of the place ends */
+
+	if (place->index >= 0) {
+		ends[0] = n;
+		n += snprintf(text + n, sizeof(text) - n, "[%d]", place->index);
+	}
+	if (place->key) {
+		ends[1] = n;
+		n += snprintf(text + n, sizeof(text) - n, ".%s", place->key);
+		if (place->item >= 0) {
+			ends[2] = n;
+			snprintf(text + n, sizeof(text) - n, "[%d]", place->item);
+		}
+	}
+
+	unsigned int line = config_line(file, text);
+
+	for (int i = 2; i >= 0 && !line; i--) {
+		if (!ends[i])
+			continue;
+		text[ends[i]] = '\0';
+		line = config_line(file, text);
+	}
+	return line;
+}
+
+/* Say what is wrong at a place. Always -EINVAL. */
+__attribute__((format(printf, 3, 4))) static int
+fail(struct check *check, const struct config_place *place, const char *format, ...)
+{
+	unsigned int line = place_line(check->config->name, place);
+	char sentence[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(sentence, sizeof(sentence), format, args);
+	va_end(args);
+	if (line)
+		*check->error = str_format("%s:%u: %s", check->config->name, line, sentence);
+	else
+		*check->error = str_format("%s: %s", check->config->name, sentence);
+	return -EINVAL;
+}
+
+/* Names go into file names, logs and JSON. */
+static bool name_good(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length >= 1 && length <= MAX_NAME && name[0] != '.' && name[0] != '-' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+	               length;
+}
+
+static int name_check(struct check *check, const char *section, unsigned int i, const char *name)
+{
+	struct config_place place = {section, (int)i, "name", -1};
+
+	if (name_good(name))
+		return 0;
+	return fail(
+		check, &place,
+		"the name \"%s\" is not 1 to %d letters, digits, '_', '-' or '.' (not in front)",
+		name, MAX_NAME);
+}
+
+/* A number that may have been given, and its limits. */
+static int number_check(struct check *check, const struct config_place *place,
+                        const unsigned int *value, unsigned int least, unsigned int most)
+{
+	if (!value || (*value >= least && *value <= most))
+		return 0;
+	return fail(check, place, "%s is %u; it must be from %u to %u", place->key, *value, least,
+	            most);
+}
+
+static int workers_check(struct check *check)
+{
+	const struct host_config *config = check->config;
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return 0; /* more CPUs than a cpu_set_t has: worker_start() will tell */
+	for (unsigned int i = 0; i < config->workers_count; i++) {
+		struct config_place place = {"workers", (int)i, NULL, -1};
+		int cpu = config->workers[i];
+		char path[64];
+
+		if (i >= HOST_MAX_WORKERS)
+			return fail(check, &place, "more than %d workers", HOST_MAX_WORKERS);
+		for (unsigned int j = 0; j < i; j++) {
+			if (config->workers[j] == cpu)
+				return fail(check, &place, "CPU %d has a worker already", cpu);
+		}
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d", cpu);
+		if (cpu < 0 || (access(path, F_OK) < 0 && errno == ENOENT))
+			return fail(check, &place, "there is no CPU %d in this machine", cpu);
+		if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed))
+			return fail(check, &place,
+			            "CPU %d may not be used by this process (it is offline, or not "
+			            "in its affinity or cpuset)",
+			            cpu);
+	}
+	return 0;
+}
+
+static bool type_known(const char *type)
+{
+	for (unsigned int i = 0; resource_types[i]; i++) {
+		if (!strcmp(resource_types[i]->type, type))
+			return true;
+	}
+	return false;
+}
+
+static void types_list(char *buffer, size_t size)
+{
+	size_t at = 0;
+
+	buffer[0] = '\0';
+	for (unsigned int i = 0; resource_types[i] && at < size; i++)
+		at += (size_t)snprintf(buffer + at, size - at, "%s%s", i ? ", " : "",
+		                       resource_types[i]->type);
+}
+
+static int resources_check(struct check *check)
+{
+	const struct host_config *config = check->config;
+	struct config_place section = {"resources", -1, NULL, -1};
+
+	if (!config->resources_count)
+		return fail(check, &section, "there are no resources");
+	for (unsigned int i = 0; i < config->resources_count; i++) {
+		const struct host_config_resource *resource = &config->resources[i];
+		struct config_place place = {"resources", (int)i, NULL, -1};
+		int err;
+
+		if (i >= HOST_MAX_RESOURCES)
+			return fail(check, &place, "more than %d resources", HOST_MAX_RESOURCES);
+		err = name_check(check, "resources", i, resource->name);
+		if (err)
+			return err;
+		if (host_config_resource_find(config, resource->name) != (int)i) {
+			place.key = "name";
+			return fail(check, &place, "two resources have the name \"%s\"",
+			            resource->name);
+		}
+		if (!type_known(resource->type)) {
+			char known[128];
+
+			types_list(known, sizeof(known));
+			place.key = "type";
+			return fail(check, &place,
+			            "resource \"%s\": no type \"%s\"; this build has: %s",
+			            resource->name, resource->type, known);
+		}
+		place.key = "threads";
+		err = number_check(check, &place, resource->threads, 1, MAX_THREADS);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* One of the two lists of a group. */
+static int members_check(struct check *check, unsigned int group, const char *key,
+                         char *const *names, unsigned int count)
+{
+	const struct host_config_group *g = &check->config->groups[group];
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct config_place place = {"groups", (int)group, key, (int)i};
+		unsigned int times = 0;
+
+		if (host_config_resource_find(check->config, names[i]) < 0)
+			return fail(check, &place, "group \"%s\": there is no resource \"%s\"",
+			            g->name, names[i]);
+		for (unsigned int j = 0; j < g->primary_count; j++)
+			times += !strcmp(g->primary[j], names[i]);
+		for (unsigned int j = 0; j < g->secondary_count; j++)
+			times += !strcmp(g->secondary[j], names[i]);
+		if (times > 1)
+			return fail(check, &place, "group \"%s\" names the resource \"%s\" twice",
+			            g->name, names[i]);
+	}
+	return 0;
+}
+
+static int groups_check(struct check *check)
+{
+	const struct host_config *config = check->config;
+	struct config_place section = {"groups", -1, NULL, -1};
+
+	if (!config->groups_count)
+		return fail(check, &section, "there are no groups");
+	for (unsigned int i = 0; i < config->groups_count; i++) {
+		const struct host_config_group *group = &config->groups[i];
+		struct config_place place = {"groups", (int)i, "name", -1};
+		int err = name_check(check, "groups", i, group->name);
+
+		if (err)
+			return err;
+		if (host_config_group_find(config, group->name) != (int)i)
+			return fail(check, &place, "two groups have the name \"%s\"", group->name);
+		if (!group->primary_count) {
+			place.key = "primary";
+			return fail(check, &place, "group \"%s\" has no primary resource",
+			            group->name);
+		}
+		err = members_check(check, i, "primary", group->primary, group->primary_count);
+		if (!err)
+			err = members_check(check, i, "secondary", group->secondary,
+			                    group->secondary_count);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int socket_check(struct check *check, unsigned int i)
+{
+	const struct host_config *config = check->config;
+	const struct host_config_device *device = &config->devices[i];
+	struct config_place place = {"devices", (int)i, device->socket ? "socket" : "name", -1};
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	char other[sizeof(path)];
+
+	if (device->socket && device->socket[0] != '/')
+		return fail(check, &place,
+		            "device \"%s\": the socket \"%s\" is not an absolute path",
+		            device->name, device->socket);
+	if (host_config_socket(device, path, sizeof(path)))
+		return fail(check, &place,
+		            "device \"%s\": the path of its socket is longer than %zu bytes",
+		            device->name, sizeof(path) - 1);
+	for (unsigned int j = 0; j < i; j++) {
+		if (!host_config_socket(&config->devices[j], other, sizeof(other)) &&
+		    !strcmp(path, other))
+			return fail(check, &place, "devices \"%s\" and \"%s\" have the same socket",
+			            config->devices[j].name, device->name);
+	}
+	return 0;
+}
+
+static int device_numbers_check(struct check *check, unsigned int i)
+{
+	const struct host_config_device *device = &check->config->devices[i];
+	struct config_place place = {"devices", (int)i, "queues", -1};
+	int err = number_check(check, &place, device->queues, 1, DEVICE_MAX_DATA_QUEUES);
+
+	place.key = "max-sessions";
+	return err ? err : number_check(check, &place, device->max_sessions, 1, MAX_SESSIONS);
+}
+
+static int device_check(struct check *check, unsigned int i)
+{
+	const struct host_config *config = check->config;
+	const struct host_config_device *device = &config->devices[i];
+	const char *group = host_config_group_name(device);
+	struct config_place place = {"devices", (int)i, "name", -1};
+	int err = name_check(check, "devices", i, device->name);
+
+	if (err)
+		return err;
+	for (unsigned int j = 0; j < i; j++) {
+		if (!strcmp(config->devices[j].name, device->name))
+			return fail(check, &place, "two devices have the name \"%s\"",
+			            device->name);
+	}
+	place.key = "mode";
+	if (device->mode == HOST_MODE_CLIENT)
+		return fail(
+			check, &place,
+			"device \"%s\": mode \"client\" is not there yet; use \"server\" and let "
+			"the front end connect",
+			device->name);
+	place.key = "group";
+	if (host_config_group_find(config, group) < 0)
+		return fail(check, &place, "device \"%s\": there is no group \"%s\"", device->name,
+		            group);
+	err = device_numbers_check(check, i);
+	return err ? err : socket_check(check, i);
+}
+
+static int devices_check(struct check *check)
+{
+	const struct host_config *config = check->config;
+	struct config_place section = {"devices", -1, NULL, -1};
+
+	if (!config->devices_count)
+		return fail(check, &section, "there are no devices");
+	for (unsigned int i = 0; i < config->devices_count; i++) {
+		struct config_place place = {"devices", (int)i, NULL, -1};
+		int err;
+
+		if (i >= MAX_DEVICES)
+			return fail(check, &place, "more than %d devices", MAX_DEVICES);
+		err = device_check(check, i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int polling_check(struct check *check)
+{
+	const struct host_config_polling *polling = check->config->polling;
+	struct config_place place = {"polling", -1, "spin-us", -1};
+	int err;
+
+	if (!polling)
+		return 0;
+	err = number_check(check, &place, polling->spin_us, 0, MAX_POLLING_US);
+	place.key = "idle-us";
+	return err ? err : number_check(check, &place, polling->idle_us, 0, MAX_POLLING_US);
+}
+
+int host_config_check(const struct host_config *config, char **error)
+{
+	struct check check = {.config = config, .error = error};
+	int err = workers_check(&check);
+
+	if (!err)
+		err = polling_check(&check);
+	if (!err)
+		err = resources_check(&check);
+	if (!err)
+		err = groups_check(&check);
+	if (!err)
+		err = devices_check(&check);
+	return err;
+}

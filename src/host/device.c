@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual device: which worker has which queue, and the order in which things go away.
+ *
+ * Main thread. Nothing that a worker can reach is changed or freed before that worker has let go of
+ * it: queues are stopped first, then sessions, then memory. What a request that never came back may
+ * still touch is kept (leaked) and the device stays down, because the other way is a wild write.
+ */
+#include "host/device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/worker.h"
+
+static unsigned int queue_count(const struct device *device)
+{
+	return device->data_queues + 1;
+}
+
+static struct worker *queue_worker(const struct device *device, unsigned int index)
+{
+	/* The control queue is hardly used: with data queue 0. */
+	unsigned int n = index == device->data_queues ? 0 : index;
+
+	return device->workers[(device->first_worker + n) % device->worker_count];
+}
+
+static void device_mark_stuck(struct device *device)
+{
+	if (!device->stuck)
+		log_error("device %s: requests did not come back from a resource; the device is "
+		          "down until the daemon is restarted",
+		          device->name);
+	device->stuck = true;
+}
+
+int device_create(const struct device_options *options, struct device **device)
+{
+	struct device *d = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*d), VC_CACHE_LINE));
+
+	if (!d)
+		return -ENOMEM;
+	memset(d, 0, sizeof(*d));
+	snprintf(d->name, sizeof(d->name), "%s", options->name);
+	d->index = options->index;
+	d->group = options->group;
+	d->max_size = options->max_size;
+	d->data_queues = options->data_queues;
+	d->workers = options->workers;
+	d->worker_count = options->worker_count;
+	d->first_worker = options->first_worker;
+	d->sessions = session_table_new(options->max_sessions);
+	d->memory = memtable_new();
+	for (unsigned int i = 0; i < DEVICE_MAX_QUEUES; i++) {
+		struct host_queue *queue = &d->queue[i];
+
+		queue->device = d;
+		queue->index = i;
+		queue->control = i == d->data_queues;
+		queue->kick_fd = queue->call_fd = queue->err_fd = -1;
+	}
+	if (!d->sessions || !d->memory) {
+		device_destroy(d);
+		return -ENOMEM;
+	}
+	*device = d;
+	return 0;
+}
+
+void device_destroy(struct device *device)
+{
+	if (!device || device->stuck)
+		return;
+	if (device->sessions)
+		session_table_free(device->sessions);
+	memtable_free(device->memory);
+	free(device);
+}
+
+void device_config(const struct device *device, struct virtio_crypto_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	group_offer(device->group, config);
+	config->status = VIRTIO_CRYPTO_S_HW_READY;
+	config->max_dataqueues = device->data_queues;
+	config->max_size = device->max_size;
+}
+
+int device_queue_start(struct device *device, unsigned int index)
+{
+	struct host_queue *queue = &device->queue[index];
+	int err;
+
+	if (queue->started)
+		return -EALREADY;
+	if (device->stuck)
+		return -EIO;
+	err = vring_setup(&queue->ring, device->memory, &queue->config);
+	if (err)
+		return err;
+	queue->in_flight = 0;
+	queue->waiting = 0;
+	queue->paused = false;
+	queue->dirty = false;
+	atomic_store(&queue->broken, NULL);
+	queue->worker = queue_worker(device, index);
+	queue->started = true;
+	worker_queue_start(queue->worker, queue);
+	return 0;
+}
+
+void device_queue_stop(struct device *device, unsigned int index)
+{
+	struct host_queue *queue = &device->queue[index];
+
+	if (!queue->started)
+		return;
+	if (worker_queue_stop(queue->worker, queue))
+		device_mark_stuck(device);
+	queue->started = false;
+	queue->worker = NULL;
+	queue->config.base = queue->ring.last_avail;
+}
+
+/* The workers that have a queue of the device, each once, as bits. */
+static uint64_t device_workers(const struct device *device)
+{
+	uint64_t set = 0;
+
+	for (unsigned int i = 0; i < queue_count(device); i++) {
+		for (unsigned int w = 0; w < device->worker_count; w++) {
+			if (device->queue[i].started &&
+			    device->queue[i].worker == device->workers[w])
+				set |= UINT64_C(1) << w;
+		}
+	}
+	return set;
+}
+
+void device_pause(struct device *device)
+{
+	uint64_t set = device_workers(device);
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if ((set >> w & 1) && worker_device_pause(device->workers[w], device))
+			device_mark_stuck(device);
+	}
+}
+
+void device_resume(struct device *device)
+{
+	uint64_t set = device_workers(device);
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if (set >> w & 1)
+			worker_device_resume(device->workers[w], device);
+	}
+}
+
+void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd)
+{
+	bool running = device->queue[index].started;
+	int old = *member;
+
+	if (running)
+		device_pause(device);
+	*member = fd;
+	if (running)
+		device_resume(device);
+	if (old >= 0)
+		close(old);
+}
+
+void device_memory_set(struct device *device, struct memtable *memory)
+{
+	struct memtable *old = device->memory;
+
+	for (unsigned int i = 0; i < queue_count(device); i++) {
+		struct host_queue *queue = &device->queue[i];
+		struct vring probe;
+
+		if (!queue->started || !vring_setup(&probe, memory, &queue->config))
+			continue;
+		log_notice("device %s: queue %u: its ring is no longer in shared memory: stopped",
+		           device->name, i);
+		device_queue_stop(device, i);
+		atomic_store(&queue->broken, "its ring is no longer in shared memory");
+	}
+	device_pause(device);
+	device->memory = memory;
+	for (unsigned int i = 0; i < queue_count(device); i++) {
+		if (device->queue[i].started)
+			vring_remap(&device->queue[i].ring, memory, &device->queue[i].config);
+	}
+	device_resume(device);
+	if (!device->stuck)
+		memtable_free(old);
+}
+
+int device_session_create(struct device *device, const struct session_params *params, uint64_t *id)
+{
+	return session_create(device->sessions, params, group_can, (void *)(uintptr_t)device->group,
+	                      id);
+}
+
+int device_session_destroy(struct device *device, uint64_t id)
+{
+	struct session *session = session_remove(device->sessions, id);
+	bool stuck = false;
+
+	if (!session)
+		return -ENOENT;
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		/* A worker gets its view of a session with the first request of it. */
+		if (worker_session_drop(device->workers[w], session))
+			stuck = true;
+	}
+	if (stuck)
+		device_mark_stuck(device);
+	else
+		session_release(session);
+	return 0;
+}
+
+void device_reset(struct device *device)
+{
+	struct session *session;
+	struct memtable *empty;
+	uint32_t cursor = 0;
+
+	for (unsigned int i = 0; i < queue_count(device); i++)
+		device_queue_stop(device, i);
+	while ((session = session_table_next(device->sessions, &cursor)))
+		device_session_destroy(device, session->id);
+	for (unsigned int i = 0; i < queue_count(device); i++) {
+		struct host_queue *queue = &device->queue[i];
+
+		device_queue_set_fd(device, i, &queue->kick_fd, -1);
+		device_queue_set_fd(device, i, &queue->call_fd, -1);
+		device_queue_set_fd(device, i, &queue->err_fd, -1);
+		memset(&queue->config, 0, sizeof(queue->config));
+		atomic_store(&queue->broken, NULL);
+	}
+	device->features = 0;
+	empty = memtable_new();
+	if (empty)
+		device_memory_set(device, empty);
+	else
+		log_error("device %s: no memory to let go of guest memory", device->name);
+}

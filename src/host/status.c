@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the control socket tells: the commands of vcryptoctl. Main thread. Counters belong to the
+ * workers and are read while they write them: each figure is right by itself.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "host/host.h"
+#include "host/worker.h"
+
+/* More sessions than this are counted, not listed. */
+#define MAX_LISTED 1000
+
+static json_int_t figure(const uint64_t *counter)
+{
+	return (json_int_t)__atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static json_t *workers_json(const struct host *host)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < host->worker_count; i++) {
+		const struct worker_counters *c = worker_counters(host->worker[i]);
+		int cpu = worker_cpu(host->worker[i]);
+
+		json_array_append_new(list,
+		                      json_pack("{s:i, s:o, s:I, s:I, s:I}", "index", (int)i, "cpu",
+		                                cpu < 0 ? json_null() : json_integer(cpu), "rounds",
+		                                figure(&c->rounds), "sleeps", figure(&c->sleeps),
+		                                "requests", figure(&c->requests)));
+	}
+	return list;
+}
+
+/* A resource's counters, over all workers. */
+static json_t *resource_json(const struct host *host, const struct resource *resource)
+{
+	json_int_t submitted = 0, completed = 0, failed = 0, bytes = 0, bursts = 0;
+
+	for (unsigned int i = 0; i < host->worker_count; i++) {
+		const struct resource_counters *c =
+			worker_resource_counters(host->worker[i], resource);
+
+		if (!c)
+			continue;
+		/* Completed first: it never overtakes submitted then. */
+		completed += figure(&c->completed);
+		submitted += figure(&c->submitted);
+		failed += figure(&c->failed);
+		bytes += figure(&c->bytes);
+		bursts += figure(&c->bursts);
+	}
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", resource->name, "type",
+	                 resource->ops->type, "submitted", submitted, "completed", completed,
+	                 "failed", failed, "bytes", bytes, "bursts", bursts, "in_flight",
+	                 submitted > completed ? submitted - completed : 0);
+}
+
+static json_t *resources_json(const struct host *host)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < host->pool->resource_count; i++)
+		json_array_append_new(list, resource_json(host, host->pool->resource[i]));
+	return list;
+}
+
+static const char *policy_name(enum sched_policy policy)
+{
+	switch (policy) {
+	case SCHED_FAILOVER:
+		return "failover";
+	}
+	return "unknown";
+}
+
+static json_t *names_json(const struct group *group, unsigned int from, unsigned int to)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = from; i < to; i++)
+		json_array_append_new(list, json_string(group->resource[i]->name));
+	return list;
+}
+
+static json_t *groups_json(const struct host *host)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < host->pool->group_count; i++) {
+		const struct group *group = &host->pool->group[i];
+
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:s, s:o, s:o}", "name", group->name,
+		                                "policy", policy_name(group->policy), "primary",
+		                                names_json(group, 0, group->primary), "secondary",
+		                                names_json(group, group->primary, group->count)));
+	}
+	return list;
+}
+
+static json_t *queue_json(const struct host_queue *queue)
+{
+	static const char *const names[] = {NULL,      "err",   "badmsg",      "notsupp",
+	                                    "invsess", "nospc", "key_rejected"};
+	const struct queue_counters *c = &queue->counters;
+	const char *broken = atomic_load(&queue->broken);
+	json_t *errors = json_object();
+
+	for (unsigned int i = 1; i < vc_array_size(names); i++)
+		json_object_set_new(errors, names[i], json_integer(figure(&c->errors[i])));
+	return json_pack("{s:i, s:s, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:o}", "index",
+	                 (int)queue->index, "kind", queue->control ? "control" : "data", "started",
+	                 queue->started, "broken", broken, "requests", figure(&c->requests),
+	                 "bytes", figure(&c->bytes), "kicks", figure(&c->kicks), "calls",
+	                 figure(&c->calls), "bad_chains", figure(&c->bad_chains), "errors", errors);
+}
+
+static json_t *device_json(const struct host *host, unsigned int i)
+{
+	const struct device *device = host->device[i];
+	json_t *queues = json_array();
+	json_t *peer = json_null();
+	char features[24];
+	uid_t uid;
+	pid_t pid;
+	bool connected = vhost_server_peer(host->server[i], &pid, &uid);
+
+	if (connected)
+		peer = json_pack("{s:i, s:i}", "pid", (int)pid, "uid", (int)uid);
+	for (unsigned int q = 0; q <= device->data_queues; q++)
+		json_array_append_new(queues, queue_json(&device->queue[q]));
+	snprintf(features, sizeof(features), "0x%" PRIx64, device->features);
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:o}", "name", device->name,
+	                 "socket", vhost_server_path(host->server[i]), "group", device->group->name,
+	                 "connected", connected, "front_end", peer, "features", features,
+	                 "sessions", (int)session_table_count(device->sessions), "memory_regions",
+	                 (int)device->memory->count, "queues", queues);
+}
+
+static json_t *devices_json(const struct host *host)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < host->device_count; i++)
+		json_array_append_new(list, device_json(host, i));
+	return list;
+}
+
+static json_t *on_status(void *context, const json_t *request, char **error)
+{
+	const struct host *host = context;
+	uint64_t uptime_s = (clock_now_ns() - host->started_ns) / 1000000000;
+
+	return json_pack("{s:s, s:s, s:i, s:I, s:s, s:o, s:o, s:o, s:o}", "daemon", "vcrypto-host",
+	                 "version", VCRYPTO_VERSION, "pid", (int)getpid(), "uptime_s",
+	                 (json_int_t)uptime_s, "config", host->config->name, "workers",
+	                 workers_json(host), "resources", resources_json(host), "groups",
+	                 groups_json(host), "devices", devices_json(host));
+}
+
+static json_t *on_devices(void *context, const json_t *request, char **error)
+{
+	return devices_json(context);
+}
+
+/* Sessions come and go on the workers: they pause for the look. */
+static json_t *device_sessions_json(struct device *device)
+{
+	json_t *list = json_array();
+	const struct session *session;
+	uint32_t cursor = 0;
+
+	device_pause(device);
+	while (json_array_size(list) < MAX_LISTED &&
+	       (session = session_table_next(device->sessions, &cursor))) {
+		char name[64], id[24];
+
+		snprintf(id, sizeof(id), "0x%" PRIx64, session->id);
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "id", id, "what",
+		                        session_params_name(&session->params, name, sizeof(name))));
+	}
+	device_resume(device);
+	return list;
+}
+
+static json_t *on_sessions(void *context, const json_t *request, char **error)
+{
+	const struct host *host = context;
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < host->device_count; i++) {
+		struct device *device = host->device[i];
+		json_t *sessions = device_sessions_json(device);
+
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:i, s:o}", "device", device->name, "count",
+		                                (int)session_table_count(device->sessions),
+		                                "sessions", sessions));
+	}
+	return list;
+}
+
+static json_t *on_log_level(void *context, const json_t *request, char **error)
+{
+	const char *name = json_string_value(json_object_get(request, "level"));
+	enum log_level level;
+
+	if (!name || log_level_parse(name, &level)) {
+		*error = str_format("\"level\" must be error, warning, notice, info or debug");
+		return NULL;
+	}
+	log_set_level(level);
+	log_notice("log level is now %s", name);
+	return json_pack("{s:s}", "level", name);
+}
+
+static json_t *on_version(void *context, const json_t *request, char **error)
+{
+	return json_pack("{s:s, s:s}", "daemon", "vcrypto-host", "version", VCRYPTO_VERSION);
+}
+
+const struct ctl_command host_commands[] = {
+	{"status", on_status},       {"devices", on_devices}, {"sessions", on_sessions},
+	{"log-level", on_log_level}, {"version", on_version}, {NULL, NULL},
+};
