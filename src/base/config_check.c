@@ -16,6 +16,7 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "base/config.h"
 #include "base/util.h"
 
 struct check {
@@ -363,4 +364,61 @@ int config_schema_check(const char *name, const char *text, size_t length,
 out:
 	yaml_parser_delete(&parser);
 	return err;
+}
+
+/* One step of an item's name: ".key" or "[index]". The node there, NULL if there is none. */
+static yaml_node_t *step(const struct check *check, const yaml_node_t *node, const char **item)
+{
+	size_t length = strcspn(*item, ".[");
+	yaml_node_pair_t *pair;
+	char key[64];
+
+	if (**item == '[') {
+		char *end;
+		unsigned long index = strtoul(*item + 1, &end, 10);
+
+		if (*end != ']' || node->type != YAML_SEQUENCE_NODE ||
+		    index >= (size_t)(node->data.sequence.items.top -
+		                      node->data.sequence.items.start))
+			return NULL;
+		*item = end + 1;
+		return yaml_document_get_node(check->document,
+		                              node->data.sequence.items.start[index]);
+	}
+	if (**item == '.')
+		length = strcspn(++*item, ".[");
+	if (length >= sizeof(key) || node->type != YAML_MAPPING_NODE)
+		return NULL;
+	memcpy(key, *item, length);
+	key[length] = '\0';
+	*item += length;
+	pair = pair_find(check, node, key);
+	return pair ? yaml_document_get_node(check->document, pair->value) : NULL;
+}
+
+unsigned int config_line(const char *path, const char *item)
+{
+	FILE *file = fopen(path, "re");
+	yaml_document_t document;
+	struct check check = {.document = &document};
+	yaml_parser_t parser;
+	unsigned int line = 0;
+	yaml_node_t *node;
+
+	if (!file)
+		return 0;
+	if (!yaml_parser_initialize(&parser))
+		goto out;
+	yaml_parser_set_input_file(&parser, file);
+	if (yaml_parser_load(&parser, &document)) {
+		node = yaml_document_get_root_node(&document);
+		while (node && *item)
+			node = step(&check, node, &item);
+		line = node ? (unsigned int)line_of(node) : 0;
+		yaml_document_delete(&document);
+	}
+	yaml_parser_delete(&parser);
+out:
+	fclose(file);
+	return line;
 }

@@ -196,7 +196,7 @@ static void test_file_that_cannot_be_read(void **state)
 	config_free(&schema, NULL);
 }
 
-static void test_file_is_loaded(void **state)
+static void test_file_and_lines_of_items(void **state)
 {
 	char path[] = "/tmp/vcrypto-config-XXXXXX";
 	int fd = mkstemp(path);
@@ -208,7 +208,16 @@ static void test_file_is_loaded(void **state)
 	close(fd);
 	assert_int_equal(config_load(path, &schema, &data, &error), 0);
 	config_free(&schema, data);
+	assert_int_equal(config_line(path, "workers[1]"), 2);
+	assert_int_equal(config_line(path, "resources[1]"), 5);
+	assert_int_equal(config_line(path, "resources[1].threads"), 7);
+	assert_int_equal(config_line(path, "strict"), 9);
+	assert_int_equal(config_line(path, "resources[2]"), 0);
+	assert_int_equal(config_line(path, "resources[x]"), 0);
+	assert_int_equal(config_line(path, "strict.no"), 0);
+	assert_int_equal(config_line(path, "nothing"), 0);
 	unlink(path);
+	assert_int_equal(config_line(path, "strict"), 0);
 }
 
 static void test_sizes(void **state)
@@ -254,7 +263,7 @@ int main(void)
 		cmocka_unit_test(test_bad_files_are_explained),
 		cmocka_unit_test(test_cut_files_are_refused_or_loaded),
 		cmocka_unit_test(test_file_that_cannot_be_read),
-		cmocka_unit_test(test_file_is_loaded),
+		cmocka_unit_test(test_file_and_lines_of_items),
 		cmocka_unit_test(test_sizes),
 	};
 
