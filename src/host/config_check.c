@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/util.h"
 #include "host/device.h"
 
@@ -28,11 +29,50 @@ struct check {
 	char **error;
 };
 
+/* A place in the file: section[index].key[item]. Later parts may be absent (-1, NULL, -1). */
+struct config_place {
+	const char *section;
+	int index;
+	const char *key;
+	int item;
+};
+
+/* The line of that, or of as much of it as is there; 0: not a file (the built-in configuration). */
+static unsigned int place_line(const char *file, const struct config_place *place)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%s", place->section);
+	int ends[3] = {0}; /* where each shorter name of the place ends */
+
+	if (place->index >= 0) {
+		ends[0] = n;
+		n += snprintf(text + n, sizeof(text) - n, "[%d]", place->index);
+	}
+	if (place->key) {
+		ends[1] = n;
+		n += snprintf(text + n, sizeof(text) - n, ".%s", place->key);
+		if (place->item >= 0) {
+			ends[2] = n;
+			snprintf(text + n, sizeof(text) - n, "[%d]", place->item);
+		}
+	}
+
+	unsigned int line = config_line(file, text);
+
+	for (int i = 2; i >= 0 && !line; i--) {
+		if (!ends[i])
+			continue;
+		text[ends[i]] = '\0';
+		line = config_line(file, text);
+	}
+	return line;
+}
+
 /* Say what is wrong at a place. Always -EINVAL. */
 __attribute__((format(printf, 3, 4))) static int
 fail(struct check *check, const struct config_place *place, const char *format, ...)
 {
-	unsigned int line = config_line(check->config->name, place);
+	unsigned int line = place_line(check->config->name, place);
 	char sentence[512];
 	va_list args;
 
