@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See resource_fixture.h. The reference is OpenSSL's EVP and HMAC in their simplest use,
+ * independent of the resource code.
+ */
+#include "resource_fixture.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+#define GUARD 64
+#define GUARD_BYTE 0x5c
+
+void fixture_open(struct fixture *f, const char *type, unsigned int threads)
+{
+	struct resource_config config = {.name = type, .type = type, .threads = threads};
+	char *error = NULL;
+
+	assert_int_equal(resource_create(&config, &f->resource, &error), 0);
+	assert_string_equal(f->resource->name, type);
+	assert_int_equal(f->resource->ops->open(f->resource, 0, &f->instance), 0);
+}
+
+void fixture_close(struct fixture *f)
+{
+	assert_int_equal(f->instance->in_flight, 0);
+	f->resource->ops->close(f->instance);
+	resource_destroy(f->resource);
+}
+
+struct vc_request *requests_new(unsigned int n)
+{
+	struct vc_request *reqs = aligned_alloc(VC_CACHE_LINE, n * sizeof(*reqs));
+
+	assert_non_null(reqs);
+	memset(reqs, 0, n * sizeof(*reqs));
+	for (unsigned int i = 0; i < n; i++)
+		reqs[i].tag = reqs[i].tag_buffer;
+	return reqs;
+}
+
+void fixture_run(struct fixture *f, struct vc_request *reqs, unsigned int n, unsigned int burst)
+{
+	const struct resource_ops *ops = f->resource->ops;
+	struct vc_request *ptr[64], *done[16];
+	unsigned int sent = 0, back = 0;
+	uint64_t deadline = clock_now_ns() + 60000000000ull;
+
+	burst = vc_min(burst, (unsigned int)vc_array_size(ptr));
+	while (back < n) {
+		unsigned int m = vc_min(burst, n - sent), got;
+
+		for (unsigned int i = 0; i < m; i++)
+			ptr[i] = &reqs[sent + i];
+		if (m)
+			m = ops->submit(f->instance, ptr, m);
+		sent += m;
+		got = ops->poll(f->instance, done, vc_array_size(done), m == 0);
+		for (unsigned int i = 0; i < got; i++)
+			assert_true(done[i] >= reqs && done[i] < reqs + n);
+		back += got;
+		assert_true(clock_now_ns() < deadline);
+	}
+	assert_int_equal(f->instance->in_flight, 0);
+	assert_int_equal(ops->poll(f->instance, done, vc_array_size(done), true), 0);
+}
+
+static uint64_t random_state = 0x9e3779b97f4a7c15ull;
+
+uint32_t test_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 16);
+}
+
+void random_fill(void *data, size_t size)
+{
+	uint8_t *p = data;
+
+	for (size_t i = 0; i < size; i++)
+		p[i] = (uint8_t)test_random();
+}
+
+static const EVP_CIPHER *reference_cipher(const struct session_params *p)
+{
+	int size = (int)(p->key_len - 16) / 8;
+
+	if (p->service == VIRTIO_CRYPTO_SERVICE_AEAD)
+		return size == 0   ? EVP_aes_128_gcm()
+		       : size == 1 ? EVP_aes_192_gcm()
+		                   : EVP_aes_256_gcm();
+	if (p->cipher == VIRTIO_CRYPTO_CIPHER_AES_CTR)
+		return size == 0   ? EVP_aes_128_ctr()
+		       : size == 1 ? EVP_aes_192_ctr()
+		                   : EVP_aes_256_ctr();
+	return size == 0 ? EVP_aes_128_cbc() : size == 1 ? EVP_aes_192_cbc() : EVP_aes_256_cbc();
+}
+
+static const EVP_MD *reference_md(uint8_t number)
+{
+	switch (number) {
+	case VIRTIO_CRYPTO_MAC_HMAC_SHA1:
+		return EVP_sha1();
+	case VIRTIO_CRYPTO_MAC_HMAC_SHA_224:
+		return EVP_sha224();
+	case VIRTIO_CRYPTO_MAC_HMAC_SHA_256:
+		return EVP_sha256();
+	case VIRTIO_CRYPTO_MAC_HMAC_SHA_384:
+		return EVP_sha384();
+	case VIRTIO_CRYPTO_MAC_HMAC_SHA_512:
+		return EVP_sha512();
+	case VIRTIO_CRYPTO_HASH_SHA3_256:
+		return EVP_sha3_256();
+	default:
+		fail();
+		return NULL;
+	}
+}
+
+static void reference_crypt(const struct session_params *p, const struct vc_request *req,
+                            const uint8_t *in, uint8_t *out, uint32_t length, uint8_t *tag)
+{
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	bool aead = p->service == VIRTIO_CRYPTO_SERVICE_AEAD;
+	int n = 0, rest = 0;
+
+	EVP_CipherInit_ex(c, reference_cipher(p), NULL, NULL, NULL, p->encrypt);
+	if (aead)
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_IVLEN, req->iv_len, NULL);
+	EVP_CipherInit_ex(c, NULL, NULL, p->key, req->iv, p->encrypt);
+	EVP_CIPHER_CTX_set_padding(c, 0);
+	if (aead && !p->encrypt)
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, req->tag_len, tag);
+	if (aead && req->aad_len)
+		EVP_CipherUpdate(c, NULL, &n, req->aad, (int)req->aad_len);
+	n = 0;
+	if (length)
+		assert_int_equal(EVP_CipherUpdate(c, out, &n, in, (int)length), 1);
+	assert_int_equal(EVP_CipherFinal_ex(c, out + n, &rest), 1);
+	if (aead && p->encrypt)
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, req->tag_len, tag);
+	EVP_CIPHER_CTX_free(c);
+}
+
+static void reference_mac(const struct session_params *p, const uint8_t *data, uint32_t length,
+                          uint8_t *tag)
+{
+	assert_non_null(HMAC(reference_md(p->mac), p->auth_key, (int)p->auth_key_len, data, length,
+	                     tag, NULL));
+}
+
+static void reference_chain(struct job *job, struct vc_request *req)
+{
+	const struct session_params *p = &job->params;
+	bool hash_first = p->chain == VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER;
+
+	memcpy(job->expected, job->source, job->length);
+	reference_crypt(p, req, job->source + req->cipher_offset,
+	                job->expected + req->cipher_offset, req->cipher_len, NULL);
+	reference_mac(p, (hash_first ? job->source : job->expected) + req->hash_offset,
+	              req->hash_len, job->expected_tag);
+}
+
+static void chain_ranges(struct vc_request *req, uint32_t length)
+{
+	req->cipher_offset = length > 16 ? test_random() % 16 : 0;
+	req->cipher_len = (length - req->cipher_offset) & ~15u;
+	req->hash_offset = length > 16 ? test_random() % 8 : 0;
+	req->hash_len = length - req->hash_offset;
+}
+
+static void job_params(struct job *job, const struct job_kind *kind)
+{
+	struct session_params *p = &job->params;
+
+	*p = (struct session_params){
+		.service = kind->service,
+		.chain = kind->chain,
+		.encrypt = kind->encrypt,
+		.tag_len = kind->tag_len,
+		.mac = kind->mac,
+		.key = job->key,
+		.key_len = kind->key_len,
+		.auth_key = job->auth_key,
+		.auth_key_len = kind->mac ? test_random() % sizeof(job->auth_key) : 0,
+	};
+	random_fill(job->key, sizeof(job->key));
+	random_fill(job->auth_key, sizeof(job->auth_key));
+	if (kind->service == VIRTIO_CRYPTO_SERVICE_AEAD)
+		p->aead = kind->algorithm;
+	else if (kind->service == VIRTIO_CRYPTO_SERVICE_HASH)
+		p->hash = kind->algorithm;
+	else if (kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER)
+		p->cipher = kind->algorithm;
+}
+
+static void job_expect(struct job *job, struct vc_request *req, const struct job_kind *kind)
+{
+	uint8_t *decrypted;
+
+	switch (kind->service) {
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+		EVP_Digest(job->source, job->length, job->expected_tag, NULL,
+		           reference_md(kind->algorithm), NULL);
+		break;
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		reference_mac(&job->params, job->source, job->length, job->expected_tag);
+		break;
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		/* Encrypt; if the job decrypts, exchange the two. */
+		job->params.encrypt = 1;
+		reference_crypt(&job->params, req, job->source, job->expected, job->length,
+		                job->expected_tag);
+		job->params.encrypt = kind->encrypt;
+		if (!kind->encrypt) {
+			memcpy(req->tag, job->expected_tag, req->tag_len);
+			decrypted = job->source;
+			job->source = job->expected;
+			job->expected = decrypted;
+		}
+		break;
+	default:
+		if (kind->chain)
+			reference_chain(job, req);
+		else
+			reference_crypt(&job->params, req, job->source, job->expected, job->length,
+			                NULL);
+	}
+}
+
+static uint8_t request_kind(const struct job_kind *kind)
+{
+	switch (kind->service) {
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+		return VC_REQUEST_HASH;
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		return VC_REQUEST_MAC;
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		return VC_REQUEST_AEAD;
+	default:
+		return kind->chain ? VC_REQUEST_CHAIN : VC_REQUEST_CIPHER;
+	}
+}
+
+void job_make(struct fixture *f, struct job *job, struct vc_request *req,
+              const struct job_kind *kind, uint32_t length, bool in_place)
+{
+	unsigned int shift = test_random() % 32;
+
+	memset(job, 0, sizeof(*job));
+	if (kind->algorithm == VIRTIO_CRYPTO_CIPHER_AES_CBC && !kind->chain &&
+	    kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER)
+		length &= ~15u;
+	job->length = length;
+	job->source = malloc(length + 1);
+	job->expected = malloc(length + 17);
+	job->buffer = malloc(length + 32 + GUARD);
+	job_params(job, kind);
+	random_fill(job->source, vc_min(length, 4096u));
+	for (uint32_t i = 4096; i < length; i++)
+		job->source[i] = job->source[i - 4096] ^ (uint8_t)(i >> 12);
+	random_fill(job->aad, sizeof(job->aad));
+
+	req->kind = request_kind(kind);
+	req->encrypt = kind->encrypt;
+	req->length = length;
+	req->iv_len = kind->iv_len;
+	req->tag_len = kind->tag_len;
+	req->status = 0x77;
+	random_fill(req->iv, sizeof(req->iv));
+	/* Now and then a counter that is about to wrap. */
+	if (kind->algorithm == VIRTIO_CRYPTO_CIPHER_AES_CTR && test_random() % 4 == 0)
+		memset(req->iv + test_random() % 13, 0xff, 3);
+	if (kind->service == VIRTIO_CRYPTO_SERVICE_AEAD) {
+		req->aad_len = test_random() % sizeof(job->aad);
+		req->aad = req->aad_len ? job->aad : NULL;
+	}
+	if (kind->chain)
+		chain_ranges(req, length);
+	job_expect(job, req, kind);
+
+	req->dst = job->buffer + shift;
+	memset(job->buffer, GUARD_BYTE, length + 32 + GUARD);
+	req->src = job->source;
+	if (in_place) {
+		memcpy(req->dst, job->source, length);
+		req->src = req->dst;
+	}
+	assert_true(f->resource->ops->can(f->resource, &job->params));
+	assert_int_equal(f->resource->ops->realise(f->instance, &job->params, &job->handle), 0);
+	assert_non_null(job->handle);
+	req->handle = job->handle;
+}
+
+void job_check(const struct job *job, const struct vc_request *req, uint8_t status)
+{
+	size_t before = (size_t)(req->dst - job->buffer);
+
+	assert_int_equal(req->status, status);
+	for (size_t i = 0; i < before; i++)
+		assert_int_equal(job->buffer[i], GUARD_BYTE);
+	for (size_t i = before + job->length; i < job->length + 32 + GUARD; i++)
+		assert_int_equal(job->buffer[i], GUARD_BYTE);
+	if (status != VIRTIO_CRYPTO_OK)
+		return;
+	if (req->kind != VC_REQUEST_MAC && req->kind != VC_REQUEST_HASH)
+		assert_memory_equal(req->dst, job->expected, job->length);
+	if (req->tag_len)
+		assert_memory_equal(req->tag, job->expected_tag, req->tag_len);
+}
+
+void job_free(struct fixture *f, struct job *job)
+{
+	f->resource->ops->drop(f->instance, job->handle);
+	free(job->source);
+	free(job->expected);
+	free(job->buffer);
+}
