@@ -28,6 +28,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** A virtio-crypto device. */
 struct vcrypto_device;
 /** A data queue of a device; lives as long as the device. */
@@ -407,6 +409,8 @@ struct vcrypto_queue_stats {
 
 /** Read the counters; any thread, each figure is right by itself. */
 void vcrypto_queue_stats(const struct vcrypto_queue *queue, struct vcrypto_queue_stats *stats);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
