@@ -347,6 +347,7 @@ class Stack:
 
     def __exit__(self, kind, value, trace):
         failed = kind is not None and not issubclass(kind, Skip)
+        interrupted = failed and not issubclass(kind, Exception)
         try:
             if not failed:
                 self.stop()
@@ -355,7 +356,7 @@ class Stack:
             failed = True
             raise
         finally:
-            self._clean(show_logs=failed)
+            self._clean(show_logs=failed and not interrupted)
 
     def _check_leftovers(self):
         sockets = [name for name in os.listdir(self.dir) if name.endswith((".sock", ".ctl"))]
@@ -418,7 +419,7 @@ class Stack:
 # ---- running tests
 
 
-def _stop_on_signals():
+def stop_on_signals():
     """Signals become exceptions, so that every context manager cleans up."""
 
     def leave(number, frame):
@@ -466,7 +467,7 @@ def main(namespace):
 
     Names on the command line choose some of them.
     """
-    _stop_on_signals()
+    stop_on_signals()
     wanted = sys.argv[1:]
     tests = [(name[5:].replace("_", " "), function) for name, function in namespace.items()
              if name.startswith("test_") and callable(function)
@@ -501,5 +502,5 @@ def _run_program():
 
 
 if __name__ == "__main__":
-    _stop_on_signals()
+    stop_on_signals()
     sys.exit(_run_program())
