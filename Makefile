@@ -22,7 +22,7 @@ setup: ## install what any of the targets needs (Debian 12, 13; as root)
 demo: ## the whole path on real input, in under three minutes
 	@scripts/setup.sh build demo
 	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
-	@scripts/demo.sh $(BUILD)
+	@scripts/demo.py --build $(BUILD)
 
 test: ## unit and functional tests, plain and sanitized; SANITIZE=address,undefined or thread: one only
 	@scripts/setup.sh build test
