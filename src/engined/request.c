@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests: from a client's slot to the device's queue and back. The data path: no allocation, no
+ * lock, no log line but for a client that is thrown out.
+ */
+#include "engined/engined.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/util.h"
+
+/* A client gets at most so many in one round, so that none keeps the others waiting. */
+#define ROUND_QUOTA 64
+/* And has at least so many in flight before its share matters. */
+#define SHARE_MIN 32
+
+int request_pool_init(struct engined *e)
+{
+	struct request_pool *pool = &e->pool;
+	unsigned int i;
+
+	/* As many as the device takes, and some that wait for sessions. */
+	pool->size = e->config.depth * e->config.queues + 256;
+	pool->slab = aligned_alloc(VC_CACHE_LINE,
+	                           vc_round_up(pool->size * sizeof(struct request), VC_CACHE_LINE));
+	if (!pool->slab)
+		return -ENOMEM;
+	for (i = 0; i < pool->size; i++) {
+		pool->slab[i].state = REQUEST_FREE;
+		pool->slab[i].next = i + 1 < pool->size ? &pool->slab[i + 1] : NULL;
+	}
+	pool->free = pool->slab;
+	return 0;
+}
+
+void request_pool_free(struct engined *e)
+{
+	free(e->pool.slab);
+	e->pool.slab = NULL;
+	e->pool.free = NULL;
+}
+
+static void complete(struct client *client, struct vce_slot *slot, uint32_t generation,
+                     unsigned int waker, const struct channel_result *result)
+{
+	if (client->state != CLIENT_LIVE)
+		return;
+	if (channel_complete(slot, generation, result))
+		wake_futex(&slot->state);
+	if (waker && waker <= client->wakers_count)
+		wake_event(client->engined->wake, client->wakers[waker - 1], client->trusted);
+}
+
+void request_finish(struct request *request, const struct channel_result *result)
+{
+	struct client *client = request->client;
+	struct engined *e = client->engined;
+
+	if (result->result)
+		client->counters.errors++;
+	complete(client, request->slot, request->generation, request->waker, result);
+	client->in_flight--;
+	session_put(e, request->entry);
+	request->state = REQUEST_FREE;
+	request->next = e->pool.free;
+	e->pool.free = request;
+	e->pool.used--;
+}
+
+void request_pend(struct request *request)
+{
+	struct device_queue *queue =
+		&request->client->engined->device.queue[request->client->queue];
+
+	request->state = REQUEST_PENDING;
+	request->next = NULL;
+	*queue->pending_end = request;
+	queue->pending_end = &request->next;
+	queue->pending_count++;
+}
+
+/* CRYPT. 0: on its way; else -errno, to be told to the client. */
+static int crypt_start(struct client *client, const struct channel_entry *entry)
+{
+	struct engined *e = client->engined;
+	struct request *request = e->pool.free;
+	struct cache_entry *session;
+	int ret;
+
+	session = session_lookup(client, entry->line.session);
+	if (!session)
+		return -ENOKEY;
+	if (!e->device.handle || !client->registered)
+		return -EIO;
+	ret = channel_check_crypt(&client->region, &entry->line, &session->params, &request->op);
+	if (ret)
+		return ret;
+
+	e->pool.free = request->next;
+	e->pool.used++;
+	request->client = client;
+	request->slot = entry->slot;
+	request->generation = entry->generation;
+	request->waker = entry->line.waker;
+	request->opcode = VCE_OP_CRYPT;
+	request->entry = session;
+	cache_ref(e->cache, session);
+	client->in_flight++;
+	client->counters.bytes += entry->line.length;
+	if (vc_likely(session->state == CACHE_READY)) {
+		request->op.session = session->session;
+		request_pend(request);
+	} else {
+		session_wait(e, request);
+	}
+	return 0;
+}
+
+static void entry_start(struct client *client, const struct channel_entry *entry)
+{
+	struct channel_result result = {0};
+
+	switch (entry->line.opcode) {
+	case VCE_OP_CRYPT:
+		client->counters.requests++;
+		result.result = crypt_start(client, entry);
+		if (!result.result)
+			return;
+		client->counters.errors++;
+		break;
+	case VCE_OP_SESSION_OPEN:
+		session_open(client, entry);
+		return;
+	case VCE_OP_SESSION_CLOSE:
+		result.result = session_close(client, entry->line.session);
+		break;
+	case VCE_OP_NOP:
+		break;
+	default:
+		result.result = -EINVAL;
+	}
+	complete(client, entry->slot, entry->generation, entry->line.waker, &result);
+}
+
+/* How many more a client may have in flight now. */
+static unsigned int client_share(const struct client *client)
+{
+	const struct engined *e = client->engined;
+	unsigned int share = vc_max(SHARE_MIN, e->pool.size / (e->clients_active + 1));
+	unsigned int left = e->pool.size - e->pool.used;
+
+	if (client->in_flight >= share)
+		return 0;
+	left = vc_min(left, share - client->in_flight);
+	if (e->device.handle)
+		left = vc_min(left, device_room(e, client->queue));
+	return vc_min(left, ROUND_QUOTA);
+}
+
+static unsigned int client_channels(const struct client *client)
+{
+	uint32_t used =
+		__atomic_load_n(&region_header(&client->region)->channels_used, __ATOMIC_RELAXED);
+
+	return vc_min(used, client->region.layout.channels);
+}
+
+static unsigned int channel_drain(struct client *client, struct channel *channel,
+                                  unsigned int quota)
+{
+	struct channel_entry entry;
+	unsigned int taken = 0;
+	int n = channel_pending(channel);
+
+	if (n < 0) {
+		client_break(client, "its ring overflows");
+		return 0;
+	}
+	while (taken < (unsigned int)n && taken < quota) {
+		if (channel_take(channel, &entry)) {
+			client_break(client, "its ring names a slot that was not submitted");
+			break;
+		}
+		entry_start(client, &entry);
+		taken++;
+	}
+	if (taken)
+		channel_publish(channel);
+	return taken;
+}
+
+unsigned int request_take(struct client *client)
+{
+	unsigned int used = client_channels(client), quota = client_share(client);
+	unsigned int i, taken = 0;
+
+	if (!used)
+		return 0;
+	/* Another channel first each time: a busy one does not hold the others up. */
+	if (++client->first_channel >= used)
+		client->first_channel = 0;
+	for (i = 0; i < used && taken < quota && client->state == CLIENT_LIVE; i++) {
+		unsigned int c = client->first_channel + i;
+
+		if (c >= used)
+			c -= used;
+		taken += channel_drain(client, &client->channels[c], quota - taken);
+	}
+	return taken;
+}
+
+bool request_ready(struct client *client)
+{
+	unsigned int i, used = client_channels(client);
+
+	if (!client_share(client))
+		return false;
+	for (i = 0; i < used; i++) {
+		if (channel_pending(&client->channels[i]) != 0)
+			return true;
+	}
+	return false;
+}
+
+void request_fail_all(struct engined *e)
+{
+	struct channel_result result = {.result = -EIO};
+	unsigned int i;
+
+	for (i = 0; i < e->pool.size; i++) {
+		struct request *request = &e->pool.slab[i];
+
+		if (request->state == REQUEST_PENDING || request->state == REQUEST_DEVICE)
+			request_finish(request, &result);
+	}
+	for (i = 0; i < ENGINED_MAX_QUEUES; i++) {
+		e->device.queue[i].pending = NULL;
+		e->device.queue[i].pending_end = &e->device.queue[i].pending;
+		e->device.queue[i].pending_count = 0;
+	}
+}
