@@ -7,7 +7,7 @@ set -eu
 packages_of() {
 	case $1 in
 	build) echo "gcc libc6-dev make meson ninja-build pkgconf scdoc libssl-dev libjansson-dev" \
-		"libcyaml-dev libsystemd-dev libipsec-mb-dev" ;;
+		"libcyaml-dev libyaml-dev libsystemd-dev libipsec-mb-dev" ;;
 	test) echo "libcmocka-dev python3 openssl haproxy curl nghttp2-client" ;;
 	demo) echo "python3 openssl haproxy curl nghttp2-client" ;;
 	# dpdk-test-crypto-perf, the yardstick.
