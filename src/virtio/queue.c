@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "virtio/driver.h"
 
@@ -213,9 +214,12 @@ bool vcrypto_queue_arm(struct vcrypto_queue *queue)
 
 void vcrypto_queue_disarm(struct vcrypto_queue *queue)
 {
+	uint64_t calls;
+
 	ring_split_disarm(&queue->ring);
-	if (event_clear(queue->transport.call_fd))
-		count(&queue->stats.calls, 1);
+	/* An eventfd counts how often it was signalled. */
+	if (read(queue->transport.call_fd, &calls, sizeof(calls)) == sizeof(calls))
+		count(&queue->stats.calls, calls);
 }
 
 void vcrypto_queue_stats(const struct vcrypto_queue *queue, struct vcrypto_queue_stats *stats)

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The measuring loop: one thread a queue. Keeps depth operations in flight, gives each one that
+ * comes back out again. Latency is taken of one operation of every few bursts, so that reading the
+ * clock does not slow what is measured.
+ */
+#include "perf/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/util.h"
+#include "perf/histogram.h"
+
+#define VERIFY_EVERY 1024
+#define STAMP_EVERY 8 /* submits */
+#define WARM_UP_SECONDS 0.1
+/* Nothing came back for so long: it never will. */
+#define STALL_NS 10000000000ull
+
+enum phase { WARM_UP, MEASURE, STOP };
+
+struct item {
+	struct vcrypto_op op; /* first: poll gives it back */
+	uint64_t stamp;       /* ticks when it was submitted; 0: not measured */
+	uint8_t *copy;        /* of the source, when it is done in place and verified */
+	bool verify;
+};
+
+struct runner {
+	const struct workload *workload;
+	const struct run_options *options;
+	struct vcrypto_device *device;
+	struct vcrypto_queue *queue;
+	struct vcrypto_session *session;
+	unsigned int index;
+	pthread_t thread;
+	bool started;
+	atomic_int *phase;
+	struct item *items;
+	struct vcrypto_op **ready; /* to be submitted */
+	unsigned int ready_count;
+	uint8_t *scratch;
+	EVP_CIPHER_CTX *context;
+	uint64_t submits, given_out;
+	uint64_t completed, verified, errors, mismatches;
+	uint64_t measured; /* completed while measuring */
+	int first_error;
+	int failed; /* -errno: the device is gone */
+	struct histogram latency;
+};
+
+static size_t buffer_size(const struct workload *w, uint32_t size)
+{
+	size_t bytes = w->kind == WORKLOAD_RSA ? WORKLOAD_RSA_MAX : size;
+
+	/* Data, tag and additional data; lines of their own. */
+	return vc_round_up(bytes + 64 + 64, 64);
+}
+
+size_t run_memory(const struct workload *w, uint32_t size, unsigned int depth)
+{
+	/* The allocator works in whole pages above 2 KiB. */
+	return (vc_round_up(buffer_size(w, size), 4096) * 2 + 4096) * depth;
+}
+
+static int item_init(struct runner *r, struct item *item, unsigned int i)
+{
+	const struct workload *w = r->workload;
+	size_t bytes = buffer_size(w, r->options->size);
+	size_t data = w->kind == WORKLOAD_RSA ? WORKLOAD_RSA_MAX : r->options->size;
+	uint8_t *src = vcrypto_memory_alloc(r->device, bytes);
+	uint8_t *dst = r->options->in_place ? src : vcrypto_memory_alloc(r->device, bytes);
+	bool sealed = w->kind == WORKLOAD_AEAD && w->decrypt;
+
+	item->op = (struct vcrypto_op){
+		.session = r->session, .src = src, .dst = dst, .length = r->options->size};
+	if (!src || !dst)
+		return -ENOMEM;
+	/* Behind the data, as in a record. */
+	item->op.tag = (sealed ? src : dst) + data;
+	item->op.aad = src + bytes - 64;
+	return workload_prepare(w, &item->op, i);
+}
+
+static void runner_fini(struct runner *r)
+{
+	for (unsigned int i = 0; r->items && i < r->options->depth; i++) {
+		struct item *item = &r->items[i];
+
+		vcrypto_memory_free(r->device, (void *)(uintptr_t)item->op.src);
+		if (item->op.dst != item->op.src)
+			vcrypto_memory_free(r->device, item->op.dst);
+		free(item->copy);
+	}
+	vcrypto_session_destroy(r->session);
+	EVP_CIPHER_CTX_free(r->context);
+	free(r->scratch);
+	free(r->ready);
+	free(r->items);
+}
+
+static int runner_init(struct runner *r)
+{
+	unsigned int depth = r->options->depth;
+	int error = vcrypto_session_create(r->device, &r->workload->params, &r->session);
+
+	if (error)
+		return error;
+	r->items = calloc(depth, sizeof(*r->items));
+	r->ready = calloc(depth, sizeof(struct vcrypto_op *));
+	r->scratch = malloc(r->options->size + 64u);
+	r->context = EVP_CIPHER_CTX_new();
+	if (!r->items || !r->ready || !r->scratch || !r->context)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < depth; i++) {
+		error = item_init(r, &r->items[i], i);
+		if (error)
+			return error;
+		r->ready[i] = &r->items[i].op;
+	}
+	r->ready_count = depth;
+	return 0;
+}
+
+/* To be compared with libcrypto when it comes back: no old result may pass for a new one. */
+static void verify_begin(struct runner *r, struct item *item)
+{
+	struct vcrypto_op *op = &item->op;
+
+	if (r->options->in_place) {
+		if (!item->copy)
+			item->copy = malloc(op->length + 1u);
+		if (!item->copy)
+			return;
+		memcpy(item->copy, op->src, op->length);
+	} else {
+		memset(op->dst, 0, vc_min(op->length, 64u));
+	}
+	if (op->tag_len && !(r->workload->kind == WORKLOAD_AEAD && r->workload->decrypt))
+		memset(op->tag, 0, op->tag_len);
+	item->verify = true;
+}
+
+static void verify_end(struct runner *r, struct item *item)
+{
+	const uint8_t *source = r->options->in_place ? item->copy : item->op.src;
+
+	item->verify = false;
+	r->verified++;
+	if (!workload_agrees(r->workload, &item->op, source, r->scratch, r->context))
+		r->mismatches++;
+}
+
+static void give_out(struct runner *r, struct item *item)
+{
+	/* Another IV each time, as everybody has to; what is sealed has its own. */
+	if (!r->workload->decrypt && r->workload->iv_len) {
+		uint64_t n = ++r->given_out << 8 | r->index;
+
+		memcpy(item->op.iv, &n, sizeof(n));
+	} else {
+		r->given_out++;
+	}
+	if (vc_unlikely(r->options->verify_all || r->given_out % VERIFY_EVERY == 1))
+		verify_begin(r, item);
+}
+
+static int submit_ready(struct runner *r)
+{
+	unsigned int done = 0;
+
+	while (done < r->ready_count) {
+		unsigned int n = vc_min(r->ready_count - done, r->options->burst);
+		struct item *first = (struct item *)r->ready[done];
+
+		for (unsigned int i = 0; i < n; i++)
+			give_out(r, (struct item *)r->ready[done + i]);
+		if (r->submits++ % STAMP_EVERY == 0)
+			first->stamp = clock_ticks();
+		int taken = vcrypto_queue_submit(r->queue, r->ready + done, n);
+
+		if (taken < 0)
+			return taken;
+		/* The queue is at least as deep as we are. */
+		if ((unsigned int)taken != n)
+			return -EPROTO;
+		done += n;
+	}
+	r->ready_count = 0;
+	return 0;
+}
+
+static void complete(struct runner *r, struct item *item, enum phase phase)
+{
+	if (item->stamp) {
+		if (phase == MEASURE)
+			histogram_add(&r->latency, clock_ticks() - item->stamp);
+		item->stamp = 0;
+	}
+	if (vc_unlikely(item->op.status)) {
+		r->errors++;
+		if (!r->first_error)
+			r->first_error = item->op.status;
+		item->verify = false;
+	}
+	if (vc_unlikely(item->verify))
+		verify_end(r, item);
+}
+
+/* Sleep until something comes back. */
+static void sleep_until_done(struct runner *r)
+{
+	struct pollfd p[2] = {{.fd = vcrypto_queue_fd(r->queue), .events = POLLIN},
+	                      {.fd = vcrypto_device_fd(r->device), .events = POLLIN}};
+
+	if (!vcrypto_queue_arm(r->queue))
+		poll(p, 2, 1000);
+	vcrypto_queue_disarm(r->queue);
+}
+
+static int wait_more(struct runner *r, uint64_t *idle_since_ns, unsigned int *idle_rounds)
+{
+	if (r->options->sleep)
+		sleep_until_done(r);
+	else if ((++*idle_rounds & 0xfff) != 0)
+		return 0;
+	if (!*idle_since_ns)
+		*idle_since_ns = clock_now_ns();
+	if (!vcrypto_device_alive(r->device))
+		return -EPIPE;
+	return clock_now_ns() - *idle_since_ns > STALL_NS ? -ETIMEDOUT : 0;
+}
+
+static void *runner_main(void *context)
+{
+	struct runner *r = context;
+	struct vcrypto_op *done[64];
+	unsigned int idle_rounds = 0;
+	uint64_t idle_since_ns = 0;
+	int n, error = 0;
+
+	if (r->options->cpu >= 0)
+		error = thread_pin(r->options->cpu + (int)r->index);
+	while (!error) {
+		enum phase phase = (enum phase)atomic_load_explicit(r->phase, memory_order_relaxed);
+
+		if (phase != STOP)
+			error = submit_ready(r);
+		else if (!vcrypto_queue_in_flight(r->queue))
+			break;
+		n = vcrypto_queue_poll(r->queue, done, vc_array_size(done));
+		if (n < 0 || error) {
+			error = n < 0 ? n : error;
+			break;
+		}
+		if (!n) {
+			error = wait_more(r, &idle_since_ns, &idle_rounds);
+			continue;
+		}
+		idle_since_ns = 0;
+		for (int i = 0; i < n; i++) {
+			complete(r, (struct item *)done[i], phase);
+			r->ready[r->ready_count++] = done[i];
+		}
+		r->completed += (unsigned int)n;
+		if (phase == MEASURE)
+			r->measured += (unsigned int)n;
+	}
+	r->failed = error;
+	return NULL;
+}
+
+static void pause_seconds(double seconds)
+{
+	struct timespec t = {.tv_sec = (time_t)seconds,
+	                     .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
+
+static void result_add(struct run_result *result, struct histogram *latency, struct runner *r)
+{
+	struct vcrypto_queue_stats stats;
+
+	/* Empties the eventfd, which has counted the calls. */
+	vcrypto_queue_disarm(r->queue);
+	vcrypto_queue_stats(r->queue, &stats);
+	result->operations += r->measured;
+	result->verified += r->verified;
+	result->errors += r->errors;
+	result->mismatches += r->mismatches;
+	if (!result->first_error)
+		result->first_error = r->first_error;
+	result->kicks_per_op += (double)stats.kicks;
+	result->calls_per_op += (double)stats.calls;
+	histogram_merge(latency, &r->latency);
+}
+
+static int runners_run(struct runner *runners, unsigned int n, atomic_int *phase,
+                       const struct run_options *options, double *seconds)
+{
+	uint64_t start_ns = 0;
+	int error = 0;
+
+	for (unsigned int i = 0; i < n && !error; i++) {
+		error = -pthread_create(&runners[i].thread, NULL, runner_main, &runners[i]);
+		runners[i].started = !error;
+	}
+	if (!error) {
+		pause_seconds(WARM_UP_SECONDS);
+		start_ns = clock_now_ns();
+		atomic_store(phase, MEASURE);
+		pause_seconds(options->seconds);
+	}
+	atomic_store(phase, STOP);
+	*seconds = (double)(clock_now_ns() - start_ns) / 1e9;
+	for (unsigned int i = 0; i < n; i++) {
+		if (runners[i].started)
+			pthread_join(runners[i].thread, NULL);
+		if (!error)
+			error = runners[i].failed;
+	}
+	return error;
+}
+
+static void result_finish(struct run_result *result, const struct histogram *latency,
+                          uint64_t completed, const struct workload *w, uint32_t size,
+                          double seconds)
+{
+	double bytes = w->kind == WORKLOAD_RSA ? w->bits / 8.0 : size;
+	double ticks = (double)clock_ticks_per_us();
+
+	result->ops_per_s = (double)result->operations / seconds;
+	result->gbit_per_s = result->ops_per_s * bytes * 8 / 1e9;
+	result->p50_us = histogram_quantile(latency, 0.5) / ticks;
+	result->p99_us = histogram_quantile(latency, 0.99) / ticks;
+	result->kicks_per_op /= (double)vc_max(completed, 1u);
+	result->calls_per_op /= (double)vc_max(completed, 1u);
+}
+
+int run(struct vcrypto_device *device, const struct workload *workload,
+        const struct run_options *options, struct run_result *result, const char **error)
+{
+	unsigned int n = vcrypto_device_queues(device);
+	struct runner *runners = calloc(n, sizeof(*runners));
+	struct histogram *latency = calloc(1, sizeof(*latency));
+	atomic_int phase = WARM_UP;
+	uint64_t completed = 0;
+	double seconds;
+	int err = runners && latency ? 0 : -ENOMEM;
+
+	*result = (struct run_result){0};
+	for (unsigned int i = 0; i < n && !err; i++) {
+		runners[i] = (struct runner){.workload = workload,
+		                             .options = options,
+		                             .device = device,
+		                             .queue = vcrypto_device_queue(device, i),
+		                             .index = i,
+		                             .phase = &phase};
+		err = runner_init(&runners[i]);
+	}
+	if (!err)
+		err = runners_run(runners, n, &phase, options, &seconds);
+	for (unsigned int i = 0; i < n && !err; i++) {
+		result_add(result, latency, &runners[i]);
+		completed += runners[i].completed;
+	}
+	if (!err)
+		result_finish(result, latency, completed, workload, options->size, seconds);
+	for (unsigned int i = 0; i < n && runners; i++)
+		if (runners[i].device)
+			runner_fini(&runners[i]);
+	free(latency);
+	free(runners);
+	*error = err ? strerror(-err) : NULL;
+	return err;
+}

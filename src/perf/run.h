@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One measurement of vcrypto-perf: a workload at one size and depth, on every queue of a device.
+ */
+#ifndef VC_PERF_RUN_H
+#define VC_PERF_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <vcrypto/vcrypto.h>
+
+#include "perf/workload.h"
+
+struct run_options {
+	uint32_t size;      /* bytes of an operation */
+	unsigned int depth; /* operations in flight in each queue */
+	unsigned int burst; /* at most, in one submit */
+	double seconds;
+	int cpu; /* of the first queue's thread, the next ones follow; -1: not pinned */
+	bool verify_all;
+	bool sleep;
+	bool in_place;
+};
+
+struct run_result {
+	double ops_per_s, gbit_per_s; /* gbit: of data */
+	double p50_us, p99_us;
+	double kicks_per_op, calls_per_op;
+	uint64_t operations, verified;
+	uint64_t errors;     /* operations that came back with a status, */
+	uint64_t mismatches; /* and with a result that is not libcrypto's */
+	int first_error;     /* status of the first of them */
+};
+
+/* Bytes of device memory that a queue needs. */
+size_t run_memory(const struct workload *workload, uint32_t size, unsigned int depth);
+
+/* 0; -errno with a sentence in error (static or the device's). */
+int run(struct vcrypto_device *device, const struct workload *workload,
+        const struct run_options *options, struct run_result *result, const char **error);
+
+#endif
