@@ -102,7 +102,7 @@ static int shape_chain(struct vc_request *req, const struct session_params *para
 	if (para->iv_len != cipher_iv_len(params->cipher) ||
 	    !cipher_len_fits(params->cipher, para->len_to_cipher))
 		return VIRTIO_CRYPTO_ERR;
-	if (cipher_end > para->src_len || cipher_end > para->dst_len || hash_end > para->src_len)
+	if (cipher_end > para->src_len || hash_end > para->src_len || para->dst_len < para->src_len)
 		return VIRTIO_CRYPTO_ERR;
 	/* What is to be authenticated besides is named by the hash range, not apart from it. */
 	if (para->aad_len)
@@ -117,7 +117,7 @@ static int shape_chain(struct vc_request *req, const struct session_params *para
 	shape->iv = para->iv_len;
 	shape->length = para->src_len;
 	shape->dst = para->dst_len;
-	shape->dst_used = (uint32_t)cipher_end;
+	shape->dst_used = para->src_len;
 	shape->tag_at = para->dst_len;
 	shape->tag_out = params->tag_len;
 	return VIRTIO_CRYPTO_OK;
@@ -320,18 +320,14 @@ static uint8_t *bounce_segments(struct bounce *bounce, const struct vring_chain 
 /* Some of it lies in pieces: put that into a bounce buffer, and keep the rest where it is. */
 static __attribute__((noinline)) int gather(struct vc_request *req, const struct vring_chain *chain,
                                             const struct request_context *context,
-                                            const struct shape *shape, const struct pieces *p,
-                                            bool whole)
+                                            const struct shape *shape, const struct pieces *p)
 {
-	bool scattered = whole || !p->dst_at || !p->tag_at;
-	uint64_t data = vc_round_up(vc_max(shape->length, shape->dst_used), 64);
+	bool scattered = !p->dst_at || !p->tag_at;
+	uint64_t data = vc_round_up(shape->length, 64);
 	uint64_t size = data + shape->aad;
 	struct stream from;
 	uint8_t *space;
 
-	/* See chain_in_two(): it is in place here even when it could stay apart. */
-	if (req->kind == VC_REQUEST_CHAIN && scattered)
-		whole = true;
 	if (scattered)
 		size += chain->in * sizeof(struct vring_segment) + 64;
 	req->bounce = bounce_get(context->bounces, size);
@@ -344,7 +340,7 @@ static __attribute__((noinline)) int gather(struct vc_request *req, const struct
 		req->dst = space;
 		req->tag_out = NULL;
 	}
-	if (whole || !p->src_at) {
+	if (!p->src_at) {
 		from = p->data;
 		stream_read(&from, space, shape->length);
 		req->src = space;
@@ -355,19 +351,6 @@ static __attribute__((noinline)) int gather(struct vc_request *req, const struct
 		req->aad = space + data;
 	}
 	return VIRTIO_CRYPTO_OK;
-}
-
-/*
- * A chain whose hash range reaches beyond its cipher range, and which is not in place: for the
- * resources' sake it is done in place in a bounce buffer, so that what is hashed is in one piece
- * whatever the order.
- */
-static bool chain_in_two(const struct vc_request *req)
-{
-	return req->kind == VC_REQUEST_CHAIN && req->src != req->dst &&
-	       (req->hash_offset < req->cipher_offset ||
-	        (uint64_t)req->hash_offset + req->hash_len >
-	                (uint64_t)req->cipher_offset + req->cipher_len);
 }
 
 static int place(struct vc_request *req, const struct vring_chain *chain,
@@ -381,11 +364,9 @@ static int place(struct vc_request *req, const struct vring_chain *chain,
 	req->dst = p.dst_at;
 	req->aad = p.aad_at;
 	req->tag_out = shape->tag_out ? p.tag_at : NULL;
-	bool whole = chain_in_two(req);
-
-	if (vc_likely(p.src_at && p.dst_at && p.aad_at && p.tag_at && !whole))
+	if (vc_likely(p.src_at && p.dst_at && p.aad_at && p.tag_at))
 		return VIRTIO_CRYPTO_OK;
-	return gather(req, chain, context, shape, &p, whole);
+	return gather(req, chain, context, shape, &p);
 }
 
 /* Asymmetric requests are small and slow: everything private. */
@@ -496,11 +477,7 @@ static bool is_scattered(const struct vc_request *req)
 
 static void deliver_data(const struct vc_request *req)
 {
-	if (!is_scattered(req))
-		return;
-	if (req->kind == VC_REQUEST_CHAIN)
-		scatter(req, req->cipher_offset, req->dst + req->cipher_offset, req->cipher_len);
-	else
+	if (is_scattered(req))
 		scatter(req, 0, req->dst, req->length);
 }
 

@@ -79,7 +79,13 @@ struct vc_request {
 /*
  * AEAD: encryption writes the tag to req->tag; decryption finds the guest's there and compares in
  * constant time, BADMSG when it differs (dst is then wiped by request_finish()). HASH, MAC, chain:
- * digest written to req->tag. VERIFY: src is the signature, tag the digest (tag_len bytes).
+ * digest written to req->tag. VERIFY: src is the signature, tag the digest (tag_len bytes, at most
+ * the modulus').
+ *
+ * src and dst are the same, or apart; only a hostile guest has them overlap. CIPHER, CHAIN and AEAD
+ * may write length bytes at dst. CHAIN: dst is all of src with the cipher range done; both ranges
+ * lie in length. AKCIPHER: src and dst are private; dst_len is room for the modulus, and
+ * request_finish() knows how much of it the guest asked for.
  */
 
 /* Limits of the device, and where bounce buffers come from. */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RSA keys for tests; see keys.h.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <openssl/encoder.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+
+#include "keys.h"
+
+#define MAX_KEYS 16
+
+static struct {
+	unsigned int bits;
+	struct test_key private, public;
+} keys[MAX_KEYS];
+
+static struct test_key encode(EVP_PKEY *pkey, int selection)
+{
+	OSSL_ENCODER_CTX *encoder =
+		OSSL_ENCODER_CTX_new_for_pkey(pkey, selection, "DER", "type-specific", NULL);
+	struct test_key key = {NULL, 0};
+	unsigned char *der = NULL;
+	size_t len = 0;
+
+	assert_non_null(encoder);
+	assert_int_equal(OSSL_ENCODER_to_data(encoder, &der, &len), 1);
+	OSSL_ENCODER_CTX_free(encoder);
+	key.der = der;
+	key.len = (int)len;
+	return key;
+}
+
+static unsigned int find(unsigned int bits)
+{
+	unsigned int i = 0;
+
+	while (keys[i].bits && keys[i].bits != bits)
+		i++;
+	assert_true(i < MAX_KEYS - 1);
+	if (!keys[i].bits) {
+		EVP_PKEY *pkey = EVP_RSA_gen(bits);
+
+		assert_non_null(pkey);
+		keys[i].bits = bits;
+		keys[i].private = encode(pkey, EVP_PKEY_KEYPAIR);
+		keys[i].public = encode(pkey, EVP_PKEY_PUBLIC_KEY);
+		EVP_PKEY_free(pkey);
+	}
+	return i;
+}
+
+struct test_key test_rsa_private(unsigned int bits)
+{
+	return keys[find(bits)].private;
+}
+
+struct test_key test_rsa_public(unsigned int bits)
+{
+	return keys[find(bits)].public;
+}

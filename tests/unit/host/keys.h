@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RSA keys for tests, made by libcrypto once for each process: DER as sessions take it. Not from
+ * our own code, so that the reader of DER meets what others write.
+ */
+#ifndef VC_TEST_KEYS_H
+#define VC_TEST_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct test_key {
+	uint8_t *der;
+	int len;
+};
+
+/* bits: 512 to 4096. The memory stays until the process ends. */
+struct test_key test_rsa_private(unsigned int bits);
+struct test_key test_rsa_public(unsigned int bits);
+
+#endif
