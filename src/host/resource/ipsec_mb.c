@@ -64,7 +64,7 @@ static bool mb_can(const struct resource *resource, const struct session_params 
 		return params->tag_len && params->tag_len <= mac_digest(params->mac);
 	case VIRTIO_CRYPTO_SERVICE_AEAD:
 		return params->aead == VIRTIO_CRYPTO_AEAD_GCM && aes_key_ok(params->key_len) &&
-		       params->tag_len >= 4 && params->tag_len <= IMB_MAX_TAG_LEN;
+		       params->tag_len >= 4 && params->tag_len <= MB_MAX_GCM_TAG;
 	}
 	return false;
 }

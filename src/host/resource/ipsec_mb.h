@@ -20,6 +20,8 @@
 /* Multi-buffer code counts bytes in 16 bits; the library's own limit is 65534. */
 #define MB_MAX_HASH 65534u
 #define MB_MAX_CBC_CHUNK 61440u
+/* SP 800-38D. IMB_MAX_TAG_LEN is that of all algorithms: 16 in version 1, 64 in version 2. */
+#define MB_MAX_GCM_TAG 16
 
 enum mb_class {
 	/* Done at once: one request fills the machine by itself. */

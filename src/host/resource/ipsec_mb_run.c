@@ -45,7 +45,7 @@ enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *s)
 			return finished(req, VIRTIO_CRYPTO_ERR);
 		break;
 	case MB_GCM:
-		if (req->tag_len == 0 || req->tag_len > IMB_MAX_TAG_LEN)
+		if (req->tag_len == 0 || req->tag_len > MB_MAX_GCM_TAG)
 			return finished(req, VIRTIO_CRYPTO_ERR);
 		return req->iv_len == IMB_GCM_IV_DATA_LEN ? MB_RUN
 		                                          : finished(req, VC_STATUS_RESOURCE);
@@ -122,7 +122,7 @@ static void run_gcm(struct mb_instance *mb, struct vc_request *req, const struct
 {
 	static const uint8_t nothing[1];
 	struct gcm_context_data context;
-	uint8_t tag[IMB_MAX_TAG_LEN];
+	uint8_t tag[MB_MAX_GCM_TAG];
 	/* Pointers of empty pieces are not looked at, but must not be NULL. */
 	const uint8_t *aad = req->aad_len ? req->aad : nothing;
 	const uint8_t *src = req->length ? req->src : nothing;
