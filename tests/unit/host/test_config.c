@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.yaml: good files, and for each kind of bad one the sentence that a person gets.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "host/config.h"
+#include "host/device.h"
+
+static char path[64];
+
+static int setup(void **state)
+{
+	snprintf(path, sizeof(path), "/tmp/vcrypto-config-XXXXXX");
+
+	int fd = mkstemp(path);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	unlink(path);
+	return 0;
+}
+
+static int load(const char *text, struct host_config **config, char **error)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+	assert_int_equal(fclose(file), 0);
+	return host_config_load(path, config, error);
+}
+
+static struct host_config *load_good(const char *text)
+{
+	struct host_config *config = NULL;
+	char *error = NULL;
+
+	if (load(text, &config, &error))
+		fail_msg("%s", error);
+	assert_null(error);
+	return config;
+}
+
+/* It must fail with "PATH:LINE: " and the part in the sentence. */
+static void assert_bad(const char *text, unsigned int line, const char *part)
+{
+	struct host_config *config = NULL;
+	char *error = NULL;
+	char where[96];
+
+	assert_int_equal(load(text, &config, &error), -EINVAL);
+	assert_non_null(error);
+	snprintf(where, sizeof(where), "%s:%u: ", path, line);
+	if (strncmp(error, where, strlen(where)) != 0 || !strstr(error, part))
+		fail_msg("got \"%s\", expected line %u and \"%s\"", error, line, part);
+	free(error);
+}
+
+#define RESOURCES                                                                                  \
+	"resources:\n"                                                                             \
+	"  - {name: mb, type: ipsec-mb}\n"                                                         \
+	"  - {name: sw, type: libcrypto, threads: 2}\n"
+#define GROUPS                                                                                     \
+	"groups:\n"                                                                                \
+	"  - {name: default, policy: failover, primary: [mb], secondary: [sw]}\n"
+#define DEVICES                                                                                    \
+	"devices:\n"                                                                               \
+	"  - {name: vm1, socket: /tmp/vm1.sock, group: default}\n"
+
+static void builtin_is_good_and_complete(void **state)
+{
+	struct host_config *config = NULL;
+	char socket[108], expected[108];
+	char *error = NULL;
+
+	assert_int_equal(host_config_load(NULL, &config, &error), 0);
+	assert_int_equal(config->workers_count, 0);
+	assert_int_equal(config->resources_count, 2);
+	assert_int_equal(config->groups_count, 1);
+	assert_int_equal(config->groups[0].primary_count, 1);
+	assert_int_equal(config->groups[0].secondary_count, 1);
+	assert_int_equal(config->devices_count, 1);
+	assert_int_equal(host_config_queues(&config->devices[0]), 1);
+	assert_int_equal(host_config_max_sessions(&config->devices[0]), 4096);
+	assert_int_equal(host_config_socket(&config->devices[0], socket, sizeof(socket)), 0);
+	assert_int_equal(runtime_path("vcrypto.sock", expected, sizeof(expected)), 0);
+	assert_string_equal(socket, expected);
+	assert_string_equal(config->name, "built-in configuration");
+	host_config_free(config);
+}
+
+static void reads_what_a_full_file_says(void **state)
+{
+	struct host_config *config =
+		load_good("polling: {spin-us: 0, idle-us: 500}\n" RESOURCES "groups:\n"
+	                  "  - name: g2\n"
+	                  "    policy: failover\n"
+	                  "    primary: [sw, mb]\n"
+	                  "devices:\n"
+	                  "  - name: a\n"
+	                  "    socket: /tmp/a.sock\n"
+	                  "    mode: server\n"
+	                  "    group: g2\n"
+	                  "    queues: 64\n"
+	                  "    max-sessions: 10\n");
+
+	assert_int_equal(host_config_spin_us(config), 0);
+	assert_int_equal(host_config_idle_us(config), 500);
+	assert_int_equal(*config->resources[1].threads, 2);
+	assert_null(config->resources[0].threads);
+	assert_int_equal(config->groups[0].primary_count, 2);
+	assert_string_equal(config->groups[0].primary[0], "sw");
+	assert_int_equal(config->groups[0].secondary_count, 0);
+	assert_int_equal(host_config_queues(&config->devices[0]), 64);
+	assert_int_equal(host_config_max_sessions(&config->devices[0]), 10);
+	assert_string_equal(host_config_group_name(&config->devices[0]), "g2");
+	host_config_free(config);
+}
+
+static void takes_a_cpu_that_is_there(void **state)
+{
+	struct host_config *config;
+	char text[1024];
+	cpu_set_t set;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	snprintf(text, sizeof(text), "workers: [%d]\n" RESOURCES GROUPS DEVICES, cpu);
+	config = load_good(text);
+	assert_int_equal(config->workers_count, 1);
+	assert_int_equal(config->workers[0], cpu);
+	host_config_free(config);
+}
+
+static void says_that_a_file_is_missing(void **state)
+{
+	struct host_config *config = NULL;
+	char *error = NULL;
+
+	assert_int_equal(host_config_load("/nonexistent/host.yaml", &config, &error), -ENOENT);
+	assert_non_null(strstr(error, "/nonexistent/host.yaml"));
+	free(error);
+}
+
+static void refuses_bad_workers(void **state)
+{
+	assert_bad("workers:\n  - -1\n" RESOURCES GROUPS DEVICES, 2, "no CPU -1");
+	assert_bad("workers: [99999]\n" RESOURCES GROUPS DEVICES, 1, "no CPU 99999");
+	assert_bad("workers: [first]\n" RESOURCES GROUPS DEVICES, 1, "workers[0]");
+}
+
+static void refuses_one_cpu_twice(void **state)
+{
+	char text[1024];
+	cpu_set_t set;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	snprintf(text, sizeof(text), "workers:\n  - %d\n  - %d\n" RESOURCES GROUPS DEVICES, cpu,
+	         cpu);
+	assert_bad(text, 3, "has a worker already");
+}
+
+static void refuses_bad_resources(void **state)
+{
+	assert_bad("resources: []\n" GROUPS DEVICES, 1, "no resources");
+	assert_bad(RESOURCES "  - {name: mb, type: libcrypto}\n" GROUPS DEVICES, 4,
+	           "two resources have the name \"mb\"");
+	assert_bad("resources:\n  - {name: qat, type: quick-assist}\n" GROUPS DEVICES, 2,
+	           "no type \"quick-assist\"");
+	assert_bad("resources:\n  - {name: sw, type: libcrypto, threads: 0}\n" GROUPS DEVICES, 2,
+	           "threads is 0");
+	assert_bad("resources:\n  - {name: \"a b\", type: libcrypto}\n" GROUPS DEVICES, 2,
+	           "\"a b\"");
+	assert_bad("resources:\n  - {name: a234567890123456789012345678901x, type: libcrypto}\n"
+	           "groups: []\ndevices: []\n",
+	           2, "1 to 31");
+}
+
+static void refuses_bad_groups(void **state)
+{
+	assert_bad(RESOURCES "groups: []\n" DEVICES, 4, "no groups");
+	assert_bad(RESOURCES "groups:\n"
+	                     "  - name: default\n"
+	                     "    primary: [mb, gone]\n" DEVICES,
+	           6, "no resource \"gone\"");
+	assert_bad(RESOURCES "groups:\n"
+	                     "  - name: default\n"
+	                     "    primary: [mb]\n"
+	                     "    secondary: [sw, mb]\n" DEVICES,
+	           6, "\"mb\" twice");
+	assert_bad(RESOURCES "groups:\n  - {name: default, primary: []}\n" DEVICES, 5,
+	           "no primary resource");
+	assert_bad(RESOURCES GROUPS "  - {name: default, primary: [mb]}\n" DEVICES, 6,
+	           "two groups have the name \"default\"");
+	assert_bad(RESOURCES
+	           "groups:\n  - {name: default, policy: fastest, primary: [mb]}\n" DEVICES,
+	           5, "fastest");
+}
+
+static void refuses_bad_devices(void **state)
+{
+	char text[1024];
+
+	assert_bad(RESOURCES GROUPS "devices: []\n", 6, "no devices");
+	assert_bad(RESOURCES GROUPS DEVICES "  - {name: vm1, socket: /tmp/x.sock}\n", 8,
+	           "two devices have the name \"vm1\"");
+	assert_bad(RESOURCES GROUPS DEVICES "  - {name: vm2, socket: /tmp/vm1.sock}\n", 8,
+	           "\"vm1\" and \"vm2\" have the same socket");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, group: gold}\n", 7,
+	           "no group \"gold\"");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    queues: 65\n", 8, "queues is 65");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    queues: 0\n", 8, "queues is 0");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, queues: many}\n", 7, "queues");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    mode: client\n", 8,
+	           "not there yet");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    socket: vm1.sock\n", 8,
+	           "not an absolute path");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, max-sessions: 0}\n", 7,
+	           "max-sessions is 0");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {socket: /tmp/a.sock}\n", 7, "name");
+	snprintf(text, sizeof(text),
+	         RESOURCES GROUPS "devices:\n  - name: vm1\n    socket: /%0120d.sock\n", 0);
+	assert_bad(text, 8, "longer than 107 bytes");
+}
+
+static void refuses_unknown_keys_and_bad_yaml(void **state)
+{
+	assert_bad(RESOURCES GROUPS DEVICES "speed: high\n", 8, "speed");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, sokcet: /tmp/a}\n", 7, "sokcet");
+	assert_bad(RESOURCES GROUPS DEVICES "polling: {spin-us: 99999999}\n", 8, "spin-us is");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1\n", 8, "");
+	assert_bad("", 1, "empty");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(builtin_is_good_and_complete),
+		cmocka_unit_test(reads_what_a_full_file_says),
+		cmocka_unit_test(takes_a_cpu_that_is_there),
+		cmocka_unit_test(says_that_a_file_is_missing),
+		cmocka_unit_test(refuses_bad_workers),
+		cmocka_unit_test(refuses_one_cpu_twice),
+		cmocka_unit_test(refuses_bad_resources),
+		cmocka_unit_test(refuses_bad_groups),
+		cmocka_unit_test(refuses_bad_devices),
+		cmocka_unit_test(refuses_unknown_keys_and_bad_yaml),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, setup, teardown);
+}
