@@ -31,7 +31,7 @@ static const char usage_text[] =
 	"Load a virtio-crypto device and measure it; a sample of the results is compared with\n"
 	"libcrypto's.\n"
 	"\n"
-	"  --socket PATH      vhost-user socket of the device (default: dev0.sock in\n"
+	"  --socket PATH      vhost-user socket of the device (default: vcrypto.sock in\n"
 	"                     $VCRYPTO_RUNTIME_DIR or /run/vcrypto)\n"
 	"  --algo NAME,...    what to do; \"list\" shows the names\n"
 	"  --size BYTES,...   bytes of one operation (default 16384; not for rsa)\n"
@@ -217,7 +217,7 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 		exit(EXIT_USAGE);
 	}
 	if (!a->socket) {
-		if (runtime_path("dev0.sock", default_socket, sizeof(default_socket))) {
+		if (runtime_path("vcrypto.sock", default_socket, sizeof(default_socket))) {
 			fputs("vcrypto-perf: the runtime directory's name is too long\n", stderr);
 			exit(EXIT_USAGE);
 		}

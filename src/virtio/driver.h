@@ -50,6 +50,8 @@ struct control {
 	unsigned int free_count;
 	/* Destructions that wait for a slot. */
 	struct vcrypto_session *pending;
+	/* Every one that there is, for the end of the device. */
+	struct vcrypto_session *all;
 	struct transport_queue transport;
 };
 
@@ -76,6 +78,8 @@ struct vcrypto_session {
 	bool orphan;      /* destroyed before the device answered */
 	uint32_t destroy_opcode;
 	struct vcrypto_session *next; /* in control.pending */
+	/* In control.all. */
+	struct vcrypto_session *all_next, **all_link;
 };
 
 /* Open with some feature bits left out, for tests. */

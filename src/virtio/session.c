@@ -52,17 +52,34 @@ void control_init(struct control *control, void *memory, bool indirect, bool eve
 	control->free_count = CONTROL_SLOTS;
 }
 
+static struct vcrypto_session *session_new(struct vcrypto_device *device)
+{
+	size_t size = vc_round_up(sizeof(struct vcrypto_session), VC_CACHE_LINE);
+	struct vcrypto_session *session = aligned_alloc(VC_CACHE_LINE, size);
+
+	if (!session)
+		return NULL;
+	*session = (struct vcrypto_session){.device = device};
+	session->all_next = device->control.all;
+	session->all_link = &device->control.all;
+	if (session->all_next)
+		session->all_next->all_link = &session->all_next;
+	device->control.all = session;
+	return session;
+}
+
+static void session_free(struct vcrypto_session *session)
+{
+	*session->all_link = session->all_next;
+	if (session->all_next)
+		session->all_next->all_link = session->all_link;
+	free(session);
+}
+
 void control_fini(struct control *control)
 {
-	struct vcrypto_session *next;
-
-	for (struct vcrypto_session *s = control->pending; s; s = next) {
-		next = s->next;
-		free(s);
-	}
-	for (unsigned int i = 0; i < CONTROL_SLOTS; i++)
-		if (control->owner[i] && control->owner[i]->orphan)
-			free(control->owner[i]);
+	while (control->all)
+		session_free(control->all);
 	/* Keys of what was never answered. */
 	if (control->slots)
 		secmem_wipe(control->slots, CONTROL_SLOTS * sizeof(struct control_slot));
@@ -105,7 +122,7 @@ static void destroy_send(struct vcrypto_device *device, struct vcrypto_session *
 	slot->request.header.opcode = session->destroy_opcode;
 	slot->request.u.destroy.session_id = session->op.request.header.session_id;
 	control_send(device, i, sizeof(slot->request), 1);
-	free(session);
+	session_free(session);
 }
 
 /* Later, when a slot is free. */
@@ -150,7 +167,7 @@ static void create_done(struct vcrypto_device *device, struct vcrypto_session *s
 		/* Pairs with the acquire in vcrypto_session_state(): the id is there. */
 		atomic_store_explicit(&session->state, error, memory_order_release);
 	} else if (error) {
-		free(session);
+		session_free(session);
 	} else {
 		destroy_queue(device, session);
 	}
@@ -375,10 +392,9 @@ static int create_locked(struct vcrypto_device *device, const struct vcrypto_ses
 		return -EPIPE;
 	if (!control->free_count)
 		return -EAGAIN;
-	s = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*s), VC_CACHE_LINE));
+	s = session_new(device);
 	if (!s)
 		return -ENOMEM;
-	*s = (struct vcrypto_session){.device = device};
 	session_describe(&s->op, params);
 	s->destroy_opcode = VIRTIO_CRYPTO_OPCODE(
 		params->service, params->service == VCRYPTO_SERVICE_AKCIPHER ? 0x05 : 0x03);
@@ -504,7 +520,7 @@ void vcrypto_session_destroy(struct vcrypto_session *session)
 	if (state == -EINPROGRESS)
 		session->orphan = true;
 	else if (state || atomic_load_explicit(&device->dead, memory_order_relaxed))
-		free(session);
+		session_free(session);
 	else
 		destroy_queue(device, session);
 	pthread_mutex_unlock(&device->lock);
