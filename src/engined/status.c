@@ -185,7 +185,7 @@ static json_t *command_log_level(void *context, const json_t *request, char **er
 		return NULL;
 	}
 	log_set_level(level);
-	return json_string(name);
+	return json_pack("{s:s}", "level", name);
 }
 
 static json_t *command_version(void *context, const json_t *request, char **error)
