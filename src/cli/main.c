@@ -51,8 +51,8 @@ static const struct command commands[] = {
 	},
 	{
 		.name = "devices",
-		.summary = "virtual devices and their queues (vcrypto-host)",
-		.show = {show_host_devices, NULL},
+		.summary = "devices and their queues, as both ends see them",
+		.show = {show_host_devices, show_engined_devices},
 	},
 	{
 		.name = "clients",

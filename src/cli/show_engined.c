@@ -11,15 +11,16 @@
 #include "cli/show.h"
 #include "cli/text.h"
 
+/* Of the applications' own counters: any number may be there. */
 static json_int_t sum(const json_t *counters)
 {
-	json_int_t total = 0;
+	uint64_t total = 0;
 	const char *key;
 	json_t *value;
 
 	json_object_foreach ((json_t *)(uintptr_t)counters, key, value)
-		total += json_integer_value(value);
-	return total;
+		total += (uint64_t)json_integer_value(value);
+	return (json_int_t)total;
 }
 
 static void show_device(const json_t *device)
@@ -32,7 +33,7 @@ static void show_device(const json_t *device)
 	json_t *queue;
 	size_t i;
 
-	printf("  device ");
+	printf("  device at ");
 	print_clean(field_text(device, "transport"));
 	printf(" ");
 	print_clean(field_text(device, "socket"));
@@ -139,6 +140,15 @@ void show_engined_status(const json_t *status)
 	show_totals(json_object_get(status, "totals"));
 	putchar('\n');
 	show_engined_clients(json_object_get(status, "clients"));
+}
+
+void show_engined_devices(const json_t *devices)
+{
+	json_t *device;
+	size_t i;
+
+	json_array_foreach (devices, i, device)
+		show_device(device);
 }
 
 void show_engined_sessions(const json_t *sessions)
