@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What may be a session: algorithms, key and tag lengths, RSA keys in DER; from control requests
+ * and from QEMU's messages.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest.h"
+#include "host/der.h"
+#include "host/session.h"
+#include "keys.h"
+
+/* ---- key and tag lengths ---- */
+
+/* Which key lengths from 0 to 1024 are taken, as a count, and that each of `good` is. */
+static void expect_key_lengths(struct session_params params, bool auth, const uint32_t *good,
+                               unsigned int n)
+{
+	static const uint8_t key[1024];
+	unsigned int taken = 0;
+
+	params.key = params.auth_key = key;
+	for (uint32_t len = 0; len <= sizeof(key); len++) {
+		struct session_params p = params;
+		unsigned int is_good = 0;
+
+		*(auth ? &p.auth_key_len : &p.key_len) = len;
+		int rc = session_params_check(&p);
+
+		for (unsigned int i = 0; i < n; i++)
+			is_good |= good[i] == len;
+		assert_int_equal(rc, is_good ? 0 : -EKEYREJECTED);
+		taken += !rc;
+	}
+	assert_int_equal(taken, n);
+}
+
+static struct session_params cipher(uint8_t algorithm)
+{
+	return (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_CIPHER,
+	                               .cipher = algorithm};
+}
+
+static struct session_params aead(uint8_t algorithm)
+{
+	return (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AEAD, .aead = algorithm};
+}
+
+static void test_key_lengths(void **state)
+{
+	const uint32_t aes[] = {16, 24, 32}, xts[] = {32, 64}, des[] = {24}, chacha[] = {32};
+	struct session_params cmac = {.service = VIRTIO_CRYPTO_SERVICE_MAC,
+	                              .mac = VIRTIO_CRYPTO_MAC_CMAC_AES};
+
+	expect_key_lengths(cipher(VIRTIO_CRYPTO_CIPHER_AES_ECB), false, aes, 3);
+	expect_key_lengths(cipher(VIRTIO_CRYPTO_CIPHER_AES_CBC), false, aes, 3);
+	expect_key_lengths(cipher(VIRTIO_CRYPTO_CIPHER_AES_CTR), false, aes, 3);
+	expect_key_lengths(cipher(VIRTIO_CRYPTO_CIPHER_AES_XTS), false, xts, 2);
+	expect_key_lengths(cipher(VIRTIO_CRYPTO_CIPHER_3DES_CBC), false, des, 1);
+	expect_key_lengths(aead(VIRTIO_CRYPTO_AEAD_GCM), false, aes, 3);
+	expect_key_lengths(aead(VIRTIO_CRYPTO_AEAD_CCM), false, aes, 3);
+	expect_key_lengths(aead(VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305), false, chacha, 1);
+	expect_key_lengths(cmac, true, aes, 3);
+}
+
+static void test_hmac_key_lengths(void **state)
+{
+	uint32_t any[512];
+	struct session_params hmac = {.service = VIRTIO_CRYPTO_SERVICE_MAC,
+	                              .mac = VIRTIO_CRYPTO_MAC_HMAC_SHA1};
+
+	for (uint32_t i = 0; i < 512; i++)
+		any[i] = i + 1;
+	expect_key_lengths(hmac, true, any, 512);
+}
+
+/* Tag lengths that are taken, as bits; 0 must resolve to `full`. */
+static void expect_tag_lengths(struct session_params params, uint16_t full, uint64_t good)
+{
+	static const uint8_t key[64];
+
+	params.key = params.auth_key = key;
+	for (uint16_t len = 1; len < 70; len++) {
+		params.tag_len = len;
+		assert_int_equal(session_params_check(&params),
+		                 len <= 64 && good >> (len - 1) & 1 ? 0 : -EINVAL);
+		assert_int_equal(params.tag_len, len);
+	}
+	params.tag_len = 0;
+	assert_int_equal(session_params_check(&params), 0);
+	assert_int_equal(params.tag_len, full);
+}
+
+#define TAG(n) (1ull << ((n)-1))
+#define TAGS_TO(n) ((n) == 64 ? UINT64_MAX : (1ull << (n)) - 1)
+
+static void test_tag_lengths(void **state)
+{
+	struct session_params p = aead(VIRTIO_CRYPTO_AEAD_GCM);
+
+	p.key_len = 16;
+	expect_tag_lengths(p, 16,
+	                   TAG(4) | TAG(8) | TAG(12) | TAG(13) | TAG(14) | TAG(15) | TAG(16));
+	p.aead = VIRTIO_CRYPTO_AEAD_CCM;
+	expect_tag_lengths(p, 16, TAG(4) | TAG(6) | TAG(8) | TAG(10) | TAG(12) | TAG(14) | TAG(16));
+	p.aead = VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305;
+	p.key_len = 32;
+	expect_tag_lengths(p, 16, TAG(16));
+	p = (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_HASH};
+	p.hash = VIRTIO_CRYPTO_HASH_SHA1;
+	expect_tag_lengths(p, 20, TAGS_TO(20));
+	p.hash = VIRTIO_CRYPTO_HASH_SHA3_512;
+	expect_tag_lengths(p, 64, TAGS_TO(64));
+	p = (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_MAC, .auth_key_len = 32};
+	p.mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_256;
+	expect_tag_lengths(p, 32, TAGS_TO(32));
+	p.mac = VIRTIO_CRYPTO_MAC_CMAC_AES;
+	expect_tag_lengths(p, 16, TAGS_TO(16));
+}
+
+static void test_unknown_algorithms(void **state)
+{
+	static const uint8_t key[64];
+	unsigned int known[5] = {0};
+
+	for (unsigned int service = 0; service < 256; service++) {
+		for (unsigned int algorithm = 0; algorithm < 256; algorithm++) {
+			uint8_t a = (uint8_t)algorithm;
+			struct session_params p = {.service = (uint8_t)service,
+			                           .cipher = a,
+			                           .hash = a,
+			                           .mac = a,
+			                           .aead = a,
+			                           .akcipher = a,
+			                           .key = key,
+			                           .auth_key = key,
+			                           .key_len = 32,
+			                           .auth_key_len = 32};
+			int rc = session_params_check(&p);
+
+			if (service < 4 && rc != -ENOTSUP)
+				known[service]++;
+			if (service > 4)
+				assert_int_equal(rc, -ENOTSUP);
+			else if (service == 4)
+				assert_int_equal(rc, algorithm == 1 ? -EKEYREJECTED : -ENOTSUP);
+		}
+	}
+	assert_int_equal(known[VIRTIO_CRYPTO_SERVICE_CIPHER], 5);
+	assert_int_equal(known[VIRTIO_CRYPTO_SERVICE_HASH], 9);
+	assert_int_equal(known[VIRTIO_CRYPTO_SERVICE_MAC], 6);
+	assert_int_equal(known[VIRTIO_CRYPTO_SERVICE_AEAD], 3);
+}
+
+/* ---- RSA keys ---- */
+
+static void test_rsa_keys_and_their_size(void **state)
+{
+	const unsigned int sizes[] = {512, 1024, 1033, 1034, 2048};
+
+	for (size_t i = 0; i < vc_array_size(sizes); i++) {
+		struct test_key private = test_rsa_private(sizes[i]);
+		struct test_key public = test_rsa_public(sizes[i]);
+		unsigned int bits = 0;
+
+		assert_int_equal(der_rsa_private(private.der, (size_t) private.len, &bits), 0);
+		assert_int_equal(bits, sizes[i]);
+		bits = 0;
+		assert_int_equal(der_rsa_public(public.der, (size_t) public.len, &bits), 0);
+		assert_int_equal(bits, sizes[i]);
+		/* One is not the other. */
+		assert_int_equal(der_rsa_public(private.der, (size_t) private.len, &bits), -EINVAL);
+		assert_int_equal(der_rsa_private(public.der, (size_t) public.len, &bits), -EINVAL);
+	}
+}
+
+static void test_rsa_key_cut_short_or_with_more(void **state)
+{
+	struct test_key key = test_rsa_private(1024);
+	unsigned int bits;
+
+	for (size_t n = 0; n < (size_t)key.len; n++) {
+		/* An allocation of just that size, for ASan. */
+		uint8_t *part = malloc(n + 1);
+
+		memcpy(part + 1, key.der, n);
+		assert_int_equal(der_rsa_private(part + 1, n, &bits), -EINVAL);
+		assert_int_equal(der_rsa_public(part + 1, n, &bits), -EINVAL);
+		free(part);
+	}
+	uint8_t *more = calloc(1, (size_t)key.len + 1);
+
+	memcpy(more, key.der, (size_t)key.len);
+	assert_int_equal(der_rsa_private(more, (size_t)key.len + 1, &bits), -EINVAL);
+	free(more);
+}
+
+static void test_der_that_is_not_strict(void **state)
+{
+	static const struct {
+		const char *why;
+		uint8_t len;
+		const char *der;
+	} bad[] = {
+		{"even modulus", 11, "\x30\x09\x02\x02\x40\x02\x02\x03\x01\x00\x01"},
+		{"even exponent", 9, "\x30\x07\x02\x02\x40\x03\x02\x01\x04"},
+		{"exponent 1", 9, "\x30\x07\x02\x02\x40\x03\x02\x01\x01"},
+		{"exponent longer than modulus", 10, "\x30\x08\x02\x01\x4b\x02\x03\x01\x00\x01"},
+		{"negative modulus", 9, "\x30\x07\x02\x02\xc0\x03\x02\x01\x03"},
+		{"zero in front", 10, "\x30\x08\x02\x03\x00\x40\x03\x02\x01\x03"},
+		{"empty integer", 8, "\x30\x06\x02\x00\x02\x02\x00\x83"},
+		{"zero modulus", 8, "\x30\x06\x02\x01\x00\x02\x01\x03"},
+		{"no exponent", 6, "\x30\x04\x02\x02\x40\x03"},
+		{"a third integer", 12, "\x30\x0a\x02\x02\x40\x03\x02\x01\x03\x02\x01\x03"},
+		{"long form of a short length", 10, "\x30\x81\x07\x02\x02\x40\x03\x02\x01\x03"},
+		{"zero in the length", 11, "\x30\x82\x00\x07\x02\x02\x40\x03\x02\x01\x03"},
+		{"indefinite length", 11, "\x30\x80\x02\x02\x40\x03\x02\x01\x03\x00\x00"},
+		{"length of lengths 4", 13, "\x30\x84\x00\x00\x00\x07\x02\x02\x40\x03\x02\x01\x03"},
+		{"bit string", 9, "\x30\x07\x03\x02\x40\x03\x02\x01\x03"},
+		{"set", 9, "\x31\x07\x02\x02\x40\x03\x02\x01\x03"},
+		{"inner length beyond outer", 9, "\x30\x07\x02\x02\x40\x03\x02\x02\x03"},
+	};
+	const char *good = "\x30\x07\x02\x02\x40\x03\x02\x01\x03";
+	unsigned int bits;
+
+	assert_int_equal(der_rsa_public((const uint8_t *)good, 9, &bits), 0);
+	assert_int_equal(bits, 15);
+	for (size_t i = 0; i < vc_array_size(bad); i++) {
+		int rc = der_rsa_public((const uint8_t *)bad[i].der, bad[i].len, &bits);
+
+		if (rc != -EINVAL)
+			fail_msg("taken: %s", bad[i].why);
+	}
+}
+
+static void test_mangled_keys_are_no_keys_or_sane(void **state)
+{
+	struct test_key key = test_rsa_private(1024);
+	uint8_t *copy = malloc((size_t)key.len);
+	uint64_t seed = 1;
+	unsigned int refused = 0;
+
+	for (int i = 0; i < 20000; i++) {
+		unsigned int bits = 0;
+
+		memcpy(copy, key.der, (size_t)key.len);
+		for (int k = 0; k < 3; k++)
+			copy[guest_random(&seed) % (k ? (unsigned int)key.len : 12)] ^=
+				(uint8_t)guest_random(&seed);
+		if (der_rsa_private(copy, (size_t)key.len, &bits) < 0)
+			refused++;
+		else
+			assert_true(bits > 0 && bits <= 8 * (unsigned int)key.len);
+	}
+	assert_true(refused > 10000);
+	free(copy);
+}
+
+static void test_rsa_sessions(void **state)
+{
+	struct test_key private = test_rsa_private(1024), small = test_rsa_private(512);
+	struct session_params p = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                           .akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                           .private_key = 1,
+	                           .key = private.der,
+	                           .key_len = (uint32_t) private.len};
+
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.key_bits, 1024);
+	p.private_key = 0;
+	assert_int_equal(session_params_check(&p), -EKEYREJECTED);
+	p.private_key = 1;
+	p.rsa_padding = 2;
+	assert_int_equal(session_params_check(&p), -ENOTSUP);
+	p.rsa_padding = VIRTIO_CRYPTO_RSA_PKCS1_PADDING;
+	p.rsa_hash = 10;
+	assert_int_equal(session_params_check(&p), -ENOTSUP);
+	p.rsa_hash = VIRTIO_CRYPTO_RSA_SHA256;
+	p.key_len--;
+	assert_int_equal(session_params_check(&p), -EKEYREJECTED);
+	p.key_len = 0;
+	assert_int_equal(session_params_check(&p), -EKEYREJECTED);
+	p.key = small.der;
+	p.key_len = (uint32_t)small.len;
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.key_bits, 512);
+}
+
+/* ---- QEMU's messages ---- */
+
+static struct vhost_user_crypto_sym sym_message(void)
+{
+	struct vhost_user_crypto_sym sym = {
+		.cipher_alg = VIRTIO_CRYPTO_CIPHER_AES_CBC,
+		.key_len = 16,
+		.hash_alg = VIRTIO_CRYPTO_MAC_HMAC_SHA1,
+		.auth_key_len = 20,
+		.op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER,
+		.direction = VIRTIO_CRYPTO_OP_DECRYPT,
+		.cipher_key_ptr = 0xdeadbeef,
+		.key = "0123456789abcde",
+		.auth_key = "abcdefghijklmnopqrs",
+	};
+
+	return sym;
+}
+
+static void test_qemu_cipher_message(void **state)
+{
+	struct vhost_user_crypto_sym sym = sym_message();
+	struct session_params p;
+
+	assert_int_equal(session_params_from_sym(&sym, &p), 0);
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.service, VIRTIO_CRYPTO_SERVICE_CIPHER);
+	assert_int_equal(p.cipher, VIRTIO_CRYPTO_CIPHER_AES_CBC);
+	assert_int_equal(p.encrypt, 0);
+	assert_int_equal(p.chain, 0);
+	assert_int_equal(p.auth_key_len, 0);
+	assert_ptr_equal(p.key, sym.key);
+	sym.op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING;
+	sym.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
+	sym.alg_chain_order = VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER;
+	assert_int_equal(session_params_from_sym(&sym, &p), 0);
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.chain, VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER);
+	assert_int_equal(p.mac, VIRTIO_CRYPTO_MAC_HMAC_SHA1);
+	assert_int_equal(p.tag_len, 20);
+	assert_ptr_equal(p.auth_key, sym.auth_key);
+}
+
+static void test_qemu_messages_that_lie(void **state)
+{
+	struct vhost_user_crypto_sym sym = sym_message();
+	struct vhost_user_crypto_asym asym = {.algo = 1, .key_type = 1, .key_len = 1025};
+	struct session_params p;
+
+	sym.key_len = 65;
+	assert_int_equal(session_params_from_sym(&sym, &p), -EKEYREJECTED);
+	sym.key_len = UINT32_MAX;
+	assert_int_equal(session_params_from_sym(&sym, &p), -EKEYREJECTED);
+	sym = sym_message();
+	sym.auth_key_len = 513;
+	assert_int_equal(session_params_from_sym(&sym, &p), -EKEYREJECTED);
+	sym = sym_message();
+	sym.direction = 0;
+	assert_int_equal(session_params_from_sym(&sym, &p), -EINVAL);
+	sym = sym_message();
+	sym.cipher_alg = 0x103; /* not 3 */
+	assert_int_equal(session_params_from_sym(&sym, &p), -ENOTSUP);
+	sym = sym_message();
+	sym.op_type = 0;
+	assert_int_equal(session_params_from_sym(&sym, &p), -ENOTSUP);
+	sym.op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING;
+	sym.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN;
+	assert_int_equal(session_params_from_sym(&sym, &p), -ENOTSUP);
+	sym.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
+	assert_int_equal(session_params_from_sym(&sym, &p), -EINVAL);
+	sym.alg_chain_order = 3;
+	assert_int_equal(session_params_from_sym(&sym, &p), 0);
+	assert_int_equal(session_params_check(&p), -EINVAL);
+	assert_int_equal(session_params_from_asym(&asym, &p), -EKEYREJECTED);
+	asym.key_len = 1024;
+	asym.key_type = 3;
+	assert_int_equal(session_params_from_asym(&asym, &p), -EINVAL);
+	asym.key_type = 2;
+	asym.algo = 0x101;
+	assert_int_equal(session_params_from_asym(&asym, &p), -ENOTSUP);
+}
+
+static void test_qemu_rsa_message(void **state)
+{
+	struct test_key key = test_rsa_private(1024);
+	struct vhost_user_crypto_asym asym = {.algo = VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                                      .key_type = VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE,
+	                                      .key_len = (uint32_t)key.len,
+	                                      .padding_algo = VIRTIO_CRYPTO_RSA_PKCS1_PADDING,
+	                                      .hash_algo = VIRTIO_CRYPTO_RSA_SHA256};
+	struct session_params p;
+
+	memcpy(asym.key, key.der, (size_t)key.len);
+	assert_int_equal(session_params_from_asym(&asym, &p), 0);
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.key_bits, 1024);
+	assert_int_equal(p.private_key, 1);
+	assert_int_equal(p.rsa_hash, VIRTIO_CRYPTO_RSA_SHA256);
+	asym.padding_algo = VIRTIO_CRYPTO_RSA_RAW_PADDING;
+	assert_int_equal(session_params_from_asym(&asym, &p), 0);
+	assert_int_equal(p.rsa_hash, VIRTIO_CRYPTO_RSA_NO_HASH);
+}
+
+/* ---- names and statuses ---- */
+
+static void expect_name(struct session_params params, const char *wanted)
+{
+	char name[64];
+
+	assert_string_equal(session_params_name(&params, name, sizeof(name)), wanted);
+}
+
+static void test_names(void **state)
+{
+	struct session_params p = cipher(VIRTIO_CRYPTO_CIPHER_AES_CBC);
+	char tiny[4];
+
+	p.key_len = 16;
+	expect_name(p, "aes-128-cbc");
+	p.chain = 1;
+	p.mac = VIRTIO_CRYPTO_MAC_HMAC_SHA1;
+	expect_name(p, "aes-128-cbc+hmac-sha1");
+	session_params_name(&p, tiny, sizeof(tiny));
+	assert_string_equal(tiny, "aes");
+	p = cipher(VIRTIO_CRYPTO_CIPHER_AES_XTS);
+	p.key_len = 64;
+	expect_name(p, "aes-256-xts");
+	p = cipher(VIRTIO_CRYPTO_CIPHER_3DES_CBC);
+	p.key_len = 24;
+	expect_name(p, "3des-cbc");
+	p = aead(VIRTIO_CRYPTO_AEAD_GCM);
+	p.key_len = 32;
+	expect_name(p, "aes-256-gcm");
+	p = aead(VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305);
+	p.key_len = 32;
+	expect_name(p, "chacha20-poly1305");
+	expect_name((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_HASH,
+	                                    .hash = VIRTIO_CRYPTO_HASH_SHA3_256},
+	            "sha3-256");
+	expect_name((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_MAC,
+	                                    .mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_384},
+	            "hmac-sha384");
+	expect_name((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                    .key_bits = 2048},
+	            "rsa-2048");
+}
+
+static void test_statuses(void **state)
+{
+	assert_int_equal(session_status(0), VIRTIO_CRYPTO_OK);
+	assert_int_equal(session_status(-EINVAL), VIRTIO_CRYPTO_ERR);
+	assert_int_equal(session_status(-ENOTSUP), VIRTIO_CRYPTO_NOTSUPP);
+	assert_int_equal(session_status(-EKEYREJECTED), VIRTIO_CRYPTO_KEY_REJECTED);
+	assert_int_equal(session_status(-ENOSPC), VIRTIO_CRYPTO_NOSPC);
+	assert_int_equal(session_status(-EIO), VIRTIO_CRYPTO_ERR);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_key_lengths),
+		cmocka_unit_test(test_hmac_key_lengths),
+		cmocka_unit_test(test_tag_lengths),
+		cmocka_unit_test(test_unknown_algorithms),
+		cmocka_unit_test(test_rsa_keys_and_their_size),
+		cmocka_unit_test(test_rsa_key_cut_short_or_with_more),
+		cmocka_unit_test(test_der_that_is_not_strict),
+		cmocka_unit_test(test_mangled_keys_are_no_keys_or_sane),
+		cmocka_unit_test(test_rsa_sessions),
+		cmocka_unit_test(test_qemu_cipher_message),
+		cmocka_unit_test(test_qemu_messages_that_lie),
+		cmocka_unit_test(test_qemu_rsa_message),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_statuses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
