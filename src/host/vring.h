@@ -80,6 +80,12 @@ int vring_available(struct vring *ring);
  */
 int vring_pop(struct vring *ring, struct vring_chain *chain);
 
+/* Leave the chain that the last pop took for a later pop. */
+static inline void vring_unpop(struct vring *ring)
+{
+	ring->last_avail--;
+}
+
 /* Give a chain back; seen by the driver at the next vring_publish(). */
 void vring_push(struct vring *ring, uint16_t head, uint32_t written);
 
