@@ -7,7 +7,7 @@
  * done it (microseconds; at most as long as what is in flight takes).
  *
  * Those that wait for requests in flight return 0, or -ETIMEDOUT when a resource has not brought
- * them back in WORKER_WAIT_MS. The queue is then stopped all the same, and the late requests will
+ * them back in time (wait_ms). The queue is then stopped all the same, and the late requests will
  * touch no ring; but they may still use guest memory and the session: the caller must keep (leak)
  * the memory table, the device and the session.
  */
@@ -27,7 +27,8 @@ struct worker_options {
 	unsigned int idle_us;
 	struct resource *const *resources;
 	unsigned int resource_count;
-	uint32_t max_size; /* bytes of a request's data, over all devices */
+	uint32_t max_size;    /* bytes of a request's data, over all devices */
+	unsigned int wait_ms; /* for requests in flight; 0: WORKER_WAIT_MS */
 };
 
 /* Written by the worker alone. */
@@ -37,7 +38,7 @@ struct worker_counters {
 
 /* Start the thread and open an instance of every resource. 0, -errno with *error (to be freed). */
 int worker_start(const struct worker_options *options, struct worker **worker, char **error);
-/* No queue may be left. Joins the thread. */
+/* No queue may be left, in any worker. Joins the thread. */
 void worker_stop(struct worker *worker);
 
 /* Begin to poll the queue; its ring is set up from queue->config and device->memory by the caller.

@@ -61,7 +61,9 @@ struct resource_ops {
 	void (*drop)(struct resource_instance *instance, void *handle);
 
 	/* Worker: take a burst; returns how many were taken from the front (fewer: it is full). A
-	 * request taken comes back from poll exactly once, with status set. */
+	 * request taken comes back from poll exactly once, with status set. VC_STATUS_RESOURCE
+	 * only when src is as it was (dst may be src). The resource keeps in_flight; the worker
+	 * keeps the counters. */
 	unsigned int (*submit)(struct resource_instance *instance, struct vc_request *const *reqs,
 	                       unsigned int n);
 	/* Worker: what is done. flush: no new work came in this round, so finish what waits in

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers: the threads, and the commands of the main thread to them.
+ *
+ * A command goes into the worker's mailbox, under a lock that the data path never takes: the worker
+ * looks at one flag each round. The main thread waits for the answer; a command that has to wait
+ * for requests in flight is kept and looked at each round, until wait_ms have passed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/worker_private.h"
+
+/* Address space for bounce buffers; used only as far as it is touched. */
+#define WORKER_BOUNCE_MIN ((size_t)64 << 20)
+
+/* All workers, so that one can tell the others of a session's end. */
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct worker *all[HOST_MAX_WORKERS];
+static unsigned int all_count;
+
+unsigned int workers_lock(struct worker *const **workers)
+{
+	pthread_mutex_lock(&all_lock);
+	*workers = all;
+	return all_count;
+}
+
+void workers_unlock(void)
+{
+	pthread_mutex_unlock(&all_lock);
+}
+
+static void workers_add(struct worker *worker)
+{
+	pthread_mutex_lock(&all_lock);
+	all[all_count++] = worker;
+	pthread_mutex_unlock(&all_lock);
+}
+
+/* After this no other worker sends it anything. */
+static void workers_remove(struct worker *worker)
+{
+	pthread_mutex_lock(&all_lock);
+	for (unsigned int i = 0; i < all_count; i++)
+		if (all[i] == worker)
+			all[i] = all[all_count - 1];
+	all_count--;
+	pthread_mutex_unlock(&all_lock);
+}
+
+/* ---- the mailbox ---- */
+
+void worker_post(struct worker *worker, struct message *message)
+{
+	pthread_mutex_lock(&worker->lock);
+	message->next = NULL;
+	*worker->last = message;
+	worker->last = &message->next;
+	/* Sequentially consistent with the worker's last look before it sleeps. */
+	atomic_store(&worker->mail, true);
+	pthread_mutex_unlock(&worker->lock);
+	event_signal(worker->mail_fd);
+}
+
+static int worker_call(struct worker *worker, struct message *message)
+{
+	message->waited_for = true;
+	worker_post(worker, message);
+	pthread_mutex_lock(&worker->lock);
+	while (!message->done)
+		pthread_cond_wait(&worker->done, &worker->lock);
+	pthread_mutex_unlock(&worker->lock);
+	return message->result;
+}
+
+static struct message *mail_take(struct worker *worker)
+{
+	struct message *first;
+
+	pthread_mutex_lock(&worker->lock);
+	first = worker->first;
+	worker->first = NULL;
+	worker->last = &worker->first;
+	atomic_store(&worker->mail, false);
+	pthread_mutex_unlock(&worker->lock);
+	return first;
+}
+
+/* The message may be gone when this returns. */
+static void mail_answer(struct worker *worker, struct message *message, int result)
+{
+	if (!message->waited_for) {
+		free(message);
+		return;
+	}
+	pthread_mutex_lock(&worker->lock);
+	message->result = result;
+	message->done = true;
+	pthread_cond_broadcast(&worker->done);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+/* ---- commands, in the worker ---- */
+
+static int queue_add(struct worker *worker, struct host_queue *queue)
+{
+	if (worker->queue_count == worker->queue_capacity) {
+		unsigned int capacity = worker->queue_capacity ? 2 * worker->queue_capacity : 16;
+		struct host_queue **more =
+			realloc(worker->queue, capacity * sizeof(struct host_queue *));
+
+		if (!more)
+			return -ENOMEM;
+		worker->queue = more;
+		worker->queue_capacity = capacity;
+	}
+	worker->queue[worker->queue_count++] = queue;
+	return 0;
+}
+
+static void queue_start(struct worker *worker, struct host_queue *queue)
+{
+	queue->in_flight = 0;
+	queue->waiting = 0;
+	queue->paused = false;
+	queue->dirty = false;
+	if (queue_add(worker, queue) < 0) {
+		atomic_store(&queue->broken, "no memory");
+		return;
+	}
+	sleep_watch_queue(worker, queue);
+	vring_notify_off(&queue->ring);
+}
+
+static void queue_remove(struct worker *worker, struct host_queue *queue)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		if (worker->queue[i] != queue)
+			continue;
+		memmove(&worker->queue[i], &worker->queue[i + 1],
+		        (worker->queue_count - i - 1) * sizeof(struct host_queue *));
+		worker->queue_count--;
+		return;
+	}
+}
+
+static void queue_pause(struct worker *worker, struct host_queue *queue)
+{
+	queue->paused = true;
+	sleep_unwatch_queue(worker, queue);
+}
+
+static void device_each(struct worker *worker, const struct device *device,
+                        void (*fn)(struct worker *, struct host_queue *))
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++)
+		if (worker->queue[i]->device == device)
+			fn(worker, worker->queue[i]);
+}
+
+static void queue_resume(struct worker *worker, struct host_queue *queue)
+{
+	queue->paused = false;
+	if (atomic_load(&queue->broken))
+		return;
+	sleep_watch_queue(worker, queue);
+	vring_notify_off(&queue->ring);
+}
+
+static bool device_quiet(const struct worker *worker, const struct device *device)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++)
+		if (worker->queue[i]->device == device && worker->queue[i]->in_flight)
+			return false;
+	return true;
+}
+
+/* Is what the command waits for so? */
+static bool message_satisfied(const struct worker *worker, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_QUEUE_STOP:
+		return !message->queue->in_flight;
+	case MESSAGE_DEVICE_PAUSE:
+		return device_quiet(worker, message->device);
+	case MESSAGE_SESSION_DROP:
+		return view_gone(worker, message->session);
+	default:
+		return true;
+	}
+}
+
+static void message_end(struct worker *worker, struct message *message, int result)
+{
+	if (message->type == MESSAGE_QUEUE_STOP)
+		queue_remove(worker, message->queue);
+	mail_answer(worker, message, result);
+}
+
+static void message_give_up(struct worker *worker, struct message *message)
+{
+	log_error(
+		"worker %u: a resource has not brought requests back for %u ms; they are given up",
+		worker->options.index, worker->options.wait_ms);
+	if (message->type == MESSAGE_QUEUE_STOP)
+		queue_abandon(worker, message->queue);
+	else if (message->type == MESSAGE_DEVICE_PAUSE)
+		device_each(worker, message->device, queue_abandon);
+	message_end(worker, message, -ETIMEDOUT);
+}
+
+static void message_begin(struct worker *worker, struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_QUEUE_START:
+		queue_start(worker, message->queue);
+		break;
+	case MESSAGE_QUEUE_STOP:
+		queue_pause(worker, message->queue);
+		break;
+	case MESSAGE_DEVICE_PAUSE:
+		device_each(worker, message->device, queue_pause);
+		break;
+	case MESSAGE_DEVICE_RESUME:
+		device_each(worker, message->device, queue_resume);
+		break;
+	case MESSAGE_SESSION_DROP:
+		view_close(worker, message->session, false);
+		break;
+	case MESSAGE_SESSION_LEAVE:
+		view_close(worker, message->session, true);
+		break;
+	case MESSAGE_STOP:
+		worker->stopping = true;
+		break;
+	}
+	message->deadline = clock_now_ns() + (uint64_t)worker->options.wait_ms * 1000000;
+}
+
+/* New commands, and those that wait. */
+static void messages_handle(struct worker *worker)
+{
+	struct message *message, *next, **link;
+
+	if (atomic_load_explicit(&worker->mail, memory_order_relaxed)) {
+		for (message = mail_take(worker); message; message = next) {
+			next = message->next;
+			message_begin(worker, message);
+			message->next = worker->unfinished;
+			worker->unfinished = message;
+		}
+	}
+	for (link = &worker->unfinished; (message = *link);) {
+		bool satisfied = message_satisfied(worker, message);
+
+		if (!satisfied && clock_now_ns() < message->deadline) {
+			link = &message->next;
+			continue;
+		}
+		*link = message->next;
+		if (satisfied)
+			message_end(worker, message, 0);
+		else
+			message_give_up(worker, message);
+	}
+}
+
+/* ---- the thread ---- */
+
+static void resources_close(struct worker *worker)
+{
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
+		if (worker->instance[r])
+			worker->instance[r]->resource->ops->close(worker->instance[r]);
+		worker->instance[r] = NULL;
+		free(worker->waiting[r]);
+		worker->waiting[r] = NULL;
+	}
+}
+
+static int resources_open(struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->options.resource_count; i++) {
+		struct resource *resource = worker->options.resources[i];
+		unsigned int r = resource->index;
+		int err =
+			resource->ops->open(resource, worker->options.index, &worker->instance[r]);
+
+		if (err < 0) {
+			worker->error =
+				str_format("worker %u: resource '%s': %s", worker->options.index,
+			                   resource->name, strerror(-err));
+			return err;
+		}
+		worker->waiting[r] = calloc(1, sizeof(*worker->waiting[r]));
+		if (!worker->waiting[r])
+			return -ENOMEM;
+	}
+	return sleep_watch_others(worker);
+}
+
+static bool in_flight(const struct worker *worker)
+{
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++)
+		if (worker->instance[r] && worker->instance[r]->in_flight)
+			return true;
+	return false;
+}
+
+static int slab_new(struct worker *worker)
+{
+	size_t size = WORKER_SLAB * sizeof(struct vc_request);
+
+	worker->slab = aligned_alloc(VC_CACHE_LINE, size);
+	worker->free = calloc(WORKER_SLAB, sizeof(struct vc_request *));
+	worker->bounces =
+		bounce_pool_new(worker->options.max_size,
+	                        vc_max(WORKER_BOUNCE_MIN, 4 * (size_t)worker->options.max_size));
+	if (!worker->slab || !worker->free || !worker->bounces)
+		return -ENOMEM;
+	memset(worker->slab, 0, size);
+	while (worker->free_count < WORKER_SLAB) {
+		worker->free[worker->free_count] =
+			&worker->slab[WORKER_SLAB - 1 - worker->free_count];
+		worker->free_count++;
+	}
+	return 0;
+}
+
+static int thread_begin(struct worker *worker)
+{
+	char name[16];
+	int err;
+
+	snprintf(name, sizeof(name), "vc-worker/%u", worker->options.index % 1000);
+	thread_name(name);
+	if (worker->options.cpu >= 0) {
+		err = thread_pin(worker->options.cpu);
+		if (err < 0) {
+			worker->error = str_format("worker %u: CPU %d: %s", worker->options.index,
+			                           worker->options.cpu, strerror(-err));
+			return err;
+		}
+	}
+	poller_init(&worker->poller, worker->options.spin_us, worker->options.idle_us);
+	/* Here, so that memory is on the worker's NUMA node. */
+	err = slab_new(worker);
+	return err < 0 ? err : resources_open(worker);
+}
+
+static void *thread_run(void *argument)
+{
+	struct worker *worker = argument;
+	int started = thread_begin(worker);
+
+	pthread_mutex_lock(&worker->lock);
+	worker->started = started < 0 ? started : 1;
+	pthread_cond_broadcast(&worker->done);
+	pthread_mutex_unlock(&worker->lock);
+	while (started == 0 && !worker->stopping) {
+		bool worked = worker_round(worker);
+
+		if (vc_unlikely(worker->unfinished ||
+		                atomic_load_explicit(&worker->mail, memory_order_relaxed))) {
+			messages_handle(worker);
+		}
+		if (poller_idle(&worker->poller, worked))
+			worker_sleep(worker);
+	}
+	if (in_flight(worker)) {
+		/* Given up before; a resource may still come back to them. */
+		worker->stuck = true;
+		return NULL;
+	}
+	views_free(worker);
+	resources_close(worker);
+	return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static void worker_free(struct worker *worker)
+{
+	if (worker->epoll >= 0)
+		close(worker->epoll);
+	if (worker->mail_fd >= 0)
+		close(worker->mail_fd);
+	pthread_cond_destroy(&worker->done);
+	pthread_mutex_destroy(&worker->lock);
+	bounce_pool_free(worker->bounces);
+	free(worker->slab);
+	free(worker->free);
+	free(worker->queue);
+	free(worker);
+}
+
+static struct worker *worker_new(const struct worker_options *options)
+{
+	struct worker *worker = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*worker), 64));
+
+	if (!worker)
+		return NULL;
+	memset(worker, 0, sizeof(*worker));
+	worker->options = *options;
+	if (!worker->options.wait_ms)
+		worker->options.wait_ms = WORKER_WAIT_MS;
+	worker->last = &worker->first;
+	pthread_mutex_init(&worker->lock, NULL);
+	pthread_cond_init(&worker->done, NULL);
+	worker->mail_fd = event_create();
+	worker->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (worker->mail_fd >= 0 && worker->epoll >= 0)
+		return worker;
+	worker_free(worker);
+	return NULL;
+}
+
+int worker_start(const struct worker_options *options, struct worker **result, char **error)
+{
+	struct worker *worker = NULL;
+	int err = -ENOMEM;
+
+	*error = NULL;
+	if (options->index >= HOST_MAX_WORKERS)
+		return -EINVAL;
+	worker = worker_new(options);
+	if (!worker)
+		goto out;
+	err = -pthread_create(&worker->thread, NULL, thread_run, worker);
+	if (err < 0)
+		goto out;
+	pthread_mutex_lock(&worker->lock);
+	while (!worker->started)
+		pthread_cond_wait(&worker->done, &worker->lock);
+	pthread_mutex_unlock(&worker->lock);
+	if (worker->started < 0) {
+		err = worker->started;
+		pthread_join(worker->thread, NULL);
+		*error = worker->error;
+		goto out;
+	}
+	workers_add(worker);
+	*result = worker;
+	return 0;
+out:
+	if (worker)
+		worker_free(worker);
+	if (!*error)
+		*error = str_format("worker %u: %s", options->index, strerror(-err));
+	return err;
+}
+
+void worker_stop(struct worker *worker)
+{
+	struct message message = {.type = MESSAGE_STOP};
+
+	workers_remove(worker);
+	worker_call(worker, &message);
+	pthread_join(worker->thread, NULL);
+	if (worker->stuck)
+		log_error("worker %u: its memory is kept: a resource still uses it",
+		          worker->options.index);
+	else
+		worker_free(worker);
+}
+
+void worker_queue_start(struct worker *worker, struct host_queue *queue)
+{
+	worker_call(worker, &(struct message){.type = MESSAGE_QUEUE_START, .queue = queue});
+}
+
+int worker_queue_stop(struct worker *worker, struct host_queue *queue)
+{
+	return worker_call(worker, &(struct message){.type = MESSAGE_QUEUE_STOP, .queue = queue});
+}
+
+int worker_device_pause(struct worker *worker, struct device *device)
+{
+	return worker_call(worker,
+	                   &(struct message){.type = MESSAGE_DEVICE_PAUSE, .device = device});
+}
+
+void worker_device_resume(struct worker *worker, struct device *device)
+{
+	worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_RESUME, .device = device});
+}
+
+int worker_session_drop(struct worker *worker, struct session *session)
+{
+	return worker_call(worker,
+	                   &(struct message){.type = MESSAGE_SESSION_DROP, .session = session});
+}
+
+const struct worker_counters *worker_counters(const struct worker *worker)
+{
+	return &worker->counters;
+}
+
+int worker_cpu(const struct worker *worker)
+{
+	return worker->options.cpu;
+}
+
+const struct resource_counters *worker_resource_counters(const struct worker *worker,
+                                                         const struct resource *resource)
+{
+	const struct resource_instance *instance = worker->instance[resource->index];
+
+	return instance ? &instance->counters : NULL;
+}

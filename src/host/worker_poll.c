@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's round: chains are taken from the queues and become requests, requests go to resources
+ * in bursts, what is done goes back to the drivers.
+ *
+ * The worker's thread. Guest memory is touched through vring, request and control only, which check
+ * what they read there. No locks and no log; memory is only allocated when a session is new here.
+ *
+ * Back pressure: a queue whose requests a resource would not take (it is full) is not read until
+ * they are taken; so one device's flood of slow requests waits in its own ring.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "host/worker_private.h"
+
+static struct request_context context_of(const struct worker *worker, const struct device *device)
+{
+	return (struct request_context){
+		.sessions = device->sessions,
+		.bounces = worker->bounces,
+		.max_size = device->max_size,
+	};
+}
+
+static void queue_push(struct host_queue *queue, uint16_t head, uint32_t written)
+{
+	vring_push(&queue->ring, head, written);
+	queue->dirty = true;
+}
+
+void queue_publish(struct host_queue *queue)
+{
+	queue->dirty = false;
+	if (!vring_publish(&queue->ring))
+		return;
+	if (queue->call_fd >= 0) {
+		event_signal(queue->call_fd);
+		counter_add(&queue->counters.calls, 1);
+	}
+}
+
+/* Stop reading the queue for good; what is in flight still comes back. */
+static void queue_break(struct worker *worker, struct host_queue *queue, const char *why)
+{
+	atomic_store(&queue->broken, why);
+	sleep_unwatch_queue(worker, queue);
+	if (queue->err_fd >= 0)
+		event_signal(queue->err_fd);
+	log_warning("device %s: queue %u stopped: %s", queue->device->name, queue->index, why);
+}
+
+static bool queue_runs(const struct host_queue *queue)
+{
+	return !queue->paused && !queue->waiting &&
+	       !atomic_load_explicit(&queue->broken, memory_order_relaxed);
+}
+
+/* ---- requests in and out ---- */
+
+static void request_wait(struct worker *worker, unsigned int resource, struct vc_request *req)
+{
+	struct waiting_list *list = worker->waiting[resource];
+
+	req->resource = (uint8_t)resource;
+	req->handle = req->local->handle[resource];
+	list->entry[list->tail++ % WORKER_SLAB] = req;
+	worker->waiting_count++;
+	req->queue->waiting++;
+}
+
+static void count_result(struct host_queue *queue, uint8_t status)
+{
+	if (vc_unlikely(status))
+		counter_add(&queue->counters.errors[status % 8], 1);
+}
+
+/* The request is done, well or not: answer it and forget it. */
+static void request_done(struct worker *worker, struct vc_request *req)
+{
+	struct host_queue *queue = req->queue;
+	struct request_context context = {.bounces = worker->bounces};
+
+	/* It also gives bounce buffers back, for a queue that has been given up as well. */
+	request_finish(req, &context);
+	if (vc_likely(queue)) {
+		queue_push(queue, req->head, req->written);
+		queue->in_flight--;
+		count_result(queue, req->status);
+	}
+	view_put(worker, req->local);
+	worker->free[worker->free_count++] = req;
+}
+
+/* A resource that could not do a request has left its source alone (resource.h): try another. */
+static bool request_retry(struct worker *worker, struct vc_request *req)
+{
+	int next;
+
+	if (!req->queue)
+		return false;
+	req->tried |= (uint16_t)(1u << req->resource);
+	next = sched_pick(req->queue->device->group, worker->instance, req->session, req->local,
+	                  req->tried);
+	if (next < 0)
+		return false;
+	request_wait(worker, (unsigned int)next, req);
+	return true;
+}
+
+static void request_begin(struct worker *worker, struct host_queue *queue, struct vc_request *req)
+{
+	int resource;
+
+	req->queue = queue;
+	req->tried = 0;
+	req->private = NULL;
+	req->arrived = 0;
+	queue->in_flight++;
+	req->local->in_flight++;
+	counter_add(&queue->counters.requests, 1);
+	counter_add(&queue->counters.bytes, req->length);
+	resource = sched_pick(queue->device->group, worker->instance, req->session, req->local, 0);
+	if (vc_likely(resource >= 0)) {
+		request_wait(worker, (unsigned int)resource, req);
+	} else {
+		req->status = VIRTIO_CRYPTO_NOTSUPP;
+		request_done(worker, req);
+	}
+}
+
+/* ---- queues ---- */
+
+/* A chain that is not a request: answer it as far as it goes. */
+static void chain_fail(struct host_queue *queue, const struct vring_chain *chain, uint8_t status)
+{
+	queue_push(queue, chain->head, request_fail_chain(chain, status));
+	count_result(queue, status);
+}
+
+/* Take the next chain. False: stop taking from this queue for now. */
+static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sound)
+{
+	int r = vring_pop(&queue->ring, &worker->chain);
+
+	*sound = r == 1;
+	if (vc_unlikely(r == -EBADMSG)) {
+		counter_add(&queue->counters.bad_chains, 1);
+		chain_fail(queue, &worker->chain, VIRTIO_CRYPTO_ERR);
+		return true;
+	}
+	if (vc_unlikely(r < 0))
+		queue_break(worker, queue, "the driver's ring index makes no sense");
+	return *sound;
+}
+
+/* Make a request of the chain just taken. False: there is no room for it now. */
+static bool data_chain(struct worker *worker, struct host_queue *queue,
+                       const struct request_context *context)
+{
+	struct vc_request *req = worker->free[worker->free_count - 1];
+	int r = request_parse(req, &worker->chain, context);
+
+	if (vc_unlikely(r == -EAGAIN)) {
+		vring_unpop(&queue->ring);
+		return false;
+	}
+	if (vc_unlikely(r)) {
+		if (r < 0)
+			counter_add(&queue->counters.bad_chains, 1);
+		else
+			counter_add(&queue->counters.requests, 1);
+		chain_fail(queue, &worker->chain, r < 0 ? VIRTIO_CRYPTO_ERR : (uint8_t)r);
+		return true;
+	}
+	req->local = view_get(worker, req->session);
+	if (vc_unlikely(!req->local)) {
+		/* No memory for a session that is new here: the request takes no part. */
+		struct request_context finish = *context;
+
+		req->status = VIRTIO_CRYPTO_ERR;
+		request_finish(req, &finish);
+		queue_push(queue, req->head, req->written);
+		count_result(queue, req->status);
+		return true;
+	}
+	worker->free_count--;
+	request_begin(worker, queue, req);
+	return true;
+}
+
+static unsigned int data_take(struct worker *worker, struct host_queue *queue)
+{
+	struct request_context context = context_of(worker, queue->device);
+	unsigned int taken = 0;
+	bool sound;
+
+	while (taken < WORKER_BURST && worker->free_count && queue_pop(worker, queue, &sound)) {
+		if (sound && !data_chain(worker, queue, &context))
+			break;
+		taken++;
+	}
+	return taken;
+}
+
+static unsigned int control_take(struct worker *worker, struct host_queue *queue)
+{
+	const struct device *device = queue->device;
+	unsigned int taken = 0;
+	bool sound;
+
+	while (taken < WORKER_CONTROL_BURST && queue_pop(worker, queue, &sound)) {
+		struct session *removed = NULL;
+
+		taken++;
+		if (!sound)
+			continue;
+		counter_add(&queue->counters.requests, 1);
+		queue_push(queue, worker->chain.head,
+		           control_handle(&worker->chain, device->sessions, group_can,
+		                          (void *)(uintptr_t)device->group, &removed));
+		if (removed)
+			session_destroyed(worker, removed);
+	}
+	return taken;
+}
+
+static unsigned int take_all(struct worker *worker)
+{
+	unsigned int taken = 0;
+
+	if (++worker->first_queue >= worker->queue_count)
+		worker->first_queue = 0;
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		unsigned int at = worker->first_queue + i;
+		struct host_queue *queue =
+			worker->queue[at < worker->queue_count ? at : at - worker->queue_count];
+
+		if (vc_likely(queue_runs(queue)))
+			taken += queue->control ? control_take(worker, queue)
+			                        : data_take(worker, queue);
+	}
+	counter_add(&worker->counters.requests, taken);
+	return taken;
+}
+
+/* ---- resources ---- */
+
+/* Offer up to a burst of what waits. Returns how many were taken, *full when not all. */
+static unsigned int submit_burst(struct resource_instance *instance, struct waiting_list *list,
+                                 bool *full)
+{
+	uint32_t at = list->head % WORKER_SLAB;
+	unsigned int n = vc_min(list->tail - list->head, WORKER_SLAB - at), taken;
+	uint64_t bytes = 0;
+
+	n = vc_min(n, WORKER_BURST);
+	/* Before they are the resource's. */
+	for (unsigned int i = 0; i < n; i++) {
+		bytes += list->entry[at + i]->length;
+		list->entry[at + i]->queue->waiting--;
+	}
+	taken = instance->resource->ops->submit(instance, &list->entry[at], n);
+	for (unsigned int i = taken; i < n; i++) {
+		bytes -= list->entry[at + i]->length;
+		list->entry[at + i]->queue->waiting++;
+	}
+	list->head += taken;
+	*full = taken < n;
+	if (taken) {
+		counter_add(&instance->counters.submitted, taken);
+		counter_add(&instance->counters.bytes, bytes);
+		counter_add(&instance->counters.bursts, 1);
+	}
+	return taken;
+}
+
+static void submit_all(struct worker *worker)
+{
+	for (unsigned int r = 0; worker->waiting_count && r < HOST_MAX_RESOURCES; r++) {
+		struct waiting_list *list = worker->waiting[r];
+		bool full = false;
+
+		while (list && list->head != list->tail && !full)
+			worker->waiting_count -= submit_burst(worker->instance[r], list, &full);
+	}
+}
+
+static unsigned int poll_one(struct worker *worker, struct resource_instance *instance, bool flush)
+{
+	struct vc_request *done[WORKER_BURST];
+	unsigned int n = instance->resource->ops->poll(instance, done, WORKER_BURST, flush);
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct vc_request *req = done[i];
+
+		if (vc_unlikely(req->status == VC_STATUS_RESOURCE)) {
+			counter_add(&instance->counters.failed, 1);
+			if (request_retry(worker, req))
+				continue;
+			req->status = VIRTIO_CRYPTO_ERR;
+		}
+		request_done(worker, req);
+	}
+	if (n)
+		counter_add(&instance->counters.completed, n);
+	return n;
+}
+
+static unsigned int poll_all(struct worker *worker, bool flush)
+{
+	unsigned int done = 0, n;
+
+	for (unsigned int r = 0; r < worker->options.resource_count; r++) {
+		struct resource_instance *instance =
+			worker->instance[worker->options.resources[r]->index];
+
+		while (instance->in_flight) {
+			n = poll_one(worker, instance, flush);
+			done += n;
+			if (n < WORKER_BURST)
+				break;
+		}
+	}
+	return done;
+}
+
+/* ---- the round ---- */
+
+/* The guest's memory was cut short: every queue of it here is stopped, the others go on. */
+static void device_break(struct worker *worker, const struct device *device)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		struct host_queue *queue = worker->queue[i];
+
+		if (queue->device == device && !atomic_load(&queue->broken))
+			queue_break(worker, queue, "guest memory is gone");
+	}
+}
+
+static void publish_all(struct worker *worker)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		struct host_queue *queue = worker->queue[i];
+
+		/* The main thread may be changing memory and ring. */
+		if (queue->paused && !queue->in_flight && !queue->dirty)
+			continue;
+		if (queue->dirty)
+			queue_publish(queue);
+		if (vc_unlikely(memtable_broken(queue->device->memory)))
+			device_break(worker, queue->device);
+	}
+}
+
+bool worker_round(struct worker *worker)
+{
+	unsigned int taken = take_all(worker), done;
+
+	submit_all(worker);
+	done = poll_all(worker, !taken);
+	publish_all(worker);
+	counter_add(&worker->counters.rounds, 1);
+	return taken || done;
+}
+
+/* ---- giving up ---- */
+
+void queue_abandon(struct worker *worker, struct host_queue *queue)
+{
+	/* What no resource has yet is simply answered. */
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
+		struct waiting_list *list = worker->waiting[r];
+		uint32_t kept;
+
+		if (!list)
+			continue;
+		kept = list->head;
+		for (uint32_t i = list->head; i != list->tail; i++) {
+			struct vc_request *req = list->entry[i % WORKER_SLAB];
+
+			if (req->queue != queue) {
+				list->entry[kept++ % WORKER_SLAB] = req;
+				continue;
+			}
+			worker->waiting_count--;
+			queue->waiting--;
+			req->status = VIRTIO_CRYPTO_ERR;
+			request_done(worker, req);
+		}
+		list->tail = kept;
+	}
+	for (unsigned int i = 0; i < WORKER_SLAB; i++)
+		if (worker->slab[i].queue == queue)
+			worker->slab[i].queue = NULL;
+	queue->in_flight = 0;
+	if (queue->dirty)
+		queue_publish(queue);
+}

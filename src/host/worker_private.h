@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to the worker: worker.c (thread, commands), worker_poll.c (data path), worker_sleep.c,
+ * worker_session.c (views of sessions). All of it but the mailbox is the worker thread's own.
+ */
+#ifndef VC_HOST_WORKER_PRIVATE_H
+#define VC_HOST_WORKER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/poller.h"
+#include "base/util.h"
+#include "host/resource/resource.h"
+#include "host/worker.h"
+
+/* Requests that a worker can have at once; a power of two. */
+#define WORKER_SLAB 2048u
+/* Chains of one queue, and requests of one resource, in one go. */
+#define WORKER_BURST 64u
+#define WORKER_CONTROL_BURST 8u
+
+enum message_type {
+	MESSAGE_QUEUE_START,
+	MESSAGE_QUEUE_STOP,
+	MESSAGE_DEVICE_PAUSE,
+	MESSAGE_DEVICE_RESUME,
+	MESSAGE_SESSION_DROP,  /* of the main thread, which waits and then releases the session */
+	MESSAGE_SESSION_LEAVE, /* of a worker, which does not wait: the last one releases it */
+	MESSAGE_STOP,
+};
+
+struct message {
+	struct message *next;
+	enum message_type type;
+	struct host_queue *queue;
+	struct device *device;
+	struct session *session;
+	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */
+	bool done;       /* under the mailbox's lock */
+	int result;
+	uint64_t deadline; /* ns; when what is in flight is given up */
+};
+
+/* This worker's view of a session, with what session_local has no place for. */
+struct view {
+	struct session_local local; /* first: a pointer to it is a pointer to the view */
+	struct session *session;
+	struct view *next, **link; /* all views of the worker */
+	bool counted;              /* closing: counts in session->views */
+};
+
+/* Requests on their way into a resource, in order; never more than the slab has. */
+struct waiting_list {
+	uint32_t head, tail; /* run freely */
+	struct vc_request *entry[WORKER_SLAB];
+};
+
+struct worker {
+	/* Data path. */
+	struct host_queue **queue;
+	unsigned int queue_count, queue_capacity;
+	unsigned int first_queue; /* that is looked at first; moves on each round */
+	struct vc_request **free;
+	unsigned int free_count;
+	struct resource_instance *instance[HOST_MAX_RESOURCES];
+	struct waiting_list *waiting[HOST_MAX_RESOURCES];
+	unsigned int waiting_count; /* in all lists */
+	struct bounce_pool *bounces;
+	struct poller poller;
+	_Atomic(bool) mail; /* there are messages */
+	vc_cache_aligned struct worker_counters counters;
+	/* Rest of the worker's own. */
+	struct vring_chain chain;
+	struct vc_request *slab;
+	struct message *unfinished; /* commands that wait for requests in flight */
+	struct view *views;
+	int epoll;
+	bool stopping;
+	bool stuck; /* stopped with requests in flight: nothing may be freed */
+	/* Constant. */
+	struct worker_options options;
+	pthread_t thread;
+	/* The mailbox, under its lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	struct message *first, **last;
+	int mail_fd;
+	int started; /* 1, or -errno of the start; 0 not yet */
+	char *error;
+};
+
+/* Written by its owner alone, read by anyone. */
+static inline void counter_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* worker_poll.c */
+/* One round over queues and resources. True: something was done. */
+bool worker_round(struct worker *worker);
+/* Let the driver see what was pushed to the queue, and call it if it wants. */
+void queue_publish(struct host_queue *queue);
+/* Give up what is in flight of the queue: it comes back later and touches no ring. */
+void queue_abandon(struct worker *worker, struct host_queue *queue);
+
+/* worker_sleep.c */
+int sleep_watch_queue(struct worker *worker, struct host_queue *queue);
+void sleep_unwatch_queue(struct worker *worker, struct host_queue *queue);
+int sleep_watch_others(struct worker *worker);
+/* Until a kick, a completion or a message; returns at once when there already is something. */
+void worker_sleep(struct worker *worker);
+
+/* worker_session.c */
+/* This worker's view, made if need be. NULL without memory. */
+struct session_local *view_get(struct worker *worker, struct session *session);
+/* A request of it has come back for good. */
+void view_put(struct worker *worker, struct session_local *local);
+/* The session is out of its table: let go as soon as nothing of it is in flight. counted: this
+ * worker is one of session->views, and the last of them releases the session. */
+void view_close(struct worker *worker, struct session *session, bool counted);
+bool view_gone(const struct worker *worker, const struct session *session);
+/* The worker ends. */
+void views_free(struct worker *worker);
+/* A session that was destroyed on this worker's control queue: tell everyone. */
+void session_destroyed(struct worker *worker, struct session *session);
+
+/* worker.c */
+/* All workers of the process, counted (and locked) while they are told of a session. */
+unsigned int workers_lock(struct worker *const **workers);
+void workers_unlock(void);
+void worker_post(struct worker *worker, struct message *message);
+
+#endif

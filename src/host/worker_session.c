@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's views of sessions, and how a session ends.
+ *
+ * A worker makes its view with the first request of a session that it sees: realisations in its
+ * resource instances, and a count of requests in flight. A view is touched by its worker only.
+ *
+ * The end of a session. First it is taken out of its table (session_remove), so that no lookup
+ * finds it. A worker may have looked it up just before and still use it in this round; so it is
+ * only gone for a worker when that worker, between two rounds, has read a message about it, and
+ * nothing of it is in flight there any more. Then the worker drops its realisations and its view.
+ *   - Destroyed by message to the main thread: that sends each worker MESSAGE_SESSION_DROP, waits
+ *     for each, and releases the session itself.
+ *   - Destroyed on a control queue: nobody may wait. The worker sets session->views to the number
+ *     of workers and sends the others MESSAGE_SESSION_LEAVE; each one that lets go, itself too,
+ *     counts down, and the last one releases the session (keys wiped).
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "host/worker_private.h"
+
+struct session_local *view_get(struct worker *worker, struct session *session)
+{
+	unsigned int w = worker->options.index;
+	/* Relaxed: only this thread writes it. */
+	struct session_local *local =
+		atomic_load_explicit(&session->local[w], memory_order_relaxed);
+	struct view *view;
+
+	if (vc_likely(local))
+		return local;
+	view = calloc(1, sizeof(*view));
+	if (!view)
+		return NULL;
+	view->session = session;
+	view->local.resource = -1;
+	view->next = worker->views;
+	view->link = &worker->views;
+	if (view->next)
+		view->next->link = &view->next;
+	worker->views = view;
+	atomic_store_explicit(&session->local[w], &view->local, memory_order_relaxed);
+	return &view->local;
+}
+
+/* Counts down. Acquire and release: whoever comes last sees what all others did to the session. */
+static void session_leave(struct session *session)
+{
+	if (atomic_fetch_sub_explicit(&session->views, 1, memory_order_acq_rel) == 1)
+		session_release(session);
+}
+
+static void view_free(struct worker *worker, struct view *view)
+{
+	struct session *session = view->session;
+	bool counted = view->counted;
+
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
+		struct resource_instance *instance = worker->instance[r];
+
+		if (view->local.handle[r])
+			instance->resource->ops->drop(instance, view->local.handle[r]);
+	}
+	atomic_store_explicit(&session->local[worker->options.index], NULL, memory_order_relaxed);
+	*view->link = view->next;
+	if (view->next)
+		view->next->link = view->link;
+	free(view);
+	if (counted)
+		session_leave(session);
+}
+
+void view_put(struct worker *worker, struct session_local *local)
+{
+	if (--local->in_flight == 0 && vc_unlikely(local->closing))
+		view_free(worker, (struct view *)local);
+}
+
+void view_close(struct worker *worker, struct session *session, bool counted)
+{
+	struct view *view = (struct view *)atomic_load_explicit(
+		&session->local[worker->options.index], memory_order_relaxed);
+
+	if (!view) {
+		if (counted)
+			session_leave(session);
+		return;
+	}
+	view->counted = counted;
+	view->local.closing = true;
+	if (!view->local.in_flight)
+		view_free(worker, view);
+}
+
+bool view_gone(const struct worker *worker, const struct session *session)
+{
+	return !atomic_load_explicit(&session->local[worker->options.index], memory_order_relaxed);
+}
+
+void views_free(struct worker *worker)
+{
+	while (worker->views)
+		view_free(worker, worker->views);
+}
+
+void session_destroyed(struct worker *worker, struct session *session)
+{
+	struct worker *const *workers;
+	unsigned int n = workers_lock(&workers);
+
+	/* Relaxed: the mailboxes' locks carry it to the others. */
+	atomic_store_explicit(&session->views, n, memory_order_relaxed);
+	for (unsigned int i = 0; i < n; i++) {
+		struct message *message;
+
+		if (workers[i] == worker)
+			continue;
+		message = calloc(1, sizeof(*message));
+		if (!message) {
+			/* Its count stays above 0: a leak, but not a use after free. */
+			log_error("no memory to end a session: its key stays until the end");
+			continue;
+		}
+		message->type = MESSAGE_SESSION_LEAVE;
+		message->session = session;
+		worker_post(workers[i], message);
+	}
+	workers_unlock();
+	view_close(worker, session, true);
+}

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers: real threads with real rings. Requests come back, idle workers sleep and wake, queues
+ * stop and sessions end with requests in flight, faults of one do not harm another.
+ */
+#include "worker_fixture.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "fake_resource.h"
+
+static struct resource *make(const char *type)
+{
+	struct resource_config config = {.name = type, .type = type};
+	struct resource *resource = NULL;
+	char *error = NULL;
+
+	assert_int_equal(resource_create(&config, &resource, &error), 0);
+	return resource;
+}
+
+/* A bench on fakes. */
+struct fakes {
+	struct bench b;
+	struct fake *fake[2];
+};
+
+static void fakes_open(struct fakes *f, unsigned int workers)
+{
+	struct resource *resources[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		f->fake[i] = fake_new(i ? "second" : "first", i);
+		resources[i] = &f->fake[i]->base;
+	}
+	bench_open(&f->b, workers, resources, 2);
+}
+
+static void fakes_close(struct fakes *f)
+{
+	bench_close(&f->b);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(atomic_load(&f->fake[i]->realised),
+		                 atomic_load(&f->fake[i]->dropped));
+		fake_free(f->fake[i]);
+	}
+}
+
+static void check_done(struct bench *b, unsigned int queue, struct sent sent)
+{
+	assert_int_equal(bench_status(b, queue, sent), VIRTIO_CRYPTO_OK);
+	for (uint32_t i = 0; i < sent.length; i++)
+		assert_int_equal(guest_at(&b->guest[queue], sent.dst)[i],
+		                 guest_at(&b->guest[queue], sent.src)[i] ^ FAKE_MASK);
+}
+
+static void requests_come_back_right(void **state)
+{
+	struct resource *mb = make("ipsec-mb");
+	struct bench b;
+	struct sent sent[60];
+	uint8_t expected[2048], iv[16] = {0};
+	uint64_t session;
+
+	bench_open(&b, 1, &mb, 1);
+	session = bench_session(&b);
+	bench_start(&b, 0, 0);
+	for (unsigned int i = 0; i < 60; i++)
+		sent[i] = bench_send(&b, 0, session, 16 + 32 * i);
+	bench_kick(&b, 0);
+	assert_true(bench_wait(&b, 0, 60));
+	for (unsigned int i = 0; i < 60; i++) {
+		EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+		int n = 0;
+
+		EVP_EncryptInit_ex(c, EVP_aes_128_cbc(), NULL, (const uint8_t *)"0123456789abcdef",
+		                   iv);
+		EVP_EncryptUpdate(c, expected, &n, guest_at(&b.guest[0], sent[i].src),
+		                  (int)sent[i].length);
+		EVP_CIPHER_CTX_free(c);
+		assert_int_equal(bench_status(&b, 0, sent[i]), VIRTIO_CRYPTO_OK);
+		assert_memory_equal(guest_at(&b.guest[0], sent[i].dst), expected, n);
+	}
+	assert_int_equal(bench_stop(&b, 0), 0);
+	assert_int_equal(b.device->queue[0].counters.requests, 60);
+	assert_int_equal(worker_resource_counters(b.worker[0], mb)->completed, 60);
+	assert_int_equal(b.device->queue[0].ring.last_avail, 60);
+	bench_close(&b);
+	resource_destroy(mb);
+}
+
+static void an_idle_worker_sleeps_and_wakes(void **state)
+{
+	struct fakes f;
+	const struct worker_counters *c;
+	uint64_t session, sleeps, rounds, before, longest = 0;
+	struct sent sent;
+
+	fakes_open(&f, 1);
+	c = worker_counters(f.b.worker[0]);
+	session = bench_session(&f.b);
+	bench_start(&f.b, 0, 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		sleeps = __atomic_load_n(&c->sleeps, __ATOMIC_RELAXED);
+		assert_true(i == 0 || bench_wait_counter(&c->sleeps, sleeps));
+		sleep_ms(10);
+		rounds = __atomic_load_n(&c->rounds, __ATOMIC_RELAXED);
+		sleep_ms(10);
+		assert_int_equal(__atomic_load_n(&c->rounds, __ATOMIC_RELAXED), rounds);
+		before = clock_now_ns();
+		sent = bench_send(&f.b, 0, session, 64);
+		bench_kick(&f.b, 0);
+		assert_true(bench_wait(&f.b, 0, 1));
+		longest = vc_max(longest, clock_now_ns() - before);
+		check_done(&f.b, 0, sent);
+	}
+	assert_true(__atomic_load_n(&f.b.device->queue[0].counters.kicks, __ATOMIC_RELAXED) >= 20);
+	/* Far above what it takes, below what a lost wake-up would. */
+	assert_true(longest < 1000000000);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	fakes_close(&f);
+}
+
+static void a_sleeping_worker_is_woken_by_its_resource(void **state)
+{
+	struct fakes f;
+	const struct worker_counters *c;
+	uint64_t session, rounds;
+	struct sent sent;
+
+	fakes_open(&f, 1);
+	c = worker_counters(f.b.worker[0]);
+	session = bench_session(&f.b);
+	atomic_store(&f.fake[0]->hold, true);
+	bench_start(&f.b, 0, 0);
+	sent = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	sleep_ms(30);
+	rounds = __atomic_load_n(&c->rounds, __ATOMIC_RELAXED);
+	sleep_ms(10);
+	assert_int_equal(__atomic_load_n(&c->rounds, __ATOMIC_RELAXED), rounds);
+	assert_int_equal(bench_status(&f.b, 0, sent), 0xee);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 1));
+	check_done(&f.b, 0, sent);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	fakes_close(&f);
+}
+
+static bool called(struct host_queue *queue)
+{
+	struct pollfd p = {.fd = queue->call_fd, .events = POLLIN};
+
+	return poll(&p, 1, 20) == 1;
+}
+
+static void the_driver_is_called_when_it_wants(void **state)
+{
+	struct fakes f;
+	uint64_t session;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	f.b.guest[0].avail->flags = VIRTQ_AVAIL_F_NO_INTERRUPT;
+	bench_start(&f.b, 0, 0);
+	bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_false(called(&f.b.device->queue[0]));
+	f.b.guest[0].avail->flags = 0;
+	bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_true(called(&f.b.device->queue[0]));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(f.b.device->queue[0].counters.calls, 1);
+	fakes_close(&f);
+}
+
+static void *release_soon(void *fake)
+{
+	sleep_ms(50);
+	fake_release(fake);
+	return NULL;
+}
+
+static void stop_waits_for_what_is_in_flight(void **state)
+{
+	struct fakes f;
+	struct sent sent[10];
+	uint64_t session;
+	pthread_t thread;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	atomic_store(&f.fake[0]->hold, true);
+	bench_start(&f.b, 0, 0);
+	for (unsigned int i = 0; i < 10; i++)
+		sent[i] = bench_send(&f.b, 0, session, 128);
+	bench_kick(&f.b, 0);
+	while (atomic_load(&f.fake[0]->submitted) < 10)
+		sleep_ms(1);
+	pthread_create(&thread, NULL, release_soon, f.fake[0]);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	/* All is in the ring already, without waiting. */
+	for (unsigned int i = 0; i < 10; i++) {
+		struct virtq_used_elem elem;
+
+		assert_true(guest_used(&f.b.guest[0], &elem));
+		check_done(&f.b, 0, sent[i]);
+	}
+	pthread_join(thread, NULL);
+	fakes_close(&f);
+}
+
+static void stop_gives_up_on_a_dead_resource(void **state)
+{
+	struct fakes f;
+	struct virtq_used_elem elem;
+	struct sent sent;
+	uint64_t session;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	atomic_store(&f.fake[0]->hold, true);
+	atomic_store(&f.fake[0]->capacity, 1);
+	bench_start(&f.b, 0, 0);
+	bench_send(&f.b, 0, session, 128);
+	sent = bench_send(&f.b, 0, session, 128);
+	bench_kick(&f.b, 0);
+	while (atomic_load(&f.fake[0]->submitted) < 1)
+		sleep_ms(1);
+	assert_int_equal(bench_stop(&f.b, 0), -ETIMEDOUT);
+	/* The one that no resource had was answered, the other is lost. */
+	assert_true(guest_used(&f.b.guest[0], &elem));
+	assert_int_equal(elem.id, sent.head);
+	assert_int_equal(bench_status(&f.b, 0, sent), VIRTIO_CRYPTO_ERR);
+	assert_false(guest_used(&f.b.guest[0], &elem));
+	/* It comes back late: no ring is touched, and all can be taken down. */
+	fake_release(f.fake[0]);
+	while (atomic_load(&f.fake[0]->completed) < 1)
+		sleep_ms(1);
+	sleep_ms(5);
+	assert_false(guest_used(&f.b.guest[0], &elem));
+	fakes_close(&f);
+}
+
+static void a_full_resource_holds_up_its_own_queue_only(void **state)
+{
+	struct fakes f;
+	uint64_t session;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	atomic_store(&f.fake[0]->hold, true);
+	atomic_store(&f.fake[0]->capacity, 4);
+	bench_start(&f.b, 0, 0);
+	for (unsigned int i = 0; i < 60; i++)
+		bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	while (atomic_load(&f.fake[0]->submitted) < 4)
+		sleep_ms(1);
+	/* New sessions go to the other resource. */
+	atomic_store(&f.fake[0]->can, false);
+	session = bench_session(&f.b);
+	bench_start(&f.b, 1, 0);
+	for (unsigned int i = 0; i < 60; i++)
+		bench_send(&f.b, 1, session, 64);
+	bench_kick(&f.b, 1);
+	assert_true(bench_wait(&f.b, 1, 60));
+	assert_int_equal(atomic_load(&f.fake[0]->completed), 0);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 60));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(bench_stop(&f.b, 1), 0);
+	fakes_close(&f);
+}
+
+static void what_one_fails_the_other_does(void **state)
+{
+	struct fakes f;
+	struct sent sent[30];
+	uint64_t session;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	atomic_store(&f.fake[0]->fail, true);
+	bench_start(&f.b, 0, 0);
+	for (unsigned int i = 0; i < 30; i++)
+		sent[i] = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 30));
+	for (unsigned int i = 0; i < 30; i++)
+		check_done(&f.b, 0, sent[i]);
+	assert_int_equal(worker_resource_counters(f.b.worker[0], f.b.resource[0])->failed, 30);
+	/* When both fail, the guest gets an error. */
+	atomic_store(&f.fake[1]->fail, true);
+	sent[0] = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_status(&f.b, 0, sent[0]), VIRTIO_CRYPTO_ERR);
+	/* And when no one can, it is told so. */
+	atomic_store(&f.fake[0]->can, false);
+	atomic_store(&f.fake[1]->can, false);
+	sent[0] = bench_send(&f.b, 0, bench_session(&f.b), 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_status(&f.b, 0, sent[0]), VIRTIO_CRYPTO_NOTSUPP);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(f.b.device->queue[0].counters.errors[VIRTIO_CRYPTO_NOTSUPP], 1);
+	assert_int_equal(f.b.device->queue[0].counters.errors[VIRTIO_CRYPTO_ERR], 1);
+	fakes_close(&f);
+}
+
+static void bad_requests_are_answered(void **state)
+{
+	struct fakes f;
+	struct sent sent;
+	struct virtq_desc lonely;
+	uint64_t session;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	bench_start(&f.b, 0, 0);
+	sent = bench_send(&f.b, 0, session + 1, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_status(&f.b, 0, sent), VIRTIO_CRYPTO_INVSESS);
+	/* Nothing to write a status to; and a descriptor outside memory. */
+	lonely = OUT_DESC(GUEST_DATA, 72);
+	guest_offer(&f.b.guest[0], guest_chain(&f.b.guest[0], &lonely, 1));
+	lonely.addr = 1;
+	guest_offer(&f.b.guest[0], guest_chain(&f.b.guest[0], &lonely, 1));
+	sent = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 3));
+	check_done(&f.b, 0, sent);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(f.b.device->queue[0].counters.bad_chains, 2);
+	fakes_close(&f);
+}
+
+static void a_broken_ring_stops_its_queue_only(void **state)
+{
+	struct fakes f;
+	struct host_queue *queue;
+	uint64_t session;
+	struct sent sent;
+
+	fakes_open(&f, 1);
+	queue = &f.b.device->queue[0];
+	session = bench_session(&f.b);
+	bench_start(&f.b, 0, 0);
+	bench_start(&f.b, 1, 0);
+	__atomic_store_n(&f.b.guest[0].avail->idx, 9999, __ATOMIC_RELEASE);
+	bench_kick(&f.b, 0);
+	for (unsigned int i = 0; !atomic_load(&queue->broken); i++) {
+		assert_true(i < 5000);
+		sleep_ms(1);
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		sleep_ms(5);
+		sent = bench_send(&f.b, 1, session, 64);
+		bench_kick(&f.b, 1);
+		assert_true(bench_wait(&f.b, 1, 1));
+		check_done(&f.b, 1, sent);
+	}
+	assert_true(event_clear(queue->err_fd));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(bench_stop(&f.b, 1), 0);
+	fakes_close(&f);
+}
+
+static void a_paused_device_is_left_alone(void **state)
+{
+	struct fakes f;
+	uint64_t session;
+	struct sent sent;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	bench_start(&f.b, 0, 0);
+	bench_start(&f.b, 1, 0);
+	assert_int_equal(worker_device_pause(f.b.worker[0], f.b.device), 0);
+	sent = bench_send(&f.b, 0, session, 64);
+	event_signal(f.b.device->queue[0].kick_fd);
+	sleep_ms(10);
+	assert_int_equal(bench_status(&f.b, 0, sent), 0xee);
+	worker_device_resume(f.b.worker[0], f.b.device);
+	assert_true(bench_wait(&f.b, 0, 1));
+	check_done(&f.b, 0, sent);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(bench_stop(&f.b, 1), 0);
+	fakes_close(&f);
+}
+
+/* A session that both workers know, with requests of it in flight in both. */
+static uint64_t session_in_both(struct fakes *f)
+{
+	uint64_t session = bench_session(&f->b);
+
+	bench_start(&f->b, 0, 0);
+	bench_start(&f->b, 1, 1);
+	atomic_store(&f->fake[0]->hold, true);
+	for (unsigned int q = 0; q < 2; q++) {
+		for (unsigned int i = 0; i < 5; i++)
+			bench_send(&f->b, q, session, 64);
+		bench_kick(&f->b, q);
+	}
+	while (atomic_load(&f->fake[0]->submitted) < 10)
+		sleep_ms(1);
+	assert_int_equal(atomic_load(&f->fake[0]->realised), 2);
+	return session;
+}
+
+/* The last one out releases the session (under ASan: exactly one does). */
+static void a_destroyed_session_ends_with_its_last_request(void **state)
+{
+	struct fakes f;
+	struct sent sent, late;
+	uint64_t session;
+
+	fakes_open(&f, 2);
+	session = session_in_both(&f);
+	bench_start(&f.b, 2, 0);
+	sent = bench_destroy(&f.b, session);
+	bench_kick(&f.b, 2);
+	assert_true(bench_wait(&f.b, 2, 1));
+	assert_int_equal(bench_status(&f.b, 2, sent), VIRTIO_CRYPTO_OK);
+	/* Gone for new requests, there for those in flight. */
+	late = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_status(&f.b, 0, late), VIRTIO_CRYPTO_INVSESS);
+	assert_int_equal(atomic_load(&f.fake[0]->dropped), 0);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 5));
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 1, 5));
+	while (atomic_load(&f.fake[0]->dropped) < 2)
+		sleep_ms(1);
+	for (unsigned int q = 0; q < 3; q++)
+		assert_int_equal(bench_stop(&f.b, q), 0);
+	fakes_close(&f);
+}
+
+static void a_dropped_session_is_waited_for(void **state)
+{
+	struct fakes f;
+	struct session *session;
+	pthread_t thread;
+	uint64_t id;
+
+	fakes_open(&f, 2);
+	id = session_in_both(&f);
+	session = session_remove(f.b.device->sessions, id);
+	assert_non_null(session);
+	pthread_create(&thread, NULL, release_soon, f.fake[0]);
+	for (unsigned int w = 0; w < 2; w++) {
+		assert_int_equal(worker_session_drop(f.b.worker[w], session), 0);
+		/* The eventfd of the fake is one for both: whoever was not woken is now. */
+		fake_release(f.fake[0]);
+	}
+	assert_int_equal(atomic_load(&f.fake[0]->dropped), 2);
+	session_release(session);
+	pthread_join(thread, NULL);
+	assert_true(bench_wait(&f.b, 0, 5));
+	assert_true(bench_wait(&f.b, 1, 5));
+	for (unsigned int q = 0; q < 2; q++)
+		assert_int_equal(bench_stop(&f.b, q), 0);
+	fakes_close(&f);
+}
+
+/* Sessions come and go under traffic on two workers. */
+static void sessions_come_and_go_under_load(void **state)
+{
+	struct resource *resources[2] = {make("ipsec-mb"), make("libcrypto")};
+	struct bench b;
+
+	bench_open(&b, 2, resources, 2);
+	bench_start(&b, 0, 0);
+	bench_start(&b, 1, 1);
+	bench_start(&b, 2, 1);
+	for (unsigned int round = 0; round < 300; round++) {
+		uint64_t session = bench_session(&b);
+		struct sent sent[2][8];
+
+		for (unsigned int q = 0; q < 2; q++) {
+			b.guest[q].data = GUEST_DATA;
+			for (unsigned int i = 0; i < 8; i++)
+				sent[q][i] = bench_send(&b, q, session, 256);
+			bench_kick(&b, q);
+		}
+		/* Half the rounds destroy it while requests are on their way. */
+		if (round % 2) {
+			assert_true(bench_wait(&b, 0, 8));
+			assert_true(bench_wait(&b, 1, 8));
+		}
+		b.guest[2].data = GUEST_DATA;
+		sent[0][0].status = bench_destroy(&b, session).status;
+		bench_kick(&b, 2);
+		assert_true(bench_wait(&b, 2, 1));
+		if (round % 2 == 0) {
+			assert_true(bench_wait(&b, 0, 8));
+			assert_true(bench_wait(&b, 1, 8));
+		}
+		for (unsigned int i = 1; i < 8; i++) {
+			uint8_t s = bench_status(&b, 1, sent[1][i]);
+
+			assert_true(s == VIRTIO_CRYPTO_OK ||
+			            (round % 2 == 0 && s == VIRTIO_CRYPTO_INVSESS));
+		}
+	}
+	assert_int_equal(session_table_count(b.device->sessions), 0);
+	for (unsigned int q = 0; q < 3; q++)
+		assert_int_equal(bench_stop(&b, q), 0);
+	bench_close(&b);
+	resource_destroy(resources[0]);
+	resource_destroy(resources[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(requests_come_back_right),
+		cmocka_unit_test(an_idle_worker_sleeps_and_wakes),
+		cmocka_unit_test(a_sleeping_worker_is_woken_by_its_resource),
+		cmocka_unit_test(the_driver_is_called_when_it_wants),
+		cmocka_unit_test(stop_waits_for_what_is_in_flight),
+		cmocka_unit_test(stop_gives_up_on_a_dead_resource),
+		cmocka_unit_test(a_full_resource_holds_up_its_own_queue_only),
+		cmocka_unit_test(what_one_fails_the_other_does),
+		cmocka_unit_test(bad_requests_are_answered),
+		cmocka_unit_test(a_broken_ring_stops_its_queue_only),
+		cmocka_unit_test(a_paused_device_is_left_alone),
+		cmocka_unit_test(a_destroyed_session_ends_with_its_last_request),
+		cmocka_unit_test(a_dropped_session_is_waited_for),
+		cmocka_unit_test(sessions_come_and_go_under_load),
+	};
+
+	log_open("test", LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
