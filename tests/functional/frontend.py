@@ -57,6 +57,12 @@ class Memory:
         self.map = mmap.mmap(self.fd, size)
         self.top = 0
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         self.map.close()
         os.close(self.fd)

@@ -4,6 +4,7 @@
 as QEMU does, and hostile ones."""
 
 import os
+import random
 import socket
 import struct
 import time
@@ -50,6 +51,16 @@ class Host(vctest.Stack):
     def wait_free(self, index=0):
         """Until the device has let go of its last front end."""
         wait_until(lambda: not self.device(index)["connected"], what="device is free")
+
+
+    def files(self):
+        """Open descriptors, once connections to the control socket have gone."""
+        seen = []
+        while len(seen) < 3 or len(set(seen[-3:])) != 1:
+            check(len(seen) < 500, f"descriptors never settle: {seen[-10:]}")
+            seen.append(vctest.open_files(self.host.pid))
+            time.sleep(0.02)
+        return seen[-1]
 
 
 class Driver:
@@ -349,7 +360,7 @@ def test_wrong_flags_end_the_connection():
 
 def test_unexpected_descriptors_are_closed():
     with Host() as host:
-        before = vctest.open_files(host.host.pid)
+        before = host.files()
         fd = fe.eventfd()
         for count in (1, 2, 8, 9, 200):
             hangs_up(host, f"{count} descriptors",
@@ -371,10 +382,10 @@ def test_unexpected_descriptors_are_closed():
         with fe.FrontEnd(host.path) as front_end:
             front_end.send(99, b"12345678", [fd] * 8)
             check(front_end.alive(), "hung up")
-            equal(vctest.open_files(host.host.pid), before + 1, "descriptors of the host")
+            equal(host.files(), before + 1, "descriptors of the host")
         os.close(fd)
         host.wait_free()
-        equal(vctest.open_files(host.host.pid), before, "descriptors of the host")
+        equal(host.files(), before, "descriptors of the host")
 
 
 def test_unknown_messages_are_ignored_or_refused():
@@ -497,6 +508,63 @@ def test_a_flood_disturbs_nobody():
                 raise vctest.Failure(f"{sent} bytes of requests whose answers nobody reads")
 
 
+def random_message(rng, memory, event):
+    """A message of a known kind, mostly of the right size, with values that nearly make sense."""
+    request = rng.choice([*KNOWN_SIZES, fe.SET_MEM_TABLE, fe.GET_CONFIG, rng.randrange(64)])
+    size = KNOWN_SIZES.get(request, rng.choice((12, 40, 72, 264)))
+    if rng.random() < 0.005:
+        size = rng.randrange(2100)
+    words = [0, 1, 2, 3, 64, 256, 4096, 0xFFFFFFFF, fe.NOFD, rng.getrandbits(32)]
+    payload = b"".join(struct.pack("<I", rng.choice(words)) for _ in range(size // 4 + 1))[:size]
+    if size == 8 and rng.random() < 0.95:
+        payload = STATE(rng.randrange(3), rng.choice((1, 1, 1, 16, 64, 64)))
+    if request in (fe.ADD_MEM_REG, fe.REM_MEM_REG) and rng.random() < 0.9:
+        payload = U64(0) + memory.region()
+    if request == fe.SET_VRING_ADDR and rng.random() < 0.9:
+        address = [memory.user + rng.randrange(memory.size // 16) * 16 for _ in range(3)]
+        payload = struct.pack("<II4Q", rng.randrange(3), 0, *address, 0)
+    fds = []
+    if request in (fe.SET_VRING_KICK, fe.SET_VRING_CALL, fe.SET_VRING_ERR):
+        payload = U64(rng.randrange(3))
+        fds = [event]
+    elif request == fe.ADD_MEM_REG:
+        fds = [memory.fd]
+    if rng.random() < 0.01:
+        fds = fds + [event] * rng.randrange(10)
+    flags = fe.VERSION | fe.NEED_REPLY if rng.random() < 0.98 else rng.randrange(16)
+    return struct.pack("<III", request, flags, len(payload)) + payload, fds
+
+
+def test_random_messages_harm_nobody():
+    rng = random.Random(20)
+    event = fe.eventfd()
+    with Host() as host, Driver(host.other) as driver, fe.Memory() as memory:
+        session = driver.check_works()
+        before = host.files()
+        for _ in range(200):
+            front_end = fe.FrontEnd(host.path)
+            try:
+                front_end.negotiate()
+                memory.map[:] = rng.randbytes(256) * (memory.size // 256)
+                if rng.random() < 0.8:
+                    front_end.add_memory(memory)
+                    for index in range(3):
+                        front_end.order(fe.SET_VRING_NUM, STATE(index, 64))
+                        front_end.order(fe.SET_VRING_ADDR, struct.pack(
+                            "<II4Q", index, 0, memory.user, memory.user + 8192,
+                            memory.user + 4096, 0))
+                for _ in range(50):
+                    front_end.send_raw(*random_message(rng, memory, event))
+                    os.write(event, U64(1))
+            except (fe.Closed, BlockingIOError):
+                pass
+            front_end.close()
+            driver.check_works(session)
+            host.wait_free()
+        equal(host.files(), before, "descriptors of the host")
+    os.close(event)
+
+
 def test_a_second_front_end_is_refused_while_the_first_lives():
     with Host() as host:
         with Driver(host.path) as driver:
@@ -552,10 +620,10 @@ def test_reconnects_leak_nothing():
 
         for _ in range(10):
             once()
-        fds, memory = vctest.open_files(host.host.pid), vctest.resident_kib(host.host.pid)
+        fds, memory = host.files(), vctest.resident_kib(host.host.pid)
         for _ in range(100):
             once()
-        equal(vctest.open_files(host.host.pid), fds, "descriptors of the host")
+        equal(host.files(), fds, "descriptors of the host")
         grown = vctest.resident_kib(host.host.pid) - memory
         # Sanitizers keep freed memory for a while.
         limit = 65536 if "VCRYPTO_PRELOAD" in os.environ else 1024
