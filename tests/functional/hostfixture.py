@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of vcrypto-host share: a host with two devices, a driver on one, known answers."""
+
+import os
+import struct
+import time
+
+import frontend as fe
+import vctest
+from vctest import check, equal, wait_until
+
+CONFIG = """\
+resources:
+  - {{name: mb, type: ipsec-mb}}
+  - {{name: sw, type: libcrypto}}
+groups:
+  - {{name: default, primary: [mb], secondary: [sw]}}
+devices:
+  - {{name: dev0, socket: {dir}/dev0.sock, queues: 2, max-sessions: 100}}
+  - {{name: dev1, socket: {dir}/dev1.sock}}
+"""
+
+# NIST SP 800-38A, F.2.1.
+KEY = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+IV = bytes.fromhex("000102030405060708090a0b0c0d0e0f")
+PLAIN = bytes.fromhex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51")
+CIPHER = bytes.fromhex("7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2")
+
+STATE = struct.Struct("<II").pack
+U64 = struct.Struct("<Q").pack
+
+
+def header(request, size, flags=1):
+    """Of a vhost-user message, right or wrong."""
+    return struct.pack("<III", request, flags, size)
+
+
+class Host(vctest.Stack):
+    """Only the host, with two devices."""
+
+    def __init__(self, workers=()):
+        config = f"workers: {list(workers)}\n" + CONFIG if workers else CONFIG
+        super().__init__(engined=False, host_config=config)
+        self.path = os.path.join(self.dir, "dev0.sock")
+        self.other = os.path.join(self.dir, "dev1.sock")
+
+    def device(self, index=0):
+        return self.ctl("host", "status")["devices"][index]
+
+    def queue(self, index):
+        return self.device()["queues"][index]
+
+    def wait_free(self, index=0):
+        """Until the device has let go of its last front end."""
+        wait_until(lambda: not self.device(index)["connected"], what="device is free")
+
+
+    def files(self):
+        """Open descriptors, once connections to the control socket have gone."""
+        seen = []
+        while len(seen) < 3 or len(set(seen[-3:])) != 1:
+            check(len(seen) < 500, f"descriptors never settle: {seen[-10:]}")
+            seen.append(vctest.open_files(self.host.pid))
+            time.sleep(0.02)
+        return seen[-1]
+
+
+class Driver:
+    """A front end with memory, a data queue and the control queue."""
+
+    def __init__(self, path):
+        self.front_end = fe.FrontEnd(path)
+        self.front_end.negotiate()
+        self.queues = self.front_end.ask_u64(fe.GET_QUEUE_NUM)
+        self.memory = fe.Memory()
+        self.front_end.add_memory(self.memory)
+        self.data = fe.Ring(self.front_end, self.memory, 0).start()
+        self.control = fe.Ring(self.front_end, self.memory, self.queues - 1).start()
+        self.crypto = fe.CryptoDriver(self.memory, self.data, self.control)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.front_end.close()
+        self.data.close()
+        self.control.close()
+        self.memory.close()
+
+    def check_works(self, session=None):
+        if session is None:
+            status, session = self.crypto.create_session(KEY)
+            equal(status, 0, "session status")
+        status, result = self.crypto.cipher(session, IV, PLAIN)
+        equal(status, 0, "request status")
+        equal(result, CIPHER, "ciphertext")
+        return session
