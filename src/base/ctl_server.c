@@ -44,6 +44,14 @@ struct ctl_server {
 	char *path;
 };
 
+static void client_close(struct client *client)
+{
+	evloop_remove(client->watch);
+	close(client->fd);
+	free(client->answer);
+	free(client);
+}
+
 static void client_drop(struct client *client)
 {
 	struct client **at = &client->server->clients;
@@ -52,10 +60,7 @@ static void client_drop(struct client *client)
 		at = &(*at)->next;
 	*at = client->next;
 	client->server->nclients--;
-	evloop_remove(client->watch);
-	close(client->fd);
-	free(client->answer);
-	free(client);
+	client_close(client);
 }
 
 static json_t *answer_error(const char *text)
@@ -213,7 +218,8 @@ static void drop_most_silent(struct ctl_server *server)
 		if (client->last_heard_ns < oldest->last_heard_ns)
 			oldest = client;
 	}
-	client_drop(oldest);
+	if (oldest)
+		client_drop(oldest);
 }
 
 static void server_ready(void *context, int listener, uint32_t events)
@@ -249,45 +255,49 @@ static void server_ready(void *context, int listener, uint32_t events)
 }
 
 int ctl_server_create(struct evloop *loop, const char *path, const struct ctl_command *commands,
-                      void *context, struct ctl_server **out)
+                      void *context, struct ctl_server **server)
 {
-	struct ctl_server *server = calloc(1, sizeof(*server));
+	struct ctl_server *made = calloc(1, sizeof(*made));
 	int err = -ENOMEM;
 
-	if (!server)
+	if (!made)
 		return -ENOMEM;
-	server->loop = loop;
-	server->commands = commands;
-	server->context = context;
-	server->fd = -1;
-	server->path = strdup(path);
-	if (!server->path)
+	made->loop = loop;
+	made->commands = commands;
+	made->context = context;
+	made->fd = -1;
+	made->path = strdup(path);
+	if (!made->path)
 		goto out;
-	server->fd = unix_listen(path, SOCK_STREAM, SOCKET_MODE, BACKLOG);
-	err = server->fd;
+	made->fd = unix_listen(path, SOCK_STREAM, SOCKET_MODE, BACKLOG);
+	err = made->fd;
 	if (err < 0)
 		goto out;
-	err = evloop_add(loop, server->fd, EPOLLIN, server_ready, server, &server->watch);
+	err = evloop_add(loop, made->fd, EPOLLIN, server_ready, made, &made->watch);
 	if (err)
 		goto out;
-	*out = server;
+	*server = made;
 	return 0;
 out:
-	if (server->fd >= 0) {
+	if (made->fd >= 0) {
 		unlink(path);
-		close(server->fd);
+		close(made->fd);
 	}
-	free(server->path);
-	free(server);
+	free(made->path);
+	free(made);
 	return err;
 }
 
 void ctl_server_destroy(struct ctl_server *server)
 {
+	struct client *next;
+
 	if (!server)
 		return;
-	while (server->clients)
-		client_drop(server->clients);
+	for (struct client *client = server->clients; client; client = next) {
+		next = client->next;
+		client_close(client);
+	}
 	evloop_remove(server->watch);
 	unlink(server->path);
 	close(server->fd);

@@ -24,7 +24,7 @@ struct evwatch {
 	int fd;
 	bool dead;
 	evloop_fd_fn *fn;
-	evloop_timer_fn *timer_fn; /* set: fd is a timerfd of ours */
+	evloop_timer_fn *timer_fn; /* in place of fn: fd is a timerfd of ours */
 	void *context;
 };
 
@@ -42,22 +42,22 @@ struct evloop {
 	bool stopped;
 };
 
-int evloop_create(struct evloop **out)
+int evloop_create(struct evloop **loop)
 {
-	struct evloop *loop = calloc(1, sizeof(*loop));
+	struct evloop *made = calloc(1, sizeof(*made));
 
-	if (!loop)
+	if (!made)
 		return -ENOMEM;
-	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll < 0) {
+	made->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (made->epoll < 0) {
 		int err = -errno;
 
-		free(loop);
+		free(made);
 		return err;
 	}
-	loop->signals = -1;
-	sigemptyset(&loop->mask);
-	*out = loop;
+	made->signals = -1;
+	sigemptyset(&made->mask);
+	*loop = made;
 	return 0;
 }
 
@@ -85,30 +85,43 @@ void evloop_destroy(struct evloop *loop)
 	free(loop);
 }
 
-int evloop_add(struct evloop *loop, int fd, uint32_t events, evloop_fd_fn *fn, void *context,
-               struct evwatch **out)
+/* NULL with *err set. */
+static struct evwatch *watch_make(struct evloop *loop, int fd, uint32_t events, void *context,
+                                  int *err)
 {
 	struct evwatch *watch = calloc(1, sizeof(*watch));
 	struct epoll_event event = {.events = events, .data.ptr = watch};
 
-	if (!watch)
-		return -ENOMEM;
+	if (!watch) {
+		*err = -ENOMEM;
+		return NULL;
+	}
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+		*err = -errno;
+		free(watch);
+		return NULL;
+	}
 	watch->loop = loop;
 	watch->fd = fd;
-	watch->fn = fn;
 	watch->context = context;
-	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-		int err = -errno;
-
-		free(watch);
-		return err;
-	}
 	watch->next = loop->watches;
 	if (watch->next)
 		watch->next->prev = watch;
 	loop->watches = watch;
-	if (out)
-		*out = watch;
+	return watch;
+}
+
+int evloop_add(struct evloop *loop, int fd, uint32_t events, evloop_fd_fn *fn, void *context,
+               struct evwatch **watch)
+{
+	int err = 0;
+	struct evwatch *made = watch_make(loop, fd, events, context, &err);
+
+	if (!made)
+		return err;
+	made->fn = fn;
+	if (watch)
+		*watch = made;
 	return 0;
 }
 
@@ -182,22 +195,23 @@ int evloop_signal(struct evloop *loop, int signal, evloop_signal_fn *fn, void *c
 	return err;
 }
 
-static void timer_ready(void *context, int fd, uint32_t events)
+static void watch_ready(struct evwatch *watch, uint32_t events)
 {
-	struct evwatch *watch = context;
 	uint64_t times;
 
-	if (read(fd, &times, sizeof(times)) == sizeof(times))
+	if (watch->fn)
+		watch->fn(watch->context, watch->fd, events);
+	else if (read(watch->fd, &times, sizeof(times)) == sizeof(times))
 		watch->timer_fn(watch->context);
 }
 
 int evloop_timer(struct evloop *loop, unsigned int delay_ms, evloop_timer_fn *fn, void *context,
-                 struct evwatch **out)
+                 struct evwatch **watch)
 {
 	struct itimerspec when = {
 		.it_value = {.tv_sec = delay_ms / 1000, .tv_nsec = delay_ms % 1000 * 1000000L},
 	};
-	struct evwatch *watch;
+	struct evwatch *made;
 	int err;
 	int fd;
 
@@ -210,12 +224,12 @@ int evloop_timer(struct evloop *loop, unsigned int delay_ms, evloop_timer_fn *fn
 		err = -errno;
 		goto out;
 	}
-	err = evloop_add(loop, fd, EPOLLIN, timer_ready, context, &watch);
-	if (err)
+	made = watch_make(loop, fd, EPOLLIN, context, &err);
+	if (!made)
 		goto out;
-	watch->timer_fn = fn;
-	if (out)
-		*out = watch;
+	made->timer_fn = fn;
+	if (watch)
+		*watch = made;
 	return 0;
 out:
 	close(fd);
@@ -238,9 +252,8 @@ int evloop_once(struct evloop *loop, int timeout_ms)
 	for (int i = 0; i < n; i++) {
 		struct evwatch *watch = events[i].data.ptr;
 
-		if (watch->dead)
-			continue;
-		watch->fn(watch->timer_fn ? watch : watch->context, watch->fd, events[i].events);
+		if (!watch->dead)
+			watch_ready(watch, events[i].events);
 	}
 	if (!--loop->depth)
 		bury(loop);

@@ -112,6 +112,7 @@ void log_write(enum log_level level, const char *format, ...)
 			line[i] = '?';
 	}
 	line[length++] = '\n';
-	n = (int)write(STDERR_FILENO, line, length); /* a lost log line is nobody's error */
+	/* A lost log line is nobody's error. */
+	(void)!write(STDERR_FILENO, line, length);
 	errno = saved;
 }

@@ -278,7 +278,7 @@ static void print_text(const struct command *command, const struct answer answer
 		!command->headless && command->show[DAEMON_HOST] && command->show[DAEMON_ENGINED];
 
 	for (int i = 0; i < DAEMONS; i++) {
-		if (!answers[i].asked)
+		if (!answers[i].asked || !command->show[i])
 			continue;
 		if (answers[i].err) {
 			print_failure(any && is_absent(answers[i].err) ? stdout : stderr, i,

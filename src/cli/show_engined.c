@@ -147,8 +147,9 @@ void show_engined_devices(const json_t *devices)
 	json_t *device;
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	json_array_foreach (devices, i, device) {
 		show_device(device);
+	}
 }
 
 void show_engined_sessions(const json_t *sessions)

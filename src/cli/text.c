@@ -285,8 +285,9 @@ void print_any(const json_t *value, unsigned int indent)
 	} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
 		print_objects(value, indent);
 	} else if (json_is_array(value)) {
-		json_array_foreach (value, i, entry)
+		json_array_foreach (value, i, entry) {
 			print_any(entry, indent);
+		}
 	} else {
 		char figure[TEXT_FIGURE];
 

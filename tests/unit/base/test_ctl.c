@@ -27,7 +27,7 @@
 #define BIG 3000000
 
 struct fixture {
-	char dir[64];
+	char *dir;
 	char path[96];
 	struct evloop *loop;
 	struct ctl_server *server;
@@ -85,12 +85,12 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
-	strcpy(f->dir, "/tmp/vcrypto-ctl-XXXXXX");
-	if (!mkdtemp(f->dir))
+	memcpy(f->path, "/tmp/vcrypto-ctl-XXXXXX", sizeof("/tmp/vcrypto-ctl-XXXXXX"));
+	if (!mkdtemp(f->path))
 		return -1;
-	chmod(f->dir, 0755);
-	strcpy(f->path, f->dir);
-	strcat(f->path, "/ctl");
+	chmod(f->path, 0755);
+	f->dir = strdup(f->path);
+	memcpy(f->path + strlen(f->path), "/ctl", sizeof("/ctl"));
 	if (evloop_create(&f->loop) || ctl_server_create(f->loop, f->path, commands, f, &f->server))
 		return -1;
 	return pthread_create(&f->thread, NULL, serve, f);
@@ -106,6 +106,7 @@ static int teardown(void **state)
 	evloop_destroy(f->loop);
 	if (access(f->path, F_OK) == 0 || rmdir(f->dir) != 0)
 		return -1;
+	free(f->dir);
 	free(f);
 	return 0;
 }

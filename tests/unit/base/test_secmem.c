@@ -117,7 +117,7 @@ static void test_forked_child_has_the_key_and_locks_it(void **state)
 	int status;
 	pid_t pid;
 
-	strcpy(key, "secret");
+	memcpy(key, "secret", sizeof("secret"));
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {

@@ -24,11 +24,10 @@
 #include "base/poller.h"
 #include "base/util.h"
 
-static char dir[64];
+static char dir[] = "/tmp/vcrypto-util-XXXXXX";
 
 static int make_dir(void **state)
 {
-	strcpy(dir, "/tmp/vcrypto-util-XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
 
