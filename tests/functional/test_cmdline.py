@@ -16,7 +16,7 @@ ENGINED_GOOD = vctest.ENGINED_CONFIG.format(dir="/tmp")
 HOST_BAD = [
     ("empty", "", ":1: the file is empty"),
     ("syntax", "resources:\n  - {name: mb\n", ":3: not YAML"),
-    ("unknown key", HOST_GOOD + "colour: red\n", ':7: unknown key "colour"'),
+    ("unknown key", HOST_GOOD + "colour: red\n", ':8: unknown key "colour"'),
     ("unknown key inside", HOST_GOOD.replace("policy:", "polity:"), ':5: groups[0]: unknown key'),
     ("missing key", HOST_GOOD.replace("name: mb, ", ""), ':2: resources[0]: key "name" is missing'),
     ("bad policy", HOST_GOOD.replace("failover", "random"), ":5: groups[0].policy"),
