@@ -4,6 +4,7 @@
  *   cc encrypt.c $(pkg-config --cflags --libs libvcrypto) -o encrypt
  *   ./encrypt /run/vcrypto/vcrypto.sock FILE
  */
+#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,8 @@
 
 static void check(int result, const char *what)
 {
-	if (result < 0) {
-		fprintf(stderr, "%s: %s\n", what, strerror(-result));
-		exit(EXIT_FAILURE);
-	}
+	if (result < 0)
+		errx(EXIT_FAILURE, "%s: %s", what, strerror(-result));
 }
 
 static struct vcrypto_session *session_make(struct vcrypto_device *device, const uint8_t *key,
@@ -72,10 +71,8 @@ int main(int argc, char **argv)
 	uint8_t key[32];
 	char *error;
 
-	if (vcrypto_device_open(&options, &device, &error) || !file) {
-		fprintf(stderr, "%s\n", file ? error : "cannot open the file");
-		return EXIT_FAILURE;
-	}
+	if (vcrypto_device_open(&options, &device, &error) || !file)
+		errx(EXIT_FAILURE, "%s", file ? error : "cannot open the file");
 	check((int)getrandom(key, sizeof(key), 0), "key");
 	struct vcrypto_session *encrypt = session_make(device, key, VCRYPTO_ENCRYPT);
 	struct vcrypto_session *decrypt = session_make(device, key, VCRYPTO_DECRYPT);

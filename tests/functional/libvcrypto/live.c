@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See live.h.
+ */
+#include "live.h"
+
+#include <openssl/hmac.h>
+#include <stdio.h>
+
+#include "base/util.h"
+#include "virtio/driver.h"
+
+#define WAIT_NS 20000000000ull
+
+const char *live_socket(void)
+{
+	const char *path = getenv("VCRYPTO_HOST_SOCKET");
+
+	if (!path) {
+		fputs("VCRYPTO_HOST_SOCKET is not set: run me through vctest.py\n", stderr);
+		exit(77);
+	}
+	return path;
+}
+
+void live_open(struct live *live, uint64_t without, unsigned int queues)
+{
+	struct vcrypto_device_options options = {.socket = live_socket(), .queues = queues};
+	char *error = NULL;
+
+	if (device_open_without(&options, without, &live->device, &error))
+		fail_msg("open: %s", error);
+	live->queue = vcrypto_device_queue(live->device, 0);
+	live->src = vcrypto_memory_alloc(live->device, LIVE_BUFFER);
+	live->dst = vcrypto_memory_alloc(live->device, LIVE_BUFFER);
+	assert_non_null(live->src);
+	assert_non_null(live->dst);
+}
+
+void live_close(struct live *live)
+{
+	vcrypto_device_close(live->device);
+}
+
+struct vcrypto_session *live_session(const struct live *live,
+                                     const struct vcrypto_session_params *params)
+{
+	struct vcrypto_session *session = NULL;
+
+	assert_int_equal(vcrypto_session_create(live->device, params, &session), 0);
+	assert_non_null(session);
+	return session;
+}
+
+void live_wait(struct vcrypto_queue *queue, unsigned int n)
+{
+	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+	struct vcrypto_op *done[32];
+
+	while (n) {
+		int got = vcrypto_queue_poll(queue, done, vc_min(n, 32u));
+
+		assert_true(got >= 0);
+		n -= (unsigned int)got;
+		if (!got && clock_now_ns() > end_ns)
+			fail_msg("%u operations did not come back", n);
+	}
+}
+
+int live_run(const struct live *live, struct vcrypto_op *op)
+{
+	int n = vcrypto_queue_submit(live->queue, &op, 1);
+
+	if (n != 1)
+		return n ? n : -EAGAIN;
+	live_wait(live->queue, 1);
+	return op->status;
+}
+
+void live_fill(void *memory, size_t size, uint32_t seed)
+{
+	uint8_t *p = memory;
+	uint64_t x = seed * 0x9e3779b97f4a7c15ull + 1;
+
+	for (size_t i = 0; i < size; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		p[i] = (uint8_t)x;
+	}
+}
+
+bool reference_crypt(const char *cipher, bool encrypt, const uint8_t *key, const uint8_t *iv,
+                     const uint8_t *aad, size_t aad_len, const uint8_t *in, size_t length,
+                     uint8_t *out, uint8_t *tag, int tag_len)
+{
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	int n = 0, last = 0;
+	bool ok;
+
+	assert_int_equal(EVP_CipherInit_ex(c, EVP_get_cipherbyname(cipher), NULL, key, iv, encrypt),
+	                 1);
+	EVP_CIPHER_CTX_set_padding(c, 0);
+	if (tag_len && !encrypt)
+		assert_int_equal(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, tag_len, tag), 1);
+	if (aad_len)
+		assert_int_equal(EVP_CipherUpdate(c, NULL, &n, aad, (int)aad_len), 1);
+	n = 0;
+	if (length)
+		assert_int_equal(EVP_CipherUpdate(c, out, &n, in, (int)length), 1);
+	ok = EVP_CipherFinal_ex(c, out + n, &last) == 1;
+	if (ok && tag_len && encrypt)
+		assert_int_equal(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, tag_len, tag), 1);
+	EVP_CIPHER_CTX_free(c);
+	return ok;
+}
+
+void reference_hmac(const char *md, const uint8_t *key, size_t key_len, const uint8_t *in,
+                    size_t length, uint8_t *tag)
+{
+	unsigned int tag_len;
+
+	assert_non_null(
+		HMAC(EVP_get_digestbyname(md), key, (int)key_len, in, length, tag, &tag_len));
+}

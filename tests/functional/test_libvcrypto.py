@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""libvcrypto, its example and vcrypto-perf against a live vcrypto-host."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+import vctest
+from vctest import check, contains, equal
+
+TESTS = os.path.join(vctest.BUILD, "tests/functional/libvcrypto")
+QUICK = ["--seconds", "0.3", "--depth", "64"]
+
+
+def run_on_host(name, timeout=600, queues=1):
+    """One of the C programs beside this file; its own report is shown when it fails."""
+    with vctest.Stack(engined=False, queues=queues) as stack:
+        stack.run([os.path.join(TESTS, name)], timeout=timeout)
+        status = stack.ctl("host", "status")
+        check(status, "the host still answers")
+
+
+def perf(stack, *arguments, timeout=120):
+    return subprocess.run([vctest.program("vcrypto-perf"), "--socket", stack.device_socket,
+                           *arguments], env=stack.env, text=True, capture_output=True,
+                          timeout=timeout, check=False)
+
+
+def perf_json(stack, *arguments):
+    done = perf(stack, "--json", *arguments)
+    equal(done.returncode, 0, f"vcrypto-perf's status ({done.stderr})")
+    return json.loads(done.stdout)
+
+
+def test_known_answers_of_ciphers():
+    run_on_host("libvcrypto_ciphers")
+
+
+def test_known_answers_of_rsa():
+    run_on_host("libvcrypto_rsa")
+
+
+def test_use():
+    run_on_host("libvcrypto_use", queues=2)
+
+
+def test_a_host_that_is_killed_is_noticed():
+    with vctest.Stack(engined=False) as stack:
+        program = os.path.join(TESTS, "libvcrypto_host_killed")
+        with subprocess.Popen([program], env=stack.env, stdout=subprocess.PIPE,
+                              text=True) as process:
+            equal(process.stdout.readline(), "ready\n")
+            stack.host.kill()
+            output, _ = process.communicate(timeout=60)
+            equal(process.returncode, 0, f"status ({output})")
+
+
+def test_example():
+    with vctest.Stack(engined=False) as stack, tempfile.NamedTemporaryFile() as file:
+        file.write(os.urandom(1234567))
+        file.flush()
+        done = stack.run([os.path.join(vctest.BUILD, "examples/encrypt"), stack.device_socket,
+                          file.name])
+        contains(done.stdout.decode(), "1234567 bytes encrypted, decrypted and compared")
+
+
+def test_perf_does_every_algorithm():
+    with vctest.Stack(engined=False) as stack:
+        names = perf(stack, "--algo", "list").stdout.split()
+        check(len(names) == 32, f"{len(names)} algorithms")
+        fast = [name for name in names if not name.startswith("rsa")]
+        results = perf_json(stack, "--algo", ",".join(fast), "--size", "1024", "--verify",
+                            "--seconds", "0.1", "--depth", "32")
+        equal([result["algo"] for result in results], fast)
+        for name in ("rsa2048", "rsa2048-pub"):
+            results += perf_json(stack, "--algo", name, "--verify", *QUICK)
+        for result in results:
+            check(result["verified"] > 0, f"{result['algo']}: some are verified")
+            equal(result["errors"], 0, f"{result['algo']}: errors")
+            check(result["ops_per_s"] > 0, f"{result['algo']}: something is done")
+            check(result["p99_us"] >= result["p50_us"] > 0, f"{result['algo']}: latency")
+
+
+def test_perf_counts_what_the_host_counts():
+    with vctest.Stack(engined=False, queues=2) as stack:
+        results = perf_json(stack, "--algo", "aes-128-cbc", "--size", "64,16384", "--queues", "2",
+                            *QUICK)
+        equal([(r["size"], r["queues"], r["depth"]) for r in results], [(64, 2, 64), (16384, 2, 64)])
+        for result in results:
+            gbit = result["ops_per_s"] * result["size"] * 8 / 1e9
+            check(abs(gbit - result["gbit_per_s"]) <= 0.01 * gbit + 0.001, "Gbit/s fit ops/s")
+
+
+def test_perf_sleeps_when_told():
+    with vctest.Stack(engined=False) as stack:
+        result, = perf_json(stack, "--algo", "aes-256-gcm", "--size", "4096", "--sleep",
+                            "--seconds", "0.5", "--depth", "1", "--verify")
+        check(result["verified"] > 0, "some are verified")
+        check(result["calls_per_op"] <= 1.01, f"{result['calls_per_op']} calls per operation")
+
+
+def test_perf_refuses_wrong_options():
+    with vctest.Stack(engined=False) as stack:
+        for arguments, words in (
+                ([], "no --algo"),
+                (["--algo", "rot13"], "no algorithm \"rot13\""),
+                (["--algo", "aes-128-cbc", "--size", "0"], "--size"),
+                (["--algo", "aes-128-cbc", "--size", ","], "--size"),
+                (["--algo", "aes-128-cbc", "--depth", "ten"], "--depth"),
+                (["--algo", "aes-128-cbc", "--seconds", "-1"], "--seconds"),
+                (["--algo", "aes-128-gcm-dec", "--in-place"], "--in-place"),
+                (["--algo", "aes-128-cbc", "rest"], "\"rest\""),
+                (["--fast"], "--fast"),
+        ):
+            done = perf(stack, *arguments)
+            equal(done.returncode, 2, f"status of {arguments}")
+            contains(done.stderr, words)
+        done = perf(stack, "--algo", "aes-128-cbc", "--queues", "7")
+        equal(done.returncode, 1)
+        contains(done.stderr, "1 data queues only")
+        # Not a whole number of blocks: an error of each operation, and of the program.
+        done = perf(stack, "--algo", "aes-128-cbc", "--size", "100")
+        equal(done.returncode, 1)
+
+
+def test_perf_without_a_host():
+    with vctest.Stack(engined=False) as stack:
+        stack.host.stop()
+        done = perf(stack, "--algo", "aes-128-cbc")
+        equal(done.returncode, 1)
+        contains(done.stderr, "cannot open the device")
+
+
+vctest.main(globals())
