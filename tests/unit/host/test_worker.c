@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
@@ -299,7 +300,8 @@ static void what_one_fails_the_other_does(void **state)
 	assert_true(bench_wait(&f.b, 0, 30));
 	for (unsigned int i = 0; i < 30; i++)
 		check_done(&f.b, 0, sent[i]);
-	assert_int_equal(worker_resource_counters(f.b.worker[0], f.b.resource[0])->failed, 30);
+	assert_true(bench_wait_counter(
+		&worker_resource_counters(f.b.worker[0], f.b.resource[0])->failed, 30));
 	/* When both fail, the guest gets an error. */
 	atomic_store(&f.fake[1]->fail, true);
 	sent[0] = bench_send(&f.b, 0, session, 64);
@@ -373,6 +375,43 @@ static void a_broken_ring_stops_its_queue_only(void **state)
 		check_done(&f.b, 1, sent);
 	}
 	assert_true(event_clear(queue->err_fd));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(bench_stop(&f.b, 1), 0);
+	fakes_close(&f);
+}
+
+static void memory_cut_short_stops_its_device_only(void **state)
+{
+	struct fakes f;
+	struct host_queue *queue;
+	struct sent sent;
+	uint64_t session;
+	struct device other;
+
+	/* Here, because cmocka takes the signal at the start of each test. */
+	assert_int_equal(memtable_guard_install(), 0);
+	fakes_open(&f, 1);
+	queue = &f.b.device->queue[0];
+	session = bench_session(&f.b);
+	bench_start(&f.b, 0, 0);
+	/* Queue 1 stands for another device, with memory of its own. */
+	other = *f.b.device;
+	other.memory = f.b.guest[1].table;
+	f.b.device->queue[1].device = &other;
+	bench_start(&f.b, 1, 0);
+	bench_send(&f.b, 0, session, 64);
+	assert_int_equal(ftruncate(f.b.guest[0].fd, 0), 0);
+	event_signal(queue->kick_fd);
+	for (unsigned int i = 0; !atomic_load(&queue->broken); i++) {
+		assert_true(i < 5000);
+		sleep_ms(1);
+	}
+	assert_string_equal(atomic_load(&queue->broken), "guest memory is gone");
+	sent = bench_send(&f.b, 1, session, 64);
+	bench_kick(&f.b, 1);
+	assert_true(bench_wait(&f.b, 1, 1));
+	check_done(&f.b, 1, sent);
+	assert_null(atomic_load(&f.b.device->queue[1].broken));
 	assert_int_equal(bench_stop(&f.b, 0), 0);
 	assert_int_equal(bench_stop(&f.b, 1), 0);
 	fakes_close(&f);
@@ -539,6 +578,7 @@ int main(void)
 		cmocka_unit_test(what_one_fails_the_other_does),
 		cmocka_unit_test(bad_requests_are_answered),
 		cmocka_unit_test(a_broken_ring_stops_its_queue_only),
+		cmocka_unit_test(memory_cut_short_stops_its_device_only),
 		cmocka_unit_test(a_paused_device_is_left_alone),
 		cmocka_unit_test(a_destroyed_session_ends_with_its_last_request),
 		cmocka_unit_test(a_dropped_session_is_waited_for),
