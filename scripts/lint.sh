@@ -12,8 +12,12 @@ step() {
 	name=$1
 	shift
 	printf 'lint: %-14s ' "$name"
-	if output=$("$@" 2>&1); then
+	output=$("$@" 2>&1)
+	status=$?
+	if [ $status = 0 ]; then
 		echo ok
+	elif [ $status = 77 ]; then
+		echo "$output"
 	else
 		echo FAILED
 		printf '%s\n' "$output"
@@ -32,11 +36,17 @@ files() {
 	fi
 }
 
+# How clang-format breaks lines differs between its versions: that of Debian 12 decides.
 format() {
+	if ! clang-format --version | grep -q 'version 14\.'; then
+		echo "not checked: the formatting is that of clang-format 14, this is another"
+		return 77
+	fi
 	files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 }
 
-# Each source file that is compiled once, two processes at a time.
+# Each source file that is compiled once, two at a time. One file a process: clang-tidy 14 takes
+# every va_list for uninitialised in the second file of a process.
 tidy() {
 	noise=$(mktemp)
 	python3 -c '
@@ -44,8 +54,9 @@ import json, os, sys
 commands = json.load(open(sys.argv[1] + "/compile_commands.json"))
 names = {os.path.relpath(os.path.join(c["directory"], c["file"])) for c in commands}
 print("\n".join(sorted(n for n in names if not n.startswith(("..", sys.argv[1])))))
-' "$build" | xargs -r -P 2 -n 4 clang-tidy -p "$build" --quiet \
-		--extra-arg=-Wno-unknown-warning-option 2>"$noise"
+' "$build" | xargs -r -P 2 -n 1 clang-tidy -p "$build" --quiet \
+		--extra-arg=-Wno-unknown-warning-option \
+		--extra-arg-before=-include"$PWD/scripts/lint-errno.h" 2>"$noise"
 	status=$?
 	grep -Ev 'warnings? (generated|treated as)' "$noise"
 	rm -f "$noise"
@@ -56,7 +67,10 @@ print("\n".join(sorted(n for n in names if not n.startswith(("..", sys.argv[1]))
 check() {
 	cppcheck --quiet --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck --error-exitcode=1 --std=c11 -j 2 \
-		-I src -I include -D__x86_64__ src include examples tests
+		-I src -I include -D__x86_64__ \
+		'-Djson_object_foreach(object,key,value)=while(json_object_next(object,&key,&value))' \
+		'-Djson_array_foreach(array,index,value)=while(json_array_next(array,&index,&value))' \
+		src include examples tests
 }
 
 shell() {
