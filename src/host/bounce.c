@@ -20,6 +20,7 @@
 #define OVERHEAD (sizeof(struct bounce) + VRING_MAX_SEGMENTS * sizeof(struct vring_segment) + 4096)
 
 struct bounce_class {
+	size_t size; /* of each, with its header */
 	struct bounce *free;
 	uint8_t *fresh, *end; /* never used yet */
 };
@@ -59,6 +60,7 @@ struct bounce_pool *bounce_pool_new(uint32_t max_size, size_t total)
 		goto fail;
 	madvise(pool->memory, pool->length, MADV_DONTDUMP);
 	for (unsigned int i = 0; i < pool->classes; i++) {
+		pool->class[i].size = class_size(i);
 		pool->class[i].fresh = pool->memory + i * share;
 		pool->class[i].end = pool->class[i].fresh + share;
 	}
@@ -78,24 +80,22 @@ void bounce_pool_free(struct bounce_pool *pool)
 
 uint32_t bounce_pool_limit(const struct bounce_pool *pool)
 {
-	return (uint32_t)(class_size(pool->classes - 1) - sizeof(struct bounce));
+	return (uint32_t)(pool->class[pool->classes - 1].size - sizeof(struct bounce));
 }
 
-static struct bounce *class_take(struct bounce_pool *pool, unsigned int i)
+static struct bounce *class_take(struct bounce_class *class)
 {
-	struct bounce_class *class = &pool->class[i];
 	struct bounce *bounce = class->free;
 
 	if (bounce) {
 		class->free = bounce->next;
 	} else {
-		if ((size_t)(class->end - class->fresh) < class_size(i))
+		if ((size_t)(class->end - class->fresh) < class->size)
 			return NULL;
 		bounce = (struct bounce *)class->fresh;
-		class->fresh += class_size(i);
+		class->fresh += class->size;
 	}
-	bounce->class = (uint8_t)i;
-	bounce->room = (uint32_t)(class_size(i) - sizeof(*bounce));
+	bounce->room = (uint32_t)(class->size - sizeof(*bounce));
 	bounce->secret = false;
 	bounce->used = 0;
 	bounce->segments = 0;
@@ -106,19 +106,18 @@ static struct bounce *class_take(struct bounce_pool *pool, unsigned int i)
 
 struct bounce *bounce_get(struct bounce_pool *pool, uint64_t size)
 {
-	unsigned int i = 0;
-
 	if (size > bounce_pool_limit(pool))
 		return NULL;
-	if (size + sizeof(struct bounce) > class_size(0))
-		i = 64 - (unsigned int)__builtin_clzll(size + sizeof(struct bounce) - 1) -
-		    SHIFT_MIN;
-	/* A larger one will do. */
-	for (; i < pool->classes; i++) {
-		struct bounce *bounce = class_take(pool, i);
+	/* The smallest that is large enough, or a larger one. */
+	for (unsigned int i = 0; i < pool->classes; i++) {
+		struct bounce *bounce = NULL;
 
-		if (bounce)
+		if (size + sizeof(*bounce) <= pool->class[i].size)
+			bounce = class_take(&pool->class[i]);
+		if (bounce) {
+			bounce->class = (uint8_t)i;
 			return bounce;
+		}
 	}
 	return NULL;
 }

@@ -193,9 +193,12 @@ static void test_table_is_full_at_its_limit(void **state)
 
 /* ---- the guard ---- */
 
+#define WRITERS 4
+
+/* Each thread has its own bytes of each page. */
 static void *write_all(void *memory)
 {
-	for (size_t i = 0; i < FILE_SIZE; i += 512)
+	for (size_t i = 0; i < FILE_SIZE - WRITERS; i += 512)
 		((volatile uint8_t *)memory)[i] = 1;
 	return NULL;
 }
@@ -204,7 +207,7 @@ static void test_file_cut_short_breaks_its_table_only(void **state)
 {
 	struct memtable *good = memtable_new(), *bad = memtable_new();
 	int good_fd = make_file(FILE_SIZE), bad_fd = make_file(FILE_SIZE);
-	pthread_t threads[4];
+	pthread_t threads[WRITERS];
 
 	assert_int_equal(memtable_guard_install(), 0);
 	assert_int_equal(add(&good, good_fd, 0x1000, 0, FILE_SIZE, 0), 0);
@@ -216,8 +219,8 @@ static void test_file_cut_short_breaks_its_table_only(void **state)
 	assert_false(memtable_broken(bad));
 	/* Several threads run into the hole at once. */
 	for (size_t i = 0; i < vc_array_size(threads); i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, write_all, bad->region[0].host),
-		                 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, write_all, bad->region[0].host + i), 0);
 	for (size_t i = 0; i < vc_array_size(threads); i++)
 		pthread_join(threads[i], NULL);
 	assert_true(memtable_broken(bad));
