@@ -123,7 +123,8 @@ int vring_available(struct vring *ring)
 	uint16_t idx = __atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE);
 	uint16_t n = (uint16_t)(idx - ring->last_avail);
 
-	if (vc_unlikely(n > ring->size))
+	/* More than there are descriptors, now or with what we have not given back. */
+	if (vc_unlikely(n > ring->size || (uint16_t)(idx - ring->last_used) > ring->size))
 		return -EPROTO;
 	ring->cached_avail = idx;
 	return n;

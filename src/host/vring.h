@@ -76,7 +76,8 @@ int vring_available(struct vring *ring);
  *           indirect table, zero length segment table): chain->head is right; when the last IN byte
  *           of it could be found, chain->in is 1 and segment[chain->out = 0] is that byte, else 0:
  *           complete it with an error
- * -EPROTO   the ring itself is broken: stop this queue
+ * -EPROTO   the ring itself is broken (index or head make no sense, more in flight than
+ * descriptors): stop this queue
  */
 int vring_pop(struct vring *ring, struct vring_chain *chain);
 

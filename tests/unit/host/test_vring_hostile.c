@@ -287,6 +287,24 @@ static void test_ring_that_jumps(void **state)
 	assert_int_equal(vring_pop(&g->ring, &chain), -EPROTO);
 }
 
+/* The same chains offered again before they came back: more in flight than the ring has room. */
+static void test_more_in_flight_than_descriptors(void **state)
+{
+	struct guest *g = *state;
+	const struct virtq_desc d[] = {OUT_DESC(GUEST_DATA, 72), IN_DESC(STATUS, 1)};
+	uint16_t head = guest_chain(g, d, 2);
+
+	for (int i = 0; i < 256; i++)
+		guest_offer(g, head);
+	for (int i = 0; i < 256; i++)
+		assert_int_equal(vring_pop(&g->ring, &chain), 1);
+	guest_offer(g, head);
+	assert_int_equal(vring_pop(&g->ring, &chain), -EPROTO);
+	/* One given back makes room for one. */
+	vring_push(&g->ring, head, 1);
+	assert_int_equal(vring_pop(&g->ring, &chain), 1);
+}
+
 static void test_head_outside_the_table(void **state)
 {
 	struct guest *g = *state;
@@ -382,6 +400,7 @@ int main(void)
 		hostile_test(test_more_bytes_than_a_chain_may_have),
 		hostile_test(test_no_in_buffer_is_sound_but_has_no_status),
 		hostile_test(test_ring_that_jumps),
+		hostile_test(test_more_in_flight_than_descriptors),
 		hostile_test(test_head_outside_the_table),
 		hostile_test(test_used_ring_is_never_read),
 		hostile_test(test_random_descriptors),
