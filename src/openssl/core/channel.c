@@ -104,17 +104,34 @@ static bool take_from(struct channel *channel, struct slot_ref *ref)
 	return taken;
 }
 
+void channel_use(struct connection *connection, uint32_t index)
+{
+	unsigned int used = atomic_load(&connection->channels_used);
+
+	while (used <= index &&
+	       !atomic_compare_exchange_weak(&connection->channels_used, &used, index + 1))
+		;
+	/* The daemon looks at the first so many. Again as long as another raises it. */
+	do {
+		used = atomic_load(&connection->channels_used);
+		__atomic_store_n(&connection->header->channels_used, used, __ATOMIC_RELEASE);
+	} while (used != atomic_load(&connection->channels_used));
+}
+
 int channel_take(struct channel *channel, struct slot_ref *ref)
 {
 	struct connection *connection = channel->connection;
-	unsigned int i;
+	uint32_t i;
 
 	if (vc_likely(take_from(channel, ref)))
 		return 0;
-	/* Only those that the daemon looks at already. */
-	for (i = 0; i < __atomic_load_n(&connection->channels_used, __ATOMIC_RELAXED); i++) {
-		if (take_from(&connection->channel[i], ref))
-			return 0;
+	/* Another's, or one that nobody uses yet: those with the lowest numbers first. */
+	for (i = 0; i < connection->channels; i++) {
+		if (!take_from(&connection->channel[i], ref))
+			continue;
+		if (i >= atomic_load_explicit(&connection->channels_used, memory_order_relaxed))
+			channel_use(connection, i);
+		return 0;
 	}
 	return -EAGAIN;
 }

@@ -84,6 +84,8 @@ uint8_t *slot_buffer(struct slot_ref ref);
 
 void channel_init(struct channel *channel, struct connection *connection, uint32_t index);
 void channel_exit(struct channel *channel);
+/* See that the daemon looks at a channel. */
+void channel_use(struct connection *connection, uint32_t index);
 /* A slot, of this channel or else of any of its connection. 0; -EAGAIN when all are busy. */
 int channel_take(struct channel *channel, struct slot_ref *ref);
 /* Hand the slot, which has been filled, to the daemon; ring its doorbell later. */
@@ -114,7 +116,7 @@ struct connection {
 	/* From the header, once. */
 	uint32_t channels, slots, buffer_size;
 	struct channel *channel;
-	unsigned int channels_used; /* process.lock */
+	atomic_uint channels_used;
 	/* Wakers. */
 	pthread_mutex_t socket_lock;
 	unsigned int wakers; /* registered; socket_lock */

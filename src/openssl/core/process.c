@@ -199,7 +199,7 @@ static struct thread *thread_make(struct process *process)
 	return thread;
 }
 
-/* The channel that fewest threads use; the daemon looks at those that were ever used. */
+/* The channel that fewest threads use. */
 static struct channel *channel_choose(struct connection *connection)
 {
 	struct channel *best = &connection->channel[0];
@@ -209,11 +209,7 @@ static struct channel *channel_choose(struct connection *connection)
 		if (connection->channel[i].users < best->users)
 			best = &connection->channel[i];
 	}
-	i = (uint32_t)(best - connection->channel) + 1;
-	if (i > connection->channels_used) {
-		__atomic_store_n(&connection->channels_used, i, __ATOMIC_RELAXED);
-		__atomic_store_n(&connection->header->channels_used, i, __ATOMIC_RELEASE);
-	}
+	channel_use(connection, (uint32_t)(best - connection->channel));
 	best->users++;
 	return best;
 }

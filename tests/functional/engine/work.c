@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,8 @@ static struct kind kinds[] = {
 	{"sha1-cbc", CHAIN, 16, VCRYPTO_ENCRYPT, VCRYPTO_MAC_HMAC_SHA1,
          VCRYPTO_CHAIN_HASH_THEN_CIPHER},
 	{"sha256-cbc-dec", CHAIN, 16, VCRYPTO_DECRYPT, VCRYPTO_MAC_HMAC_SHA256,
+         VCRYPTO_CHAIN_HASH_THEN_CIPHER},
+	{"cbc-dec-sha1", CHAIN, 32, VCRYPTO_DECRYPT, VCRYPTO_MAC_HMAC_SHA1,
          VCRYPTO_CHAIN_CIPHER_THEN_HASH},
 	{"rsa2048-raw", RSA_RAW, 2048},
 	{"rsa3072-raw", RSA_RAW, 3072},
@@ -184,6 +187,10 @@ static void reference(const struct kind *kind, const uint8_t *iv, const uint8_t 
                       size_t aad_len, const uint8_t *plain, uint8_t *crypt, size_t length,
                       uint8_t *tag)
 {
+	/* The order is that of the operation: decryption of what was encrypted first hashes first.
+	 */
+	bool mac_of_crypt = (kind->direction == VCRYPTO_ENCRYPT) ==
+	                    (kind->order == VCRYPTO_CHAIN_CIPHER_THEN_HASH);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, cipher_name(kind), "provider=default");
 	int n = 0, rest = 0, ok;
@@ -204,8 +211,7 @@ static void reference(const struct kind *kind, const uint8_t *iv, const uint8_t 
 	EVP_CIPHER_CTX_free(ctx);
 	if (kind->shape == CHAIN)
 		HMAC(mac_md(kind), kind->mac_key, sizeof(kind->mac_key),
-		     kind->order == VCRYPTO_CHAIN_CIPHER_THEN_HASH ? crypt : plain, length, tag,
-		     NULL);
+		     mac_of_crypt ? crypt : plain, length, tag, NULL);
 }
 
 /* ---- symmetric work ---- */
