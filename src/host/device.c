@@ -202,6 +202,19 @@ void device_memory_set(struct device *device, struct memtable *memory)
 		memtable_free(old);
 }
 
+void device_memory_extend(struct device *device, struct memtable *memory)
+{
+	struct memtable *old = device->memory;
+	uint64_t set = device_workers(device);
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if (set >> w & 1)
+			worker_device_remap(device->workers[w], device, memory);
+	}
+	device->memory = memory;
+	memtable_free(old);
+}
+
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id)
 {
 	return session_create(device->sessions, params, group_can, (void *)(uintptr_t)device->group,

@@ -57,7 +57,7 @@ struct device {
 	uint32_t max_size; /* bytes of a request's data */
 	unsigned int data_queues;
 	uint64_t features;       /* as acknowledged */
-	struct memtable *memory; /* the table that workers use now */
+	struct memtable *memory; /* that queues start with; a worker uses that of its rings */
 	/* The main thread's. */
 	struct worker *const *workers;
 	unsigned int worker_count;
@@ -102,9 +102,12 @@ void device_queue_stop(struct device *device, unsigned int index);
  * runs. Takes fd. */
 void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd);
 
-/* Work with another memory table (taken; the old one is freed). Queues whose ring is not in it are
- * stopped and marked. */
+/* Work with another memory table (taken; the old one is freed). Drains the device; queues whose
+ * ring is not in the new table are stopped and marked. */
 void device_memory_set(struct device *device, struct memtable *memory);
+
+/* The same, with a table that has all of the old one's regions: disturbs nothing in flight. */
+void device_memory_extend(struct device *device, struct memtable *memory);
 
 /* A session made by message. Errors as session_create(). */
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id);

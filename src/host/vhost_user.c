@@ -236,6 +236,7 @@ static int on_get_max_mem_slots(struct front_end *front_end, struct message *mes
 	return answer_u64(message, MEMTABLE_MAX_REGIONS);
 }
 
+/* Comes with each new process in the guest: nothing in flight has to wait. */
 static int on_add_mem_reg(struct front_end *front_end, struct message *message)
 {
 	struct vhost_user_mem_reg_msg wire;
@@ -248,7 +249,7 @@ static int on_add_mem_reg(struct front_end *front_end, struct message *message)
 		                    &table);
 	if (err)
 		return err;
-	device_memory_set(front_end->device, table);
+	device_memory_extend(front_end->device, table);
 	return 0;
 }
 

@@ -173,6 +173,18 @@ static void queue_resume(struct worker *worker, struct host_queue *queue)
 	vring_notify_off(&queue->ring);
 }
 
+/* The rings lie in the new table as they lay in the old one. */
+static void device_remap(struct worker *worker, const struct device *device,
+                         const struct memtable *memory)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		struct host_queue *queue = worker->queue[i];
+
+		if (queue->device == device)
+			vring_remap(&queue->ring, memory, &queue->config);
+	}
+}
+
 static bool device_quiet(const struct worker *worker, const struct device *device)
 {
 	for (unsigned int i = 0; i < worker->queue_count; i++)
@@ -229,6 +241,9 @@ static void message_begin(struct worker *worker, struct message *message)
 		break;
 	case MESSAGE_DEVICE_RESUME:
 		device_each(worker, message->device, queue_resume);
+		break;
+	case MESSAGE_DEVICE_REMAP:
+		device_remap(worker, message->device, message->memory);
 		break;
 	case MESSAGE_SESSION_DROP:
 		view_close(worker, message->session, false);
@@ -489,6 +504,14 @@ int worker_device_pause(struct worker *worker, struct device *device)
 void worker_device_resume(struct worker *worker, struct device *device)
 {
 	worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_RESUME, .device = device});
+}
+
+void worker_device_remap(struct worker *worker, struct device *device,
+                         const struct memtable *memory)
+{
+	worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_REMAP,
+	                                      .device = device,
+	                                      .memory = memory});
 }
 
 int worker_session_drop(struct worker *worker, struct session *session)

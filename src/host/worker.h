@@ -50,6 +50,10 @@ int worker_queue_stop(struct worker *worker, struct host_queue *queue);
  * the two the memory table and the rings may be changed. */
 int worker_device_pause(struct worker *worker, struct device *device);
 void worker_device_resume(struct worker *worker, struct device *device);
+/* Work with another table that has all of the old one's regions, without a pause: what is in flight
+ * keeps its pointers, which the new table keeps mapped. The old table may be freed afterwards. */
+void worker_device_remap(struct worker *worker, struct device *device,
+                         const struct memtable *memory);
 /* Let go of a session that session_remove() took out; the caller releases it afterwards. */
 int worker_session_drop(struct worker *worker, struct session *session);
 

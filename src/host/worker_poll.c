@@ -348,7 +348,7 @@ static void publish_all(struct worker *worker)
 			continue;
 		if (queue->dirty)
 			queue_publish(queue);
-		if (vc_unlikely(memtable_broken(queue->device->memory)))
+		if (vc_unlikely(memtable_broken(queue->ring.memory)))
 			device_break(worker, queue->device);
 	}
 }

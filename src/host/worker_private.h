@@ -25,6 +25,7 @@ enum message_type {
 	MESSAGE_QUEUE_STOP,
 	MESSAGE_DEVICE_PAUSE,
 	MESSAGE_DEVICE_RESUME,
+	MESSAGE_DEVICE_REMAP,
 	MESSAGE_SESSION_DROP,  /* of the main thread, which waits and then releases the session */
 	MESSAGE_SESSION_LEAVE, /* of a worker, which does not wait: the last one releases it */
 	MESSAGE_STOP,
@@ -35,6 +36,7 @@ struct message {
 	enum message_type type;
 	struct host_queue *queue;
 	struct device *device;
+	const struct memtable *memory;
 	struct session *session;
 	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */
 	bool done;       /* under the mailbox's lock */
