@@ -23,9 +23,11 @@ struct vcrypto_queue {
 	vc_cache_aligned struct ring_split ring;
 	struct vcrypto_device *device;
 	struct op_context context;
-	struct op_slot *slots;    /* shared; slot i is descriptor i (or descriptors i * 8 and on) */
-	uint8_t *status;          /* shared; byte i is slot i's */
-	struct vcrypto_op **op;   /* of each slot, NULL when it is free */
+	struct op_slot *slots; /* shared; slot i is descriptor i (or descriptors i * 8 and on) */
+	uint8_t *status;       /* shared; byte i is slot i's */
+	struct virtq_desc *long_tables; /* shared; OP_MAX_SEGMENTS for each slot */
+	struct vcrypto_op **op;         /* of each slot, NULL when it is free */
+	uint64_t *serial;               /* of each slot: see struct op_place */
 	uint16_t *free;           /* ring of free slots: taken at free_out, put back at free_in */
 	unsigned int depth, mask; /* slots */
 	bool indirect;
@@ -64,6 +66,7 @@ struct vcrypto_device {
 	unsigned int queue_count;
 	struct vcrypto_queue *queues;
 	atomic_bool dead; /* any thread */
+	uint64_t serial;  /* of the last session */
 	pthread_mutex_t lock;
 	unsigned int timeout_ms;
 	struct arena arena;

@@ -51,18 +51,10 @@ static inline void desc_set(struct virtq_desc *desc, uint64_t addr, uint32_t len
 		memcpy(&desc->len, &rest, sizeof(rest));
 }
 
-static inline void request_set(struct virtio_crypto_op_data_req *to,
-                               const struct virtio_crypto_op_data_req *from)
+static inline void set(uint32_t *field, uint32_t value)
 {
-	uint64_t a[9], b[9], differ = 0;
-
-	static_assert(sizeof(a) == sizeof(*to), "request");
-	memcpy(a, to, sizeof(a));
-	memcpy(b, from, sizeof(b));
-	for (unsigned int i = 0; i < 9; i++)
-		differ |= a[i] ^ b[i];
-	if (differ)
-		memcpy(to, from, sizeof(*to));
+	if (*field != value)
+		*field = value;
 }
 
 static inline bool reach(struct op_context *c, const void *address, size_t length)
@@ -81,9 +73,9 @@ static inline int describe_cipher(struct op_context *c, struct segments *s,
 {
 	if (op->length & session->block_mask)
 		return -EINVAL;
-	r->u.sym.u.cipher.iv_len = op->iv_len;
-	r->u.sym.u.cipher.src_len = op->length;
-	r->u.sym.u.cipher.dst_len = op->length;
+	set(&r->u.sym.u.cipher.iv_len, op->iv_len);
+	set(&r->u.sym.u.cipher.src_len, op->length);
+	set(&r->u.sym.u.cipher.dst_len, op->length);
 	segment_add(c, s, op->src, op->length, 0);
 	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
 	return reach(c, op->dst, op->length) ? 0 : -EINVAL;
@@ -101,14 +93,14 @@ static int describe_chain(struct op_context *c, struct segments *s,
 	    !range_ok(op->hash_offset, op->hash_len, op->length) ||
 	    !reach(c, op->dst, op->length) || !op->tag || !reach(c, op->tag, tag_len))
 		return -EINVAL;
-	para->iv_len = op->iv_len;
-	para->src_len = op->length;
-	para->dst_len = op->length;
-	para->cipher_start_src_offset = op->cipher_offset;
-	para->len_to_cipher = op->cipher_len;
-	para->hash_start_src_offset = op->hash_offset;
-	para->len_to_hash = op->hash_len;
-	para->hash_result_len = tag_len;
+	set(&para->iv_len, op->iv_len);
+	set(&para->src_len, op->length);
+	set(&para->dst_len, op->length);
+	set(&para->cipher_start_src_offset, op->cipher_offset);
+	set(&para->len_to_cipher, op->cipher_len);
+	set(&para->hash_start_src_offset, op->hash_offset);
+	set(&para->len_to_hash, op->hash_len);
+	set(&para->hash_result_len, tag_len);
 	segment_add(c, s, op->src, op->length, 0);
 	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
 	segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
@@ -123,8 +115,8 @@ static int describe_digest(struct op_context *c, struct segments *s,
 
 	if (!op->tag || !reach(c, op->tag, tag_len))
 		return -EINVAL;
-	r->u.hash.src_len = op->length;
-	r->u.hash.hash_result_len = tag_len;
+	set(&r->u.hash.src_len, op->length);
+	set(&r->u.hash.hash_result_len, tag_len);
 	segment_add(c, s, op->src, op->length, 0);
 	segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
 	return 0;
@@ -140,18 +132,14 @@ static int describe_aead(struct op_context *c, struct segments *s,
 	if (!op->tag || !reach(c, op->tag, tag_len) || !reach(c, op->dst, op->length) ||
 	    !reach(c, op->aad, op->aad_len) || op->length > UINT32_MAX - tag_len)
 		return -EINVAL;
-	r->u.aead.iv_len = op->iv_len;
-	r->u.aead.aad_len = op->aad_len;
-	r->u.aead.src_len = op->length;
-	r->u.aead.dst_len = op->length;
-	r->u.aead.tag_len = tag_len;
+	set(&r->u.aead.iv_len, op->iv_len);
+	set(&r->u.aead.aad_len, op->aad_len);
+	set(&r->u.aead.src_len, op->length + (session->decrypt ? tag_len : 0));
+	set(&r->u.aead.dst_len, op->length + (session->decrypt ? 0 : tag_len));
+	set(&r->u.aead.tag_len, tag_len);
 	segment_add(c, s, op->src, op->length, 0);
-	if (session->decrypt) {
-		r->u.aead.src_len += tag_len;
+	if (session->decrypt)
 		segment_add(c, s, op->tag, tag_len, 0);
-	} else {
-		r->u.aead.dst_len += tag_len;
-	}
 	segment_add(c, s, op->aad, op->aad_len, 0);
 	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
 	if (!session->decrypt)
@@ -170,9 +158,9 @@ static int describe_akcipher(struct op_context *c, struct segments *s,
 	if (op->akcipher_op > VCRYPTO_AKCIPHER_VERIFY || (private && !session->private_key) ||
 	    !op->length)
 		return -EINVAL;
-	r->header.opcode = VIRTIO_CRYPTO_AKCIPHER_ENCRYPT + op->akcipher_op;
-	r->u.akcipher.src_len = op->length;
-	r->u.akcipher.dst_len = verify ? op->tag_len : op->dst_len;
+	set(&r->header.opcode, VIRTIO_CRYPTO_AKCIPHER_ENCRYPT + op->akcipher_op);
+	set(&r->u.akcipher.src_len, op->length);
+	set(&r->u.akcipher.dst_len, verify ? op->tag_len : op->dst_len);
 	segment_add(c, s, op->src, op->length, 0);
 	if (verify) {
 		segment_add(c, s, op->tag, op->tag_len, 0);
@@ -201,35 +189,38 @@ static inline int describe(struct op_context *c, struct segments *s,
 	}
 }
 
-int op_describe(struct op_context *context, struct op_slot *slot, struct virtq_desc *table,
-                uint16_t base, uint8_t *status, const struct op_session *session,
-                const struct vcrypto_op *op)
+int op_describe(struct op_context *context, const struct op_place *place,
+                const struct op_session *session, const struct vcrypto_op *op)
 {
-	struct virtio_crypto_op_data_req request = session->request;
+	struct op_slot *slot = place->slot;
+	struct virtq_desc *table;
 	struct segments s;
+	unsigned int last;
 	int error;
 
 	if (op->iv_len < session->iv_min || op->iv_len > session->iv_max ||
 	    op->length > context->max_size || !reach(context, op->src, op->length))
 		return -EINVAL;
+	if (*place->serial != session->serial) {
+		slot->request = session->request;
+		*place->serial = session->serial;
+	}
 	s.count = 1;
 	s.list[0] = (struct segment){(uintptr_t)&slot->request,
 	                             (uint32_t)sizeof(slot->request) + op->iv_len, 0};
-	error = describe(context, &s, &request, session, op);
-	if (error)
+	error = describe(context, &s, &slot->request, session, op);
+	if (vc_unlikely(error))
 		return error;
-	s.list[s.count++] = (struct segment){(uintptr_t)status, 1, VIRTQ_DESC_F_WRITE};
-
-	request_set(&slot->request, &request);
 	memcpy(slot->iv, op->iv, sizeof(slot->iv));
-	for (unsigned int i = 0; i < s.count; i++) {
-		bool last = i == s.count - 1;
 
+	last = s.count;
+	table = last < OP_SHORT_TABLE ? place->short_table : place->long_table;
+	for (unsigned int i = 0; i < last; i++)
 		desc_set(&table[i], s.list[i].addr, s.list[i].len,
-		         (uint16_t)(s.list[i].flags | (last ? 0 : VIRTQ_DESC_F_NEXT)),
-		         last ? 0 : (uint16_t)(base + i + 1));
-	}
-	return (int)s.count;
+		         (uint16_t)(s.list[i].flags | VIRTQ_DESC_F_NEXT),
+		         (uint16_t)(place->base + i + 1));
+	desc_set(&table[last], (uintptr_t)place->status, 1, VIRTQ_DESC_F_WRITE, 0);
+	return (int)last + 1;
 }
 
 int op_status(const struct op_session *session, const struct vcrypto_op *op, uint8_t status)

@@ -17,20 +17,33 @@
 /* header, iv | src | tag | aad; dst | tag | status */
 #define OP_MAX_SEGMENTS 8
 
+#define OP_SHORT_TABLE 4
+
 /*
  * The shared memory of one request. A line that the host has read stays in our cache until we write
  * to it, and writing to it means that the host has to fetch it again: so nothing is written that is
- * there already. A slot that is used again for a session writes 24 bytes: the IV, and the addresses
+ * there already. A slot that is used again for a session writes the IV, and addresses and lengths
  * where they changed.
  */
 struct op_slot {
-	vc_cache_aligned struct virtq_desc table[OP_MAX_SEGMENTS];
+	vc_cache_aligned struct virtq_desc table[OP_SHORT_TABLE];
 	struct virtio_crypto_op_data_req request;
 	uint8_t iv[VCRYPTO_MAX_IV]; /* one segment with the request */
 	uint8_t padding[40];
 };
 
-static_assert(sizeof(struct op_slot) == 256, "whole cache lines");
+static_assert(sizeof(struct op_slot) == 192, "whole cache lines");
+
+/* Where a request is described. */
+struct op_place {
+	struct op_slot *slot;
+	/* For up to OP_SHORT_TABLE descriptors, and for more (OP_MAX_SEGMENTS of room). The same
+	 * where they are descriptors of the ring. */
+	struct virtq_desc *short_table, *long_table;
+	uint16_t base; /* number of the first descriptor: in the ring, or 0 */
+	uint8_t *status;
+	uint64_t *serial; /* private: of the session whose request is in the slot; 0: none */
+};
 
 enum op_kind {
 	OP_CIPHER,
@@ -44,6 +57,7 @@ enum op_kind {
 /* What the data path has to know of a session. */
 struct op_session {
 	struct virtio_crypto_op_data_req request; /* all that does not depend on the operation */
+	uint64_t serial;                          /* no other session has it, ever; not 0 */
 	uint8_t kind;
 	bool decrypt;
 	bool private_key;
@@ -58,13 +72,9 @@ struct op_context {
 	uint64_t max_size;
 };
 
-/*
- * Describe an operation. table has OP_MAX_SEGMENTS descriptors, the first of them number base (of
- * the ring, or 0 in an indirect table). Returns the number of descriptors, or -EINVAL.
- */
-int op_describe(struct op_context *context, struct op_slot *slot, struct virtq_desc *table,
-                uint16_t base, uint8_t *status, const struct op_session *session,
-                const struct vcrypto_op *op);
+/* Describe an operation. Returns the number of descriptors, or -EINVAL. */
+int op_describe(struct op_context *context, const struct op_place *place,
+                const struct op_session *session, const struct vcrypto_op *op);
 
 /* errno of a status byte, as it is to be understood for an operation of the session. */
 int op_status(const struct op_session *session, const struct vcrypto_op *op, uint8_t status);

@@ -18,7 +18,8 @@
 
 static size_t slots_bytes(unsigned int depth)
 {
-	return depth * sizeof(struct op_slot) + vc_round_up(depth, VC_CACHE_LINE);
+	return depth * (sizeof(struct op_slot) + OP_MAX_SEGMENTS * sizeof(struct virtq_desc)) +
+	       vc_round_up(depth, VC_CACHE_LINE);
 }
 
 static unsigned int ring_size(unsigned int depth, bool indirect)
@@ -41,12 +42,14 @@ int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void 
 	queue->context = (struct op_context){.regions = &device->regions,
 	                                     .max_size = device->config.max_size};
 	queue->slots = memory;
-	queue->status = (uint8_t *)(queue->slots + depth);
+	queue->long_tables = (struct virtq_desc *)(queue->slots + depth);
+	queue->status = (uint8_t *)(queue->long_tables + depth * OP_MAX_SEGMENTS);
 	ring_split_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth),
 	                ring_size(depth, indirect), event_idx);
 	queue->op = calloc(depth, sizeof(struct vcrypto_op *));
+	queue->serial = calloc(depth, sizeof(*queue->serial));
 	queue->free = calloc(depth, sizeof(*queue->free));
-	if (!queue->op || !queue->free)
+	if (!queue->op || !queue->serial || !queue->free)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < depth; i++) {
 		queue->free[i] = (uint16_t)i;
@@ -62,6 +65,7 @@ int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void 
 void queue_fini(struct vcrypto_queue *queue)
 {
 	free(queue->op);
+	free(queue->serial);
 	free(queue->free);
 }
 
@@ -76,31 +80,57 @@ static inline unsigned int room(const struct vcrypto_queue *queue)
 	return queue->free_in - queue->free_out;
 }
 
+static inline int describe_indirect(struct vcrypto_queue *queue, uint16_t i,
+                                    const struct op_session *session, const struct vcrypto_op *op)
+{
+	struct op_place place = {.slot = &queue->slots[i],
+	                         .short_table = queue->slots[i].table,
+	                         .long_table = &queue->long_tables[i * OP_MAX_SEGMENTS],
+	                         .status = &queue->status[i],
+	                         .serial = &queue->serial[i]};
+	int n = op_describe(&queue->context, &place, session, op);
+	struct virtq_desc *desc = &queue->ring.desc[i];
+	uint32_t bytes = (uint32_t)n * (uint32_t)sizeof(*desc);
+
+	/* The ring's descriptor stays as it is while requests have the same shape. */
+	if (vc_likely(n < 0 || desc->len == bytes))
+		return n;
+	desc->addr = (uintptr_t)(n > OP_SHORT_TABLE ? place.long_table : place.short_table);
+	desc->len = bytes;
+	return n;
+}
+
+static int describe_direct(struct vcrypto_queue *queue, uint16_t i,
+                           const struct op_session *session, const struct vcrypto_op *op)
+{
+	uint16_t base = (uint16_t)(i * OP_MAX_SEGMENTS);
+	struct op_place place = {.slot = &queue->slots[i],
+	                         .short_table = &queue->ring.desc[base],
+	                         .long_table = &queue->ring.desc[base],
+	                         .base = base,
+	                         .status = &queue->status[i],
+	                         .serial = &queue->serial[i]};
+
+	return op_describe(&queue->context, &place, session, op);
+}
+
 static inline int submit_one(struct vcrypto_queue *queue, struct vcrypto_op *op)
 {
 	struct vcrypto_session *session = op->session;
 	uint16_t i = queue->free[queue->free_out & queue->mask];
-	struct op_slot *slot = &queue->slots[i];
-	uint16_t base = queue->indirect ? 0 : (uint16_t)(i * OP_MAX_SEGMENTS);
-	struct virtq_desc *table = queue->indirect ? slot->table : &queue->ring.desc[base];
 	int n;
 
 	/* Whoever learnt that the session is ready did so through vcrypto_session_state(), whose
 	 * acquire made the rest of it visible. */
-	if (!session || atomic_load_explicit(&session->state, memory_order_relaxed))
+	if (vc_unlikely(!session || atomic_load_explicit(&session->state, memory_order_relaxed)))
 		return -EINVAL;
-	n = op_describe(&queue->context, slot, table, base, &queue->status[i], &session->op, op);
-	if (n < 0)
+	n = queue->indirect ? describe_indirect(queue, i, &session->op, op)
+	                    : describe_direct(queue, i, &session->op, op);
+	if (vc_unlikely(n < 0))
 		return n;
-	if (queue->indirect) {
-		uint32_t bytes = (uint32_t)n * (uint32_t)sizeof(struct virtq_desc);
-
-		if (queue->ring.desc[i].len != bytes)
-			queue->ring.desc[i].len = bytes;
-	}
 	queue->op[i] = op;
 	queue->free_out++;
-	ring_split_push(&queue->ring, queue->indirect ? i : base);
+	ring_split_push(&queue->ring, queue->indirect ? i : (uint16_t)(i * OP_MAX_SEGMENTS));
 	return 0;
 }
 

@@ -59,7 +59,7 @@ static struct vcrypto_session *session_new(struct vcrypto_device *device)
 
 	if (!session)
 		return NULL;
-	*session = (struct vcrypto_session){.device = device};
+	*session = (struct vcrypto_session){.device = device, .op.serial = ++device->serial};
 	session->all_next = device->control.all;
 	session->all_link = &device->control.all;
 	if (session->all_next)
