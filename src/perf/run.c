@@ -270,7 +270,8 @@ static void *runner_main(void *context)
 		}
 		r->completed += (unsigned int)n;
 		if (phase == MEASURE)
-			r->measured += (unsigned int)n;
+			__atomic_store_n(&r->measured, r->measured + (unsigned int)n,
+			                 __ATOMIC_RELAXED);
 	}
 	r->failed = error;
 	return NULL;
@@ -303,6 +304,14 @@ static void result_add(struct run_result *result, struct histogram *latency, str
 	histogram_merge(latency, &r->latency);
 }
 
+static bool something_measured(const struct runner *runners, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (__atomic_load_n(&runners[i].measured, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 static int runners_run(struct runner *runners, unsigned int n, atomic_int *phase,
                        const struct run_options *options, double *seconds)
 {
@@ -318,6 +327,9 @@ static int runners_run(struct runner *runners, unsigned int n, atomic_int *phase
 		start_ns = clock_now_ns();
 		atomic_store(phase, MEASURE);
 		pause_seconds(options->seconds);
+		/* Something at least, however slow the device or busy the machine. */
+		while (!something_measured(runners, n) && clock_now_ns() - start_ns < STALL_NS)
+			pause_seconds(0.01);
 	}
 	atomic_store(phase, STOP);
 	*seconds = (double)(clock_now_ns() - start_ns) / 1e9;

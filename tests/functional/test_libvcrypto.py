@@ -80,7 +80,7 @@ def test_perf_does_every_algorithm():
             check(result["verified"] > 0, f"{result['algo']}: some are verified")
             equal(result["errors"], 0, f"{result['algo']}: errors")
             check(result["ops_per_s"] > 0, f"{result['algo']}: something is done")
-            check(result["p99_us"] >= result["p50_us"] > 0, f"{result['algo']}: latency")
+            check(result["p99_us"] >= result["p50_us"] >= 0, f"{result['algo']}: latency")
 
 
 def test_perf_counts_what_the_host_counts():
@@ -90,6 +90,7 @@ def test_perf_counts_what_the_host_counts():
         equal([(r["size"], r["queues"], r["depth"]) for r in results], [(64, 2, 64), (16384, 2, 64)])
         for result in results:
             gbit = result["ops_per_s"] * result["size"] * 8 / 1e9
+            check(result["p50_us"] > 0, "some latencies were taken")
             check(abs(gbit - result["gbit_per_s"]) <= 0.01 * gbit + 0.001, "Gbit/s fit ops/s")
 
 
