@@ -221,15 +221,15 @@ int device_session_create(struct device *device, const struct session_params *pa
 	                      id);
 }
 
-int device_session_destroy(struct device *device, uint64_t id)
+/* A session that is out of the table. seen_only: only workers that have a view of it, which is
+ * right when none can get one any more. */
+static void session_end(struct device *device, struct session *session, bool seen_only)
 {
-	struct session *session = session_remove(device->sessions, id);
 	bool stuck = false;
 
-	if (!session)
-		return -ENOENT;
 	for (unsigned int w = 0; w < device->worker_count; w++) {
-		/* A worker gets its view of a session with the first request of it. */
+		if (seen_only && !atomic_load(&session->local[w]))
+			continue;
 		if (worker_session_drop(device->workers[w], session))
 			stuck = true;
 	}
@@ -237,19 +237,37 @@ int device_session_destroy(struct device *device, uint64_t id)
 		device_mark_stuck(device);
 	else
 		session_release(session);
+}
+
+int device_session_destroy(struct device *device, uint64_t id)
+{
+	struct session *session = session_remove(device->sessions, id);
+
+	if (!session)
+		return -ENOENT;
+	session_end(device, session, false);
 	return 0;
+}
+
+/* All sessions of a device whose queues are stopped. */
+static void sessions_end(struct device *device)
+{
+	struct session *session;
+	uint32_t cursor = 0;
+
+	while ((session = session_table_next(device->sessions, &cursor))) {
+		if (session_remove(device->sessions, session->id))
+			session_end(device, session, true);
+	}
 }
 
 void device_reset(struct device *device)
 {
-	struct session *session;
 	struct memtable *empty;
-	uint32_t cursor = 0;
 
 	for (unsigned int i = 0; i < queue_count(device); i++)
 		device_queue_stop(device, i);
-	while ((session = session_table_next(device->sessions, &cursor)))
-		device_session_destroy(device, session->id);
+	sessions_end(device);
 	for (unsigned int i = 0; i < queue_count(device); i++) {
 		struct host_queue *queue = &device->queue[i];
 

@@ -154,6 +154,9 @@ static int signals_set(struct evloop *loop)
 
 	if (!err)
 		err = evloop_signal(loop, SIGINT, on_stop_signal, loop);
+	/* The terminal is gone. */
+	if (!err)
+		err = evloop_signal(loop, SIGHUP, on_stop_signal, loop);
 	if (!err && signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		err = -errno;
 	return err;
