@@ -129,7 +129,7 @@ static double run(struct bench *b, void *handle, const struct work *w, uint32_t 
 		if (more && idle_count) {
 			n = ops->submit(b->instance, idle, idle_count);
 			idle_count -= n;
-			memmove(idle, idle + n, idle_count * sizeof(*idle));
+			memmove(idle, idle + n, idle_count * sizeof(struct vc_request *));
 		}
 		unsigned int got =
 			ops->poll(b->instance, idle + idle_count, MOST - idle_count, n == 0);
@@ -227,7 +227,7 @@ int main(int argc, char **argv)
 	b.memory = calloc(MOST, 16384 + 256);
 	if (!b.reqs || !b.memory || resource_create(&config, &b.resource, &error) < 0) {
 		fprintf(stderr, "bench_resource: %s\n", error ? error : "no memory");
-		return 1;
+		exit(1);
 	}
 	if (cpu >= 0 && thread_pin(cpu) < 0)
 		fprintf(stderr, "bench_resource: cannot run on CPU %d alone\n", cpu);

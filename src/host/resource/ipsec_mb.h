@@ -5,6 +5,7 @@
 #ifndef VC_HOST_RESOURCE_IPSEC_MB_H
 #define VC_HOST_RESOURCE_IPSEC_MB_H
 
+#include <assert.h>
 #include <intel-ipsec-mb.h>
 
 #include "host/resource/resource.h"
@@ -94,6 +95,7 @@ static inline struct vc_request *mb_list_take(struct mb_list *list)
 {
 	struct vc_request *req = list->first;
 
+	assert(req); /* list->count said so */
 	list->first = req->private;
 	list->count--;
 	return req;

@@ -96,10 +96,10 @@ static EVP_PKEY_CTX *prepare(struct lc_thread *thread, const struct session_para
 	EVP_PKEY_CTX **slot = &local->operation[kind - VC_REQUEST_AK_ENCRYPT];
 	bool hashed =
 		!raw && params->rsa_hash != VIRTIO_CRYPTO_RSA_NO_HASH && kind >= VC_REQUEST_AK_SIGN;
-	EVP_PKEY_CTX *c;
+	EVP_PKEY_CTX *c = *slot;
 
-	if (*slot)
-		return *slot;
+	if (c)
+		return c;
 	if (!local->key)
 		local->key = decode_key(thread->instance->library, params);
 	if (!local->key) {
