@@ -62,7 +62,8 @@ static void view_free(struct worker *worker, struct view *view)
 		if (view->local.handle[r])
 			instance->resource->ops->drop(instance, view->local.handle[r]);
 	}
-	atomic_store_explicit(&session->local[worker->options.index], NULL, memory_order_relaxed);
+	/* Release: the main thread may look (acquire) whether this worker has let go. */
+	atomic_store_explicit(&session->local[worker->options.index], NULL, memory_order_release);
 	*view->link = view->next;
 	if (view->next)
 		view->next->link = view->link;
