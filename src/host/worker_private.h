@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the worker: worker.c (thread, commands), worker_poll.c (data path), worker_sleep.c,
- * worker_session.c (views of sessions). All of it but the mailbox is the worker thread's own.
+ * Private to the worker: worker.c (thread), worker_command.c (mailbox), worker_poll.c (data path),
+ * worker_sleep.c, worker_session.c (views of sessions). All of it but the mailbox is the worker
+ * thread's own.
  */
 #ifndef VC_HOST_WORKER_PRIVATE_H
 #define VC_HOST_WORKER_PRIVATE_H
@@ -127,10 +128,16 @@ void views_free(struct worker *worker);
 /* A session that was destroyed on this worker's control queue: tell everyone. */
 void session_destroyed(struct worker *worker, struct session *session);
 
+/* worker_command.c */
+void worker_post(struct worker *worker, struct message *message);
+/* Main thread: post it and wait for the answer. */
+int worker_call(struct worker *worker, struct message *message);
+/* Worker: new messages, and commands that wait. */
+void messages_handle(struct worker *worker);
+
 /* worker.c */
 /* All workers of the process, counted (and locked) while they are told of a session. */
 unsigned int workers_lock(struct worker *const **workers);
 void workers_unlock(void);
-void worker_post(struct worker *worker, struct message *message);
 
 #endif

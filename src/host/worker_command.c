@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands of the main thread to a worker, and messages of workers to each other.
+ *
+ * A command goes into the worker's mailbox, under a lock that the data path never takes: the worker
+ * looks at one flag each round. The main thread waits for the answer; a command that has to wait
+ * for requests in flight is kept and looked at each round, until wait_ms have passed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "host/worker_private.h"
+
+/* ---- the mailbox ---- */
+
+void worker_post(struct worker *worker, struct message *message)
+{
+	pthread_mutex_lock(&worker->lock);
+	message->next = NULL;
+	*worker->last = message;
+	worker->last = &message->next;
+	/* Sequentially consistent with the worker's last look before it sleeps. */
+	atomic_store(&worker->mail, true);
+	pthread_mutex_unlock(&worker->lock);
+	event_signal(worker->mail_fd);
+}
+
+int worker_call(struct worker *worker, struct message *message)
+{
+	message->waited_for = true;
+	worker_post(worker, message);
+	pthread_mutex_lock(&worker->lock);
+	while (!message->done)
+		pthread_cond_wait(&worker->done, &worker->lock);
+	pthread_mutex_unlock(&worker->lock);
+	return message->result;
+}
+
+static struct message *mail_take(struct worker *worker)
+{
+	struct message *first;
+
+	pthread_mutex_lock(&worker->lock);
+	first = worker->first;
+	worker->first = NULL;
+	worker->last = &worker->first;
+	atomic_store(&worker->mail, false);
+	pthread_mutex_unlock(&worker->lock);
+	return first;
+}
+
+/* The message may be gone when this returns. */
+static void mail_answer(struct worker *worker, struct message *message, int result)
+{
+	if (!message->waited_for) {
+		free(message);
+		return;
+	}
+	pthread_mutex_lock(&worker->lock);
+	message->result = result;
+	message->done = true;
+	pthread_cond_broadcast(&worker->done);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+/* ---- commands, in the worker ---- */
+
+static int queue_add(struct worker *worker, struct host_queue *queue)
+{
+	if (worker->queue_count == worker->queue_capacity) {
+		unsigned int capacity = worker->queue_capacity ? 2 * worker->queue_capacity : 16;
+		struct host_queue **more =
+			realloc(worker->queue, capacity * sizeof(struct host_queue *));
+
+		if (!more)
+			return -ENOMEM;
+		worker->queue = more;
+		worker->queue_capacity = capacity;
+	}
+	worker->queue[worker->queue_count++] = queue;
+	return 0;
+}
+
+static void queue_start(struct worker *worker, struct host_queue *queue)
+{
+	queue->in_flight = 0;
+	queue->waiting = 0;
+	queue->paused = false;
+	queue->dirty = false;
+	if (queue_add(worker, queue) < 0) {
+		atomic_store(&queue->broken, "no memory");
+		return;
+	}
+	sleep_watch_queue(worker, queue);
+	vring_notify_off(&queue->ring);
+}
+
+static void queue_remove(struct worker *worker, struct host_queue *queue)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		if (worker->queue[i] != queue)
+			continue;
+		memmove(&worker->queue[i], &worker->queue[i + 1],
+		        (worker->queue_count - i - 1) * sizeof(struct host_queue *));
+		worker->queue_count--;
+		return;
+	}
+}
+
+static void queue_pause(struct worker *worker, struct host_queue *queue)
+{
+	queue->paused = true;
+	sleep_unwatch_queue(worker, queue);
+}
+
+static void device_each(struct worker *worker, const struct device *device,
+                        void (*fn)(struct worker *, struct host_queue *))
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++)
+		if (worker->queue[i]->device == device)
+			fn(worker, worker->queue[i]);
+}
+
+static void queue_resume(struct worker *worker, struct host_queue *queue)
+{
+	queue->paused = false;
+	if (atomic_load(&queue->broken))
+		return;
+	sleep_watch_queue(worker, queue);
+	vring_notify_off(&queue->ring);
+}
+
+/* The rings lie in the new table as they lay in the old one. */
+static void device_remap(struct worker *worker, const struct device *device,
+                         const struct memtable *memory)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		struct host_queue *queue = worker->queue[i];
+
+		if (queue->device == device)
+			vring_remap(&queue->ring, memory, &queue->config);
+	}
+}
+
+static bool device_quiet(const struct worker *worker, const struct device *device)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++)
+		if (worker->queue[i]->device == device && worker->queue[i]->in_flight)
+			return false;
+	return true;
+}
+
+/* Is what the command waits for so? */
+static bool message_satisfied(const struct worker *worker, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_QUEUE_STOP:
+		return !message->queue->in_flight;
+	case MESSAGE_DEVICE_PAUSE:
+		return device_quiet(worker, message->device);
+	case MESSAGE_SESSION_DROP:
+		return view_gone(worker, message->session);
+	default:
+		return true;
+	}
+}
+
+static void message_end(struct worker *worker, struct message *message, int result)
+{
+	if (message->type == MESSAGE_QUEUE_STOP)
+		queue_remove(worker, message->queue);
+	mail_answer(worker, message, result);
+}
+
+static void message_give_up(struct worker *worker, struct message *message)
+{
+	log_error(
+		"worker %u: a resource has not brought requests back for %u ms; they are given up",
+		worker->options.index, worker->options.wait_ms);
+	if (message->type == MESSAGE_QUEUE_STOP)
+		queue_abandon(worker, message->queue);
+	else if (message->type == MESSAGE_DEVICE_PAUSE)
+		device_each(worker, message->device, queue_abandon);
+	message_end(worker, message, -ETIMEDOUT);
+}
+
+static void message_begin(struct worker *worker, struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_QUEUE_START:
+		queue_start(worker, message->queue);
+		break;
+	case MESSAGE_QUEUE_STOP:
+		queue_pause(worker, message->queue);
+		break;
+	case MESSAGE_DEVICE_PAUSE:
+		device_each(worker, message->device, queue_pause);
+		break;
+	case MESSAGE_DEVICE_RESUME:
+		device_each(worker, message->device, queue_resume);
+		break;
+	case MESSAGE_DEVICE_REMAP:
+		device_remap(worker, message->device, message->memory);
+		break;
+	case MESSAGE_SESSION_DROP:
+		view_close(worker, message->session, false);
+		break;
+	case MESSAGE_SESSION_LEAVE:
+		view_close(worker, message->session, true);
+		break;
+	case MESSAGE_STOP:
+		worker->stopping = true;
+		break;
+	}
+	message->deadline = clock_now_ns() + (uint64_t)worker->options.wait_ms * 1000000;
+}
+
+/* New commands, and those that wait. */
+void messages_handle(struct worker *worker)
+{
+	struct message *message, *next, **link;
+
+	if (atomic_load_explicit(&worker->mail, memory_order_relaxed)) {
+		for (message = mail_take(worker); message; message = next) {
+			next = message->next;
+			message_begin(worker, message);
+			message->next = worker->unfinished;
+			worker->unfinished = message;
+		}
+	}
+	for (link = &worker->unfinished; (message = *link);) {
+		bool satisfied = message_satisfied(worker, message);
+
+		if (!satisfied && clock_now_ns() < message->deadline) {
+			link = &message->next;
+			continue;
+		}
+		*link = message->next;
+		if (satisfied)
+			message_end(worker, message, 0);
+		else
+			message_give_up(worker, message);
+	}
+}
