@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AES-CBC.
+ *
+ * Blocks are gathered, held back and padded here, exactly as OpenSSL's own does it; the delegate
+ * (its own padding off) and the device see whole blocks only. So work moves between them at any
+ * block: all that has to follow is the chaining value, the last block of ciphertext.
+ *
+ * Encryption is serial: a piece at a time, as large as an operation may be. Decryption has all its
+ * chaining values beforehand, so its pieces are in flight together.
+ *
+ * With the "tls-version" parameter (libssl's MAC-then-encrypt) the delegate does everything: the
+ * padding and the MAC must be removed in constant time.
+ */
+#include "openssl/provider/cipher.h"
+
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/proverr.h>
+
+/* Operations in flight for one decryption; they lie on the fiber's 32 KiB of stack. */
+#define WINDOW 16
+#define DEFAULT_PIECE 16384
+
+struct cbc_ctx {
+	struct cipher_ctx base;
+	bool pad;
+	bool tls; /* the delegate does it all */
+	bool iv_set;
+	bool stale;            /* the delegate's chaining value is behind ours */
+	uint8_t held;          /* bytes in block */
+	uint8_t iv[AES_BLOCK]; /* as given */
+	uint8_t chain[AES_BLOCK];
+	uint8_t block[AES_BLOCK];
+};
+
+/* ----------------------------------------------------------------------------- life, settings */
+
+static int set_inner_padding(struct cbc_ctx *c, unsigned int pad)
+{
+	const OSSL_PARAM param = OSSL_PARAM_construct_uint(OSSL_CIPHER_PARAM_PADDING, &pad);
+
+	return cipher_inner_set(&c->base, &param);
+}
+
+void *cbc_new(void *provctx, enum cipher_id id)
+{
+	struct cbc_ctx *c = OPENSSL_zalloc(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->pad = true;
+	if (!cipher_open(&c->base, provctx, id) || !set_inner_padding(c, 0)) {
+		cbc_freectx(c);
+		return NULL;
+	}
+	return c;
+}
+
+void cbc_freectx(void *vctx)
+{
+	struct cbc_ctx *c = vctx;
+
+	if (!c)
+		return;
+	cipher_close(&c->base);
+	OPENSSL_clear_free(c, sizeof(*c));
+}
+
+void *cbc_dupctx(void *vctx)
+{
+	const struct cbc_ctx *c = vctx;
+	struct cbc_ctx *copy = OPENSSL_memdup(c, sizeof(*c));
+
+	if (copy && !cipher_copy(&copy->base, &c->base)) {
+		cbc_freectx(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+/* Bring the delegate's chaining value up to date. */
+static int sync_inner(struct cbc_ctx *c)
+{
+	if (!c->stale)
+		return 1;
+	c->stale = false;
+	return cipher_inner_init(&c->base, c->base.encrypt, NULL, 0, c->chain, AES_BLOCK);
+}
+
+/* Learn the chaining value after the delegate worked by itself. */
+static int fetch_chain(struct cbc_ctx *c)
+{
+	OSSL_PARAM param = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_UPDATED_IV, c->chain,
+	                                                     AES_BLOCK);
+
+	return cipher_inner_get(&c->base, &param);
+}
+
+static int init(struct cbc_ctx *c, bool encrypt, const uint8_t *key, size_t key_size,
+                const uint8_t *iv, size_t iv_size, const OSSL_PARAM params[])
+{
+	/* Without a new IV a message begins with the last one given. */
+	const uint8_t *old = c->iv_set ? c->iv : c->stale ? c->chain : NULL;
+
+	if (!cipher_inner_init(&c->base, encrypt, key, key_size, iv ? iv : old,
+	                       iv ? iv_size : AES_BLOCK))
+		return 0;
+	cipher_note_init(&c->base, encrypt, key);
+	if (iv) {
+		memcpy(c->iv, iv, AES_BLOCK);
+		c->iv_set = true;
+	}
+	if (c->iv_set)
+		memcpy(c->chain, c->iv, AES_BLOCK);
+	c->stale = false;
+	c->held = 0;
+	return cbc_set_ctx_params(c, params);
+}
+
+int cbc_encrypt_init(void *vctx, const unsigned char *key, size_t key_size, const unsigned char *iv,
+                     size_t iv_size, const OSSL_PARAM params[])
+{
+	return init(vctx, true, key, key_size, iv, iv_size, params);
+}
+
+int cbc_decrypt_init(void *vctx, const unsigned char *key, size_t key_size, const unsigned char *iv,
+                     size_t iv_size, const OSSL_PARAM params[])
+{
+	return init(vctx, false, key, key_size, iv, iv_size, params);
+}
+
+int cbc_get_ctx_params(void *vctx, OSSL_PARAM params[])
+{
+	struct cbc_ctx *c = vctx;
+	int ok;
+
+	if (!sync_inner(c))
+		return 0;
+	for (OSSL_PARAM *p = params; p && p->key; p++) {
+		if (!strcmp(p->key, OSSL_CIPHER_PARAM_PADDING))
+			ok = OSSL_PARAM_set_uint(p, c->pad);
+		else if (!strcmp(p->key, OSSL_CIPHER_PARAM_IV))
+			ok = OSSL_PARAM_set_octet_ptr(p, c->iv, AES_BLOCK) ||
+			     OSSL_PARAM_set_octet_string(p, c->iv, AES_BLOCK);
+		else
+			ok = cipher_inner_get(&c->base, p);
+		if (!ok) {
+			ERR_raise(ERR_LIB_PROV, PROV_R_FAILED_TO_SET_PARAMETER);
+			return 0;
+		}
+	}
+	return 1;
+}
+
+static int set_tls(struct cbc_ctx *c, const OSSL_PARAM *p)
+{
+	unsigned int version;
+
+	if (!OSSL_PARAM_get_uint(p, &version) || !sync_inner(c) || !cipher_inner_set(&c->base, p))
+		return 0;
+	if (c->tls && !version && !fetch_chain(c))
+		return 0;
+	c->tls = version != 0;
+	return set_inner_padding(c, c->tls ? c->pad : 0);
+}
+
+static int set_padding(struct cbc_ctx *c, const OSSL_PARAM *p)
+{
+	unsigned int pad;
+
+	if (!OSSL_PARAM_get_uint(p, &pad)) {
+		ERR_raise(ERR_LIB_PROV, PROV_R_FAILED_TO_GET_PARAMETER);
+		return 0;
+	}
+	c->pad = pad != 0;
+	return c->tls ? set_inner_padding(c, pad) : 1;
+}
+
+int cbc_set_ctx_params(void *vctx, const OSSL_PARAM params[])
+{
+	struct cbc_ctx *c = vctx;
+	int ok = 1;
+
+	for (const OSSL_PARAM *p = params; ok && p && p->key; p++) {
+		if (!strcmp(p->key, OSSL_CIPHER_PARAM_PADDING))
+			ok = set_padding(c, p);
+		else if (!strcmp(p->key, OSSL_CIPHER_PARAM_TLS_VERSION))
+			ok = set_tls(c, p);
+		else
+			ok = cipher_inner_set(&c->base, p);
+	}
+	return ok;
+}
+
+/* ------------------------------------------------------------------------------- whole blocks */
+
+/* size is a multiple of the block; in and out are equal or apart. */
+static int software(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	uint8_t last[AES_BLOCK];
+	size_t done = 0;
+
+	if (!size)
+		return 1;
+	memcpy(last, in + size - AES_BLOCK, AES_BLOCK);
+	if (!sync_inner(c) ||
+	    !c->base.delegate->update(c->base.inner, out, &done, size, in, size) || done != size)
+		return 0;
+	memcpy(c->chain, c->base.encrypt ? out + size - AES_BLOCK : last, AES_BLOCK);
+	return 1;
+}
+
+static size_t piece_size(void)
+{
+	size_t size = core_max_size() & ~(AES_BLOCK - 1);
+
+	return size ? size : DEFAULT_PIECE;
+}
+
+static void fill_op(struct cbc_ctx *c, struct core_op *op, uint8_t *out, const uint8_t *in,
+                    size_t size, const uint8_t *iv)
+{
+	*op = (struct core_op){
+		.key = c->base.key,
+		.src = in,
+		.dst = out,
+		.length = (uint32_t)size,
+		.dst_len = (uint32_t)size,
+		.iv_len = AES_BLOCK,
+		.class = VCE_CLASS_CIPHER,
+	};
+	memcpy(op->iv, iv, AES_BLOCK);
+}
+
+/* Both offload from the front and return how many bytes they did. */
+
+static size_t offload_encrypt(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	size_t done = 0, piece = piece_size();
+
+	while (done < size) {
+		struct core_op op;
+		size_t n = size - done < piece ? size - done : piece;
+
+		fill_op(c, &op, out + done, in + done, n, c->chain);
+		if (core_run(&op, 1))
+			break;
+		done += n;
+		memcpy(c->chain, out + done - AES_BLOCK, AES_BLOCK);
+		c->stale = true;
+	}
+	return done;
+}
+
+/* Do in software what failed of a window; its other operations have been done. */
+static int mend(struct cbc_ctx *c, const struct core_op *ops, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		if (!ops[i].result)
+			continue;
+		if (!c->base.provider->policy.fallback)
+			return 0;
+		memcpy(c->chain, ops[i].iv, AES_BLOCK);
+		c->stale = true;
+		if (!software(c, ops[i].dst, ops[i].src, ops[i].length))
+			return 0;
+	}
+	return 1;
+}
+
+static int offload_decrypt(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size,
+                           size_t *done)
+{
+	size_t piece = piece_size();
+	int rc = 0;
+
+	while (*done < size && !rc) {
+		struct core_op ops[WINDOW];
+		uint8_t last[AES_BLOCK];
+		unsigned int n = 0;
+		size_t end = *done;
+
+		for (; n < WINDOW && end < size; n++) {
+			size_t part = size - end < piece ? size - end : piece;
+
+			fill_op(c, &ops[n], out + end, in + end, part,
+			        n ? in + end - AES_BLOCK : c->chain);
+			end += part;
+		}
+		/* In place, the ciphertext is gone afterwards. */
+		memcpy(last, in + end - AES_BLOCK, AES_BLOCK);
+		rc = core_run(ops, n);
+		if (rc && !mend(c, ops, n))
+			return 0;
+		memcpy(c->chain, last, AES_BLOCK);
+		c->stale = true;
+		*done = end;
+	}
+	return 1;
+}
+
+/* After a failure the rest of the call is done in software: waiting once is enough. */
+static int offload(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	size_t done = 0;
+
+	if (!cipher_core_key(&c->base))
+		return software(c, out, in, size);
+	if (c->base.encrypt)
+		done = offload_encrypt(c, out, in, size);
+	else if (!offload_decrypt(c, out, in, size, &done))
+		return 0;
+	if (done < size && !c->base.provider->policy.fallback)
+		return 0;
+	return software(c, out + done, in + done, size - done);
+}
+
+static int crypt_blocks(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	int ok = 0;
+
+	if (!size)
+		return 1;
+	switch (policy_cipher(&c->base.provider->policy, size)) {
+	case POLICY_OFFLOAD:
+		ok = offload(c, out, in, size);
+		break;
+	case POLICY_SOFTWARE:
+		ok = software(c, out, in, size);
+		break;
+	case POLICY_FAIL:
+		break;
+	}
+	if (!ok)
+		ERR_raise(ERR_LIB_PROV, PROV_R_CIPHER_OPERATION_FAILED);
+	return ok;
+}
+
+/* ------------------------------------------------------------------------------------- stream */
+
+static int too_small(void)
+{
+	ERR_raise(ERR_LIB_PROV, PROV_R_OUTPUT_BUFFER_TOO_SMALL);
+	return 0;
+}
+
+static int no_key(void)
+{
+	ERR_raise(ERR_LIB_PROV, PROV_R_NO_KEY_SET);
+	return 0;
+}
+
+int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
+               const unsigned char *in, size_t inl)
+{
+	struct cbc_ctx *c = vctx;
+	size_t blocks, produced = 0;
+
+	if (!c->base.key_set)
+		return no_key();
+	if (c->tls)
+		return c->base.delegate->update(c->base.inner, out, outl, outsize, in, inl);
+	if (c->held) {
+		size_t n = inl < AES_BLOCK - c->held ? inl : AES_BLOCK - c->held;
+
+		if (n) {
+			memcpy(c->block + c->held, in, n);
+			c->held += n;
+			in += n;
+			inl -= n;
+		}
+	}
+	/* Decrypting, the last block is held back: it may turn out to be padding. */
+	if (c->held == AES_BLOCK && (c->base.encrypt || inl || !c->pad)) {
+		if (outsize < AES_BLOCK)
+			return too_small();
+		if (!crypt_blocks(c, out, c->block, AES_BLOCK))
+			return 0;
+		c->held = 0;
+		out += AES_BLOCK;
+		produced = AES_BLOCK;
+	}
+	blocks = inl & ~(AES_BLOCK - 1);
+	if (blocks && blocks == inl && !c->base.encrypt && c->pad)
+		blocks -= AES_BLOCK;
+	if (outsize < produced + blocks)
+		return too_small();
+	if (!crypt_blocks(c, out, in, blocks))
+		return 0;
+	if (inl > blocks) {
+		c->held = (uint8_t)(inl - blocks);
+		memcpy(c->block, in + blocks, c->held);
+	}
+	*outl = produced + blocks;
+	return 1;
+}
+
+/* Bytes of data in the last block, -1 if its padding is wrong. Not in constant time, just as
+ * OpenSSL's: whoever gets to see the outcome has an oracle anyway. */
+static int unpad(const uint8_t block[AES_BLOCK])
+{
+	uint8_t n = block[AES_BLOCK - 1];
+
+	if (!n || n > AES_BLOCK)
+		return -1;
+	for (size_t i = AES_BLOCK - n; i < AES_BLOCK; i++) {
+		if (block[i] != n)
+			return -1;
+	}
+	return (int)AES_BLOCK - n;
+}
+
+static int final_encrypt(struct cbc_ctx *c, uint8_t *out, size_t *outl, size_t outsize)
+{
+	if (c->pad) {
+		memset(c->block + c->held, (int)(AES_BLOCK - c->held), AES_BLOCK - c->held);
+		c->held = AES_BLOCK;
+	}
+	if (!c->held) {
+		*outl = 0;
+		return 1;
+	}
+	if (c->held != AES_BLOCK) {
+		ERR_raise(ERR_LIB_PROV, PROV_R_WRONG_FINAL_BLOCK_LENGTH);
+		return 0;
+	}
+	if (outsize < AES_BLOCK)
+		return too_small();
+	if (!crypt_blocks(c, out, c->block, AES_BLOCK))
+		return 0;
+	c->held = 0;
+	*outl = AES_BLOCK;
+	return 1;
+}
+
+static int final_decrypt(struct cbc_ctx *c, uint8_t *out, size_t *outl, size_t outsize)
+{
+	int size = (int)AES_BLOCK;
+
+	if (!c->held && !c->pad) {
+		*outl = 0;
+		return 1;
+	}
+	if (c->held != AES_BLOCK) {
+		ERR_raise(ERR_LIB_PROV, PROV_R_WRONG_FINAL_BLOCK_LENGTH);
+		return 0;
+	}
+	if (!crypt_blocks(c, c->block, c->block, AES_BLOCK))
+		return 0;
+	if (c->pad)
+		size = unpad(c->block);
+	if (size < 0) {
+		ERR_raise(ERR_LIB_PROV, PROV_R_BAD_DECRYPT);
+		return 0;
+	}
+	if (outsize < (size_t)size)
+		return too_small();
+	memcpy(out, c->block, (size_t)size);
+	c->held = 0;
+	*outl = (size_t)size;
+	return 1;
+}
+
+int cbc_final(void *vctx, unsigned char *out, size_t *outl, size_t outsize)
+{
+	struct cbc_ctx *c = vctx;
+
+	if (!c->base.key_set)
+		return no_key();
+	if (c->tls)
+		return c->base.delegate->final(c->base.inner, out, outl, outsize);
+	return c->base.encrypt ? final_encrypt(c, out, outl, outsize)
+	                       : final_decrypt(c, out, outl, outsize);
+}
+
+/* EVP_Cipher(): the bare cipher, without gathering or padding. */
+int cbc_cipher(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
+               const unsigned char *in, size_t inl)
+{
+	struct cbc_ctx *c = vctx;
+
+	if (!c->base.key_set)
+		return no_key();
+	if (outsize < inl)
+		return too_small();
+	if (c->tls || inl % AES_BLOCK)
+		return sync_inner(c) &&
+		       c->base.delegate->cipher(c->base.inner, out, outl, outsize, in, inl) &&
+		       fetch_chain(c);
+	if (!crypt_blocks(c, out, in, inl))
+		return 0;
+	*outl = inl;
+	return 1;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is offloaded. See policy.h.
+ *
+ * The defaults (policy auto) are those that measured as a gain; docs/openssl.md has the figures. A
+ * caller in an ASYNC job goes on with other work meanwhile, so the job gains whenever the work is
+ * dearer than two copies and a queue; a synchronous caller only waits.
+ */
+#include "openssl/provider/policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/async.h>
+
+#include "openssl/core/core.h"
+
+#define DEFAULT_MIN_SIZE 2048
+
+/* Whole text is a number from 0 to max. */
+static int parse_number(const char *text, unsigned long max, unsigned long *value)
+{
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	*value = strtoul(text, &end, 10);
+	if (errno || *end || *value > max)
+		return -EINVAL;
+	return 0;
+}
+
+static int parse_mode(const char *text, enum policy_mode *mode)
+{
+	static const char *const names[] = {
+		[POLICY_AUTO] = "auto", [POLICY_ALWAYS] = "always", [POLICY_NEVER] = "never"};
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i])) {
+			*mode = (enum policy_mode)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_switch(const char *text, bool *value)
+{
+	if (!strcmp(text, "on"))
+		*value = true;
+	else if (!strcmp(text, "off"))
+		*value = false;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+int policy_parse(struct policy *policy, const struct policy_texts *texts, const char **bad)
+{
+	unsigned long number;
+
+	*policy = (struct policy){
+		.mode = POLICY_AUTO, .fallback = true, .min_size = DEFAULT_MIN_SIZE};
+	*bad = NULL;
+	if (texts->mode && parse_mode(texts->mode, &policy->mode))
+		*bad = "policy";
+	if (texts->fallback && parse_switch(texts->fallback, &policy->fallback))
+		*bad = "fallback";
+	if (texts->min_size) {
+		if (parse_number(texts->min_size, 1ul << 30, &number))
+			*bad = "min-size";
+		else
+			policy->min_size = number;
+	}
+	if (texts->deadline_ms) {
+		if (parse_number(texts->deadline_ms, 3600 * 1000, &number))
+			*bad = "deadline-ms";
+		else
+			policy->deadline_ms = (unsigned int)number;
+	}
+	if (texts->socket) {
+		if (strlen(texts->socket) >= sizeof(policy->socket))
+			*bad = "socket";
+		else
+			strcpy(policy->socket, texts->socket);
+	}
+	return *bad ? -EINVAL : 0;
+}
+
+static enum policy_choice try_now(const struct policy *policy)
+{
+	if (core_available())
+		return POLICY_OFFLOAD;
+	return policy->fallback ? POLICY_SOFTWARE : POLICY_FAIL;
+}
+
+enum policy_choice policy_cipher(const struct policy *policy, size_t size)
+{
+	if (policy->mode == POLICY_NEVER || size == 0)
+		return POLICY_SOFTWARE;
+	if (policy->mode == POLICY_AUTO) {
+		if (size < policy->min_size) {
+			core_count_small();
+			return POLICY_SOFTWARE;
+		}
+		if (!ASYNC_get_current_job())
+			return POLICY_SOFTWARE;
+	}
+	return try_now(policy);
+}
+
+enum policy_choice policy_rsa(const struct policy *policy)
+{
+	if (policy->mode == POLICY_NEVER)
+		return POLICY_SOFTWARE;
+	return try_now(policy);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The OpenSSL provider "vcrypto": start-up, its section of openssl.cnf, what it offers, what it
+ * says of itself, teardown.
+ *
+ * Trusts the application that loads it (it is part of it) and openssl.cnf.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/proverr.h>
+
+#include "base/log.h"
+#include "openssl/core/core.h"
+#include "openssl/provider/provider.h"
+
+OSSL_provider_init_fn OSSL_provider_init __attribute__((visibility("default")));
+
+/* ------------------------------------------------------------------ what we say of ourselves */
+
+#define PARAM_OFFLOADED "vcrypto-offloaded"
+#define PARAM_FALLBACK "vcrypto-fallback"
+#define PARAM_SMALL "vcrypto-small"
+
+static const OSSL_PARAM *gettable_params(void *ctx)
+{
+	static const OSSL_PARAM params[] = {
+		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_NAME, OSSL_PARAM_UTF8_PTR, NULL, 0),
+		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_VERSION, OSSL_PARAM_UTF8_PTR, NULL, 0),
+		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_BUILDINFO, OSSL_PARAM_UTF8_PTR, NULL, 0),
+		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_STATUS, OSSL_PARAM_INTEGER, NULL, 0),
+		OSSL_PARAM_uint64(PARAM_OFFLOADED, NULL),
+		OSSL_PARAM_uint64(PARAM_FALLBACK, NULL),
+		OSSL_PARAM_uint64(PARAM_SMALL, NULL),
+		OSSL_PARAM_END,
+	};
+
+	return params;
+}
+
+static int set_text(OSSL_PARAM params[], const char *name, const char *text)
+{
+	OSSL_PARAM *p = OSSL_PARAM_locate(params, name);
+
+	return !p || OSSL_PARAM_set_utf8_ptr(p, text);
+}
+
+static int set_count(OSSL_PARAM params[], const char *name, uint64_t count)
+{
+	OSSL_PARAM *p = OSSL_PARAM_locate(params, name);
+
+	return !p || OSSL_PARAM_set_uint64(p, count);
+}
+
+static int get_params(void *ctx, OSSL_PARAM params[])
+{
+	OSSL_PARAM *status = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_STATUS);
+	struct vce_client_stats stats;
+	uint64_t offloaded = 0, fallback = 0;
+
+	core_stats(&stats);
+	for (unsigned int i = 0; i < VCE_CLASSES; i++)
+		offloaded += stats.offloaded[i];
+	for (unsigned int i = 0; i < VCE_FALLBACK_REASONS; i++)
+		fallback += stats.fallback[i];
+	return set_text(params, OSSL_PROV_PARAM_NAME, "vcrypto") &&
+	       set_text(params, OSSL_PROV_PARAM_VERSION, VCRYPTO_VERSION) &&
+	       set_text(params, OSSL_PROV_PARAM_BUILDINFO, "vcrypto " VCRYPTO_VERSION) &&
+	       (!status || OSSL_PARAM_set_int(status, 1)) &&
+	       set_count(params, PARAM_OFFLOADED, offloaded) &&
+	       set_count(params, PARAM_FALLBACK, fallback) &&
+	       set_count(params, PARAM_SMALL, stats.small);
+}
+
+/* --------------------------------------------------------------------------- what we offer */
+
+static const OSSL_ALGORITHM *query_operation(void *ctx, int operation, int *no_cache)
+{
+	const struct provider *provider = ctx;
+
+	*no_cache = 0;
+	switch (operation) {
+	case OSSL_OP_CIPHER:
+		return provider->ciphers;
+	case OSSL_OP_KEYMGMT:
+		return provider->keymgmts;
+	case OSSL_OP_SIGNATURE:
+		return provider->signatures;
+	case OSSL_OP_ASYM_CIPHER:
+		return provider->asyms;
+	default:
+		return NULL;
+	}
+}
+
+/* ------------------------------------------------------------------- start-up and teardown */
+
+/* Library contexts of this process that have us loaded: they share one connection. */
+static atomic_uint instances;
+
+/* Read our section of openssl.cnf. 0, -EINVAL. */
+static int read_settings(struct provider *provider, const OSSL_DISPATCH *in)
+{
+	OSSL_FUNC_core_get_params_fn *core_get_params = NULL;
+	struct policy_texts texts = {0};
+	const char *bad = NULL;
+	OSSL_PARAM params[] = {
+		{"policy", OSSL_PARAM_UTF8_PTR, &texts.mode, 0, OSSL_PARAM_UNMODIFIED},
+		{"fallback", OSSL_PARAM_UTF8_PTR, &texts.fallback, 0, OSSL_PARAM_UNMODIFIED},
+		{"min-size", OSSL_PARAM_UTF8_PTR, &texts.min_size, 0, OSSL_PARAM_UNMODIFIED},
+		{"socket", OSSL_PARAM_UTF8_PTR, &texts.socket, 0, OSSL_PARAM_UNMODIFIED},
+		{"deadline-ms", OSSL_PARAM_UTF8_PTR, &texts.deadline_ms, 0, OSSL_PARAM_UNMODIFIED},
+		OSSL_PARAM_END,
+	};
+
+	for (; in->function_id; in++) {
+		if (in->function_id == OSSL_FUNC_CORE_GET_PARAMS)
+			core_get_params = OSSL_FUNC_core_get_params(in);
+	}
+	if (core_get_params && !core_get_params(provider->handle, params))
+		return -EINVAL;
+	if (policy_parse(&provider->policy, &texts, &bad)) {
+		ERR_raise_data(ERR_LIB_PROV, PROV_R_INVALID_DATA,
+		               "vcrypto: bad value of \"%s\" in openssl.cnf", bad);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void start_core(const struct policy *policy)
+{
+	struct core_options options = {.deadline_ms = policy->deadline_ms};
+
+	/* A library is quiet: what went wrong is counted, and software did the work. */
+	log_open("vcrypto", secure_getenv("VCRYPTO_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	for (size_t i = 0; i < sizeof(options.socket) && policy->socket[i]; i++)
+		options.socket[i] = policy->socket[i];
+	core_configure(&options);
+}
+
+static void teardown(void *ctx)
+{
+	struct provider *provider = ctx;
+
+	if (atomic_fetch_sub(&instances, 1) == 1)
+		core_teardown();
+	delegate_close(provider);
+	OPENSSL_free(provider);
+}
+
+static const OSSL_DISPATCH provider_functions[] = {
+	{OSSL_FUNC_PROVIDER_TEARDOWN, (void (*)(void))teardown},
+	{OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, (void (*)(void))gettable_params},
+	{OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))get_params},
+	{OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query_operation},
+	{0, NULL},
+};
+
+int OSSL_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                       const OSSL_DISPATCH **out, void **ctx)
+{
+	struct provider *provider = OPENSSL_zalloc(sizeof(*provider));
+
+	if (!provider)
+		return 0;
+	provider->handle = handle;
+	if (read_settings(provider, in) || delegate_open(provider)) {
+		delegate_close(provider);
+		OPENSSL_free(provider);
+		return 0;
+	}
+	start_core(&provider->policy);
+	atomic_fetch_add(&instances, 1);
+	*out = provider_functions;
+	*ctx = provider;
+	return 1;
+}
