@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client of the daemon for tests. See soft_core.h.
+ */
+#include "soft_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+
+#include "openssl/core/core.h"
+
+struct soft_core soft_core;
+
+struct core_key {
+	struct vcrypto_session_params params;
+	uint8_t bytes[4096];
+	unsigned int references;
+};
+
+void soft_core_reset(void)
+{
+	unsigned int keys = soft_core.keys;
+
+	soft_core = (struct soft_core){.available = true, .max_size = 16384 + 512, .keys = keys};
+}
+
+void core_configure(const struct core_options *options)
+{
+}
+
+bool core_available(void)
+{
+	return soft_core.available;
+}
+
+bool core_offers(enum vcrypto_service service, unsigned int algorithm)
+{
+	return soft_core.available;
+}
+
+size_t core_max_size(void)
+{
+	return soft_core.max_size;
+}
+
+int core_key_new(const struct vcrypto_session_params *params, struct core_key **key)
+{
+	*key = calloc(1, sizeof(**key));
+	if (!*key || params->key_len > sizeof((*key)->bytes))
+		return -EINVAL;
+	(*key)->params = *params;
+	memcpy((*key)->bytes, params->key, params->key_len);
+	(*key)->references = 1;
+	soft_core.keys++;
+	return 0;
+}
+
+struct core_key *core_key_ref(struct core_key *key)
+{
+	key->references++;
+	return key;
+}
+
+void core_key_free(struct core_key *key)
+{
+	if (key && --key->references == 0) {
+		soft_core.keys--;
+		free(key);
+	}
+}
+
+static int run_cipher(const struct core_op *op)
+{
+	const struct vcrypto_session_params *p = &op->key->params;
+	const EVP_CIPHER *cipher = p->key_len == 16   ? EVP_aes_128_cbc()
+	                           : p->key_len == 24 ? EVP_aes_192_cbc()
+	                                              : EVP_aes_256_cbc();
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n, rc = -EINVAL;
+
+	if (op->length % 16 == 0 && op->iv_len == 16 &&
+	    EVP_CipherInit_ex(ctx, cipher, NULL, op->key->bytes, op->iv,
+	                      p->direction == VCRYPTO_ENCRYPT) == 1 &&
+	    EVP_CIPHER_CTX_set_padding(ctx, 0) &&
+	    EVP_CipherUpdate(ctx, op->dst, &n, op->src, (int)op->length) == 1)
+		rc = 0;
+	EVP_CIPHER_CTX_free(ctx);
+	return rc;
+}
+
+static int run_aead(const struct core_op *op)
+{
+	const struct vcrypto_session_params *p = &op->key->params;
+	const EVP_CIPHER *cipher = p->key_len == 16   ? EVP_aes_128_gcm()
+	                           : p->key_len == 24 ? EVP_aes_192_gcm()
+	                                              : EVP_aes_256_gcm();
+	bool encrypt = p->direction == VCRYPTO_ENCRYPT;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t *out = malloc(op->length + 1);
+	int n, rc = -EINVAL;
+
+	EVP_CipherInit_ex(ctx, cipher, NULL, op->key->bytes, op->iv, encrypt);
+	if (!encrypt)
+		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, op->tag_len, op->tag);
+	if (op->iv_len == 12 && op->tag_len == 16 &&
+	    EVP_CipherUpdate(ctx, NULL, &n, op->aad, (int)op->aad_len) == 1 &&
+	    EVP_CipherUpdate(ctx, out, &n, op->src, (int)op->length) == 1)
+		rc = EVP_CipherFinal_ex(ctx, out, &n) == 1 ? 0 : -EBADMSG;
+	if (!rc && encrypt)
+		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, op->tag_len, op->tag);
+	if (!rc)
+		memcpy(op->dst, out, op->length);
+	free(out);
+	EVP_CIPHER_CTX_free(ctx);
+	return rc;
+}
+
+static int run_rsa(struct core_op *op)
+{
+	const unsigned char *der = op->key->bytes;
+	RSA *rsa = d2i_RSAPrivateKey(NULL, &der, (long)op->key->params.key_len);
+	int n = rsa ? RSA_private_encrypt((int)op->length, op->src, op->dst, rsa, RSA_NO_PADDING)
+	            : -1;
+
+	RSA_free(rsa);
+	if (n < 0)
+		return -EINVAL;
+	op->result_len = (uint32_t)n;
+	op->dst[n / 2] ^= soft_core.wrong;
+	return 0;
+}
+
+static int run_one(struct core_op *op)
+{
+	soft_core.operations++;
+	if (op->length + op->aad_len + op->tag_len > soft_core.max_size)
+		return -EMSGSIZE;
+	if (soft_core.fail_every && soft_core.operations % soft_core.fail_every == 0) {
+		soft_core.failures++;
+		return soft_core.error;
+	}
+	switch (op->key->params.service) {
+	case VCRYPTO_SERVICE_CIPHER:
+		return run_cipher(op);
+	case VCRYPTO_SERVICE_AEAD:
+		return run_aead(op);
+	default:
+		return run_rsa(op);
+	}
+}
+
+int core_run(struct core_op *ops, size_t n)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		ops[i].result = run_one(&ops[i]);
+		if (!first)
+			first = ops[i].result;
+	}
+	return first;
+}
+
+void core_count_small(void)
+{
+	soft_core.small++;
+}
+
+void core_stats(struct vce_client_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	stats->offloaded[VCE_CLASS_CIPHER] = soft_core.operations - soft_core.failures;
+	stats->fallback[VCE_FALLBACK_DEVICE] = soft_core.failures;
+	stats->small = soft_core.small;
+}
+
+void core_teardown(void)
+{
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The provider on a client that needs no daemon: all cases with everything offloaded, with
+ * operations that fail, and without a daemon; and what is offloaded at all.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
+#include <openssl/rsa.h>
+
+#include "openssl/cases.h"
+#include "soft_core.h"
+
+extern OSSL_provider_init_fn OSSL_provider_init;
+
+static const char *policy = "always", *fallback = "on";
+
+/* Says what openssl.cnf would say. */
+static int get_params(const OSSL_CORE_HANDLE *handle, OSSL_PARAM params[])
+{
+	OSSL_PARAM *p = OSSL_PARAM_locate(params, "policy");
+
+	if (p)
+		OSSL_PARAM_set_utf8_ptr(p, policy);
+	p = OSSL_PARAM_locate(params, "fallback");
+	if (p)
+		OSSL_PARAM_set_utf8_ptr(p, fallback);
+	return 1;
+}
+
+static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
+                void **ctx)
+{
+	OSSL_DISPATCH table[64];
+	unsigned int n = 0;
+
+	for (; in->function_id && n < 63; in++, n++) {
+		table[n] = *in;
+		if (in->function_id == OSSL_FUNC_CORE_GET_PARAMS)
+			table[n].function = (void (*)(void))get_params;
+	}
+	table[n] = (OSSL_DISPATCH){0, NULL};
+	return OSSL_provider_init(handle, table, out, ctx);
+}
+
+struct loaded {
+	OSSL_LIB_CTX *libctx;
+	OSSL_PROVIDER *ours, *theirs;
+};
+
+static bool load(struct loaded *l, const char *mode, const char *fall_back)
+{
+	policy = mode;
+	fallback = fall_back;
+	soft_core_reset();
+	l->libctx = OSSL_LIB_CTX_new();
+	OSSL_PROVIDER_add_builtin(l->libctx, "vcrypto", init);
+	l->ours = OSSL_PROVIDER_load(l->libctx, "vcrypto");
+	l->theirs = OSSL_PROVIDER_load(l->libctx, "default");
+	return l->ours && l->theirs;
+}
+
+static void unload(struct loaded *l)
+{
+	rsa_cases_forget_keys();
+	OSSL_PROVIDER_unload(l->ours);
+	OSSL_PROVIDER_unload(l->theirs);
+	OSSL_LIB_CTX_free(l->libctx);
+}
+
+static void run(const struct test_case *cases, struct loaded *l, bool in_job)
+{
+	struct env env = {.libctx = l->libctx, .large = 1 << 21};
+
+	for (; cases->name; cases++) {
+		ERR_clear_error();
+		if (in_job ? run_in_job(cases->run, &env, NULL) : cases->run(&env))
+			continue;
+		ERR_print_errors_fp(stderr);
+		fail_msg("%s", cases->name);
+	}
+}
+
+static void run_all(struct loaded *l, bool in_job)
+{
+	run(cipher_cases, l, in_job);
+	run(gcm_cases, l, in_job);
+	run(rsa_cases, l, in_job);
+}
+
+static void test_everything_offloaded(void **state)
+{
+	struct loaded l;
+
+	assert_true(load(&l, "always", "off"));
+	run_all(&l, false);
+	run_all(&l, true);
+	assert_int_equal(soft_core.failures, 0);
+	assert_true(soft_core.operations > 5000);
+	unload(&l);
+}
+
+static void test_some_operations_fail(void **state)
+{
+	static const int errors[] = {-EIO, -ETIMEDOUT, -ENOTSUP};
+	struct loaded l;
+
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(load(&l, "always", "on"));
+		soft_core.fail_every = 2 + (unsigned int)i;
+		soft_core.error = errors[i];
+		run_all(&l, true);
+		assert_true(soft_core.failures > 100);
+		unload(&l);
+	}
+}
+
+static void test_all_operations_fail(void **state)
+{
+	struct loaded l;
+
+	assert_true(load(&l, "always", "on"));
+	soft_core.fail_every = 1;
+	soft_core.error = -EPIPE;
+	run_all(&l, true);
+	assert_int_equal(soft_core.operations, soft_core.failures);
+	unload(&l);
+}
+
+static void test_no_daemon(void **state)
+{
+	struct loaded l;
+
+	assert_true(load(&l, "always", "on"));
+	soft_core.available = false;
+	run_all(&l, true);
+	assert_int_equal(soft_core.operations, 0);
+	unload(&l);
+}
+
+/* Small pieces of large operations: one at a time must be enough. */
+static void test_small_operations_only(void **state)
+{
+	struct loaded l;
+
+	assert_true(load(&l, "always", "off"));
+	soft_core.max_size = 1024;
+	run(cipher_cases, &l, false);
+	unload(&l);
+	assert_true(load(&l, "always", "on"));
+	soft_core.max_size = 1024;
+	run(gcm_cases, &l, false);
+	unload(&l);
+}
+
+static void test_policy_never(void **state)
+{
+	struct loaded l;
+
+	assert_true(load(&l, "never", "off"));
+	run_all(&l, false);
+	assert_int_equal(soft_core.operations, 0);
+	unload(&l);
+}
+
+static int encrypt(struct loaded *l, const char *name, int size)
+{
+	static uint8_t in[20000], out[20032];
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(l->libctx, name, OURS);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n = 0, rc;
+
+	rc = EVP_EncryptInit_ex2(ctx, cipher, in, in, NULL) == 1 &&
+	     EVP_EncryptUpdate(ctx, out, &n, in, size) == 1 &&
+	     EVP_EncryptFinal_ex(ctx, out + n, &n) == 1;
+	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(cipher);
+	return rc;
+}
+
+static void test_fallback_off(void **state)
+{
+	struct loaded l;
+
+	assert_true(load(&l, "always", "off"));
+	assert_true(encrypt(&l, "AES-128-CBC", 4096));
+	assert_true(encrypt(&l, "AES-128-GCM", 4096));
+	soft_core.available = false;
+	assert_false(encrypt(&l, "AES-128-CBC", 4096));
+	assert_false(encrypt(&l, "AES-128-GCM", 4096));
+	soft_core.available = true;
+	soft_core.fail_every = 1;
+	soft_core.error = -EIO;
+	assert_false(encrypt(&l, "AES-256-CBC", 4096));
+	assert_false(encrypt(&l, "AES-256-GCM", 4096));
+	unload(&l);
+}
+
+static struct loaded *for_job;
+
+static bool job_encrypt(const struct env *env)
+{
+	return encrypt(for_job, "AES-128-CBC", 2047) && encrypt(for_job, "AES-128-CBC", 2048) &&
+	       encrypt(for_job, "AES-128-GCM", 2047) && encrypt(for_job, "AES-128-GCM", 2048);
+}
+
+static void test_auto_is_by_size_and_job(void **state)
+{
+	struct env env = {0};
+	struct loaded l;
+
+	assert_true(load(&l, "auto", "on"));
+	for_job = &l;
+	assert_true(job_encrypt(NULL));
+	assert_int_equal(soft_core.operations, 0);
+	soft_core.small = 0;
+	assert_true(run_in_job(job_encrypt, &env, NULL));
+	assert_int_equal(soft_core.operations, 2);
+	/* Both small ones, and the last block of three messages of CBC. */
+	assert_true(soft_core.small >= 2);
+	unload(&l);
+}
+
+static EVP_PKEY *make_rsa(struct loaded *l)
+{
+	return EVP_PKEY_Q_keygen(l->libctx, THEIRS, "RSA", (size_t)2048);
+}
+
+static int sign(struct loaded *l, EVP_PKEY *key, uint8_t *sig)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t n = 256;
+	int rc;
+
+	rc = EVP_DigestSignInit_ex(ctx, NULL, "SHA256", l->libctx, OURS, key, NULL) == 1 &&
+	     EVP_DigestSign(ctx, sig, &n, (const uint8_t *)"text", 4) == 1;
+	EVP_MD_CTX_free(ctx);
+	return rc;
+}
+
+/* A wrong result of the device would give the key away. */
+static void test_wrong_signature_never_leaves(void **state)
+{
+	uint8_t good[256], sig[256];
+	struct loaded l;
+	EVP_PKEY *key;
+
+	assert_true(load(&l, "always", "on"));
+	key = make_rsa(&l);
+	assert_true(sign(&l, key, good));
+	soft_core.wrong = true;
+	assert_true(sign(&l, key, sig));
+	assert_memory_equal(sig, good, sizeof(sig));
+	assert_int_equal(soft_core.operations, 2);
+	EVP_PKEY_free(key);
+	unload(&l);
+	assert_true(load(&l, "always", "off"));
+	key = make_rsa(&l);
+	memset(sig, 0, sizeof(sig));
+	soft_core.wrong = true;
+	assert_false(sign(&l, key, sig));
+	for (size_t i = 0; i < sizeof(sig); i++)
+		assert_int_equal(sig[i], 0);
+	EVP_PKEY_free(key);
+	unload(&l);
+}
+
+/* A key that the device refuses is not offered to it again. */
+static void test_refused_key(void **state)
+{
+	struct loaded l;
+	uint8_t sig[256];
+	EVP_PKEY *key;
+
+	assert_true(load(&l, "always", "on"));
+	key = make_rsa(&l);
+	soft_core.fail_every = 1;
+	soft_core.error = -EKEYREJECTED;
+	for (int i = 0; i < 3; i++)
+		assert_true(sign(&l, key, sig));
+	assert_int_equal(soft_core.operations, 1);
+	EVP_PKEY_free(key);
+	unload(&l);
+}
+
+static void test_says_who_it_is(void **state)
+{
+	struct loaded l;
+	char *name = NULL, *version = NULL;
+	uint64_t offloaded = 0;
+	int status = 0;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_ptr(OSSL_PROV_PARAM_NAME, &name, 0),
+		OSSL_PARAM_construct_utf8_ptr(OSSL_PROV_PARAM_VERSION, &version, 0),
+		OSSL_PARAM_construct_int(OSSL_PROV_PARAM_STATUS, &status),
+		OSSL_PARAM_construct_uint64("vcrypto-offloaded", &offloaded),
+		OSSL_PARAM_construct_end(),
+	};
+
+	assert_true(load(&l, "always", "on"));
+	assert_true(encrypt(&l, "AES-128-CBC", 4096));
+	assert_int_equal(OSSL_PROVIDER_get_params(l.ours, params), 1);
+	assert_string_equal(name, "vcrypto");
+	assert_string_equal(version, VCRYPTO_VERSION);
+	assert_int_equal(status, 1);
+	assert_int_equal(offloaded, 2);
+	unload(&l);
+}
+
+static void test_bad_setting_is_refused(void **state)
+{
+	struct loaded l;
+
+	assert_false(load(&l, "sometimes", "on"));
+	OSSL_PROVIDER_unload(l.theirs);
+	OSSL_LIB_CTX_free(l.libctx);
+	ERR_clear_error();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_says_who_it_is),
+		cmocka_unit_test(test_bad_setting_is_refused),
+		cmocka_unit_test(test_everything_offloaded),
+		cmocka_unit_test(test_some_operations_fail),
+		cmocka_unit_test(test_all_operations_fail),
+		cmocka_unit_test(test_no_daemon),
+		cmocka_unit_test(test_small_operations_only),
+		cmocka_unit_test(test_policy_never),
+		cmocka_unit_test(test_fallback_off),
+		cmocka_unit_test(test_auto_is_by_size_and_job),
+		cmocka_unit_test(test_wrong_signature_never_leaves),
+		cmocka_unit_test(test_refused_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
