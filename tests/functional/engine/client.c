@@ -221,7 +221,7 @@ static int one_fails(void *argument)
 static int absent(void)
 {
 	struct vce_client_stats stats;
-	unsigned int i, limit = 50;
+	unsigned int i, limit = 200;
 
 	for (i = 0; i < 100; i++)
 		one_fails(&limit);
@@ -239,7 +239,7 @@ static int deadline(void)
 {
 	const struct core_options options = {.deadline_ms = 300};
 	struct vce_client_stats stats;
-	unsigned int limit = 700;
+	unsigned int limit = 1500;
 	char go;
 
 	core_configure(&options);
@@ -345,9 +345,13 @@ static int speed(void)
 
 int main(int argc, char **argv)
 {
+	/* Sanitized, on a machine that does other things too. */
+	const struct core_options patient = {.deadline_ms = 20000};
 	const char *what = argc > 1 ? argv[1] : "known";
 	int ret = 2;
 
+	if (strcmp(what, "deadline") != 0 && strcmp(what, "speed") != 0)
+		core_configure(&patient);
 	work_init();
 	if (strcmp(what, "known") == 0)
 		ret = known();

@@ -8,6 +8,7 @@
 #include <openssl/async.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <poll.h>
@@ -91,6 +92,32 @@ static const char *cipher_name(const struct kind *kind)
 
 /* ---- keys ---- */
 
+/* Making big keys takes seconds: they are kept in $VCRYPTO_TEST_KEYS for the next program. */
+static EVP_PKEY *rsa_key(unsigned int bits)
+{
+	const char *dir = getenv("VCRYPTO_TEST_KEYS");
+	char path[256] = "/dev/null";
+	EVP_PKEY *key = NULL;
+	FILE *file;
+
+	if (dir)
+		snprintf(path, sizeof(path), "%s/rsa%u.pem", dir, bits);
+	file = fopen(path, "r");
+	if (file) {
+		key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+		fclose(file);
+	}
+	if (key)
+		return key;
+	key = EVP_RSA_gen(bits);
+	file = fopen(path, "w");
+	if (key && file)
+		PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL);
+	if (file)
+		fclose(file);
+	return key;
+}
+
 static void rsa_init(struct kind *kind)
 {
 	struct vcrypto_session_params params = {
@@ -103,7 +130,7 @@ static void rsa_init(struct kind *kind)
 	uint8_t *der = NULL;
 	int n;
 
-	kind->rsa = EVP_RSA_gen(kind->key_len);
+	kind->rsa = rsa_key(kind->key_len);
 	n = kind->rsa ? i2d_PrivateKey(kind->rsa, &der) : -1;
 	if (n <= 0)
 		die("%s: no key", kind->name);
