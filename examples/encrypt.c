@@ -79,9 +79,9 @@ int main(int argc, char **argv)
 	struct vcrypto_queue *queue = vcrypto_device_queue(device, 0);
 	/* Buffers lie in memory that the device can reach. */
 	uint8_t *plain = vcrypto_memory_alloc(device, (size_t)3 * BLOCKS * BLOCK);
-	uint8_t *sealed = plain + BLOCKS * BLOCK, *opened = sealed + BLOCKS * BLOCK;
 
 	check(plain ? 0 : -ENOMEM, "memory");
+	uint8_t *sealed = plain + BLOCKS * BLOCK, *opened = sealed + BLOCKS * BLOCK;
 	while ((bytes = fread(plain, 1, BLOCKS * BLOCK, file)) > 0) {
 		unsigned int blocks = (unsigned int)((bytes + BLOCK - 1) / BLOCK);
 

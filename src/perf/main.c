@@ -121,7 +121,7 @@ static void list(struct arguments *a, const char *option, char *text,
 
 	for (char *p = strtok_r(text, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
 		if (n++ == MAX_LIST) {
-			fprintf(stderr, "vcrypto-perf: %s: more than %u\n", option, MAX_LIST);
+			fprintf(stderr, "vcrypto-perf: %s: more than %d\n", option, MAX_LIST);
 			exit(EXIT_USAGE);
 		}
 		fn(a, p);

@@ -17,6 +17,7 @@
 #define ARENA_LAST 0x40000000u
 #define ARENA_LENGTH 0x3fffffffu
 #define SLAB_PAGES 4u
+#define SLAB_BYTES ((size_t)SLAB_PAGES * ARENA_PAGE)
 #define SLAB_SMALLEST 64u
 #define SLAB_LARGEST (SLAB_SMALLEST << (ARENA_CLASSES - 1))
 #define SLAB_WORDS (SLAB_PAGES * ARENA_PAGE / SLAB_SMALLEST / 64)
@@ -36,7 +37,7 @@ static size_t class_size(unsigned int class)
 
 static unsigned int class_objects(unsigned int class)
 {
-	return (unsigned int)(SLAB_PAGES * ARENA_PAGE / class_size(class));
+	return (unsigned int)(SLAB_BYTES / class_size(class));
 }
 
 static void run_set(struct arena *arena, uint32_t page, uint32_t length, uint32_t flag)

@@ -101,6 +101,15 @@ int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void 
                unsigned int depth, bool indirect, bool event_idx);
 void queue_fini(struct vcrypto_queue *queue);
 
+/* Whether a device may take such a session; what is not plainly wrong is the device's to judge.
+ * room: bytes of keys that fit into a control request. */
+bool session_wire_ok(const struct vcrypto_session_params *params, size_t room);
+/* What the data path has to know of it, but for id and serial. */
+void session_wire_describe(struct op_session *op, const struct vcrypto_session_params *params);
+/* The request that makes it; zeroed before. */
+void session_wire_request(struct virtio_crypto_op_ctrl_req *request,
+                          const struct vcrypto_session_params *params, uint16_t tag_len);
+
 size_t control_bytes(bool indirect);
 void control_init(struct control *control, void *memory, bool indirect, bool event_idx);
 void control_fini(struct control *control);

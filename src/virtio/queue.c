@@ -43,7 +43,7 @@ int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void 
 	                                     .max_size = device->config.max_size};
 	queue->slots = memory;
 	queue->long_tables = (struct virtq_desc *)(queue->slots + depth);
-	queue->status = (uint8_t *)(queue->long_tables + depth * OP_MAX_SEGMENTS);
+	queue->status = (uint8_t *)(queue->long_tables + (size_t)depth * OP_MAX_SEGMENTS);
 	ring_split_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth),
 	                ring_size(depth, indirect), event_idx);
 	queue->op = calloc(depth, sizeof(struct vcrypto_op *));
@@ -85,7 +85,7 @@ static inline int describe_indirect(struct vcrypto_queue *queue, uint16_t i,
 {
 	struct op_place place = {.slot = &queue->slots[i],
 	                         .short_table = queue->slots[i].table,
-	                         .long_table = &queue->long_tables[i * OP_MAX_SEGMENTS],
+	                         .long_table = &queue->long_tables[(size_t)i * OP_MAX_SEGMENTS],
 	                         .status = &queue->status[i],
 	                         .serial = &queue->serial[i]};
 	int n = op_describe(&queue->context, &place, session, op);

@@ -18,13 +18,15 @@
 #define STATUS_UNSET 0xff
 #define SPIN_NS 20000
 
+#define KEYS_MAX (4096 - 128 - sizeof(struct virtio_crypto_op_ctrl_req))
+
 /* Shared with the device. */
 struct control_slot {
 	vc_cache_aligned struct virtq_desc table[4];
 	struct virtio_crypto_session_input input;
 	uint8_t padding[48];
 	struct virtio_crypto_op_ctrl_req request; /* the keys follow */
-	uint8_t keys[4096 - 128 - sizeof(struct virtio_crypto_op_ctrl_req)];
+	uint8_t keys[KEYS_MAX];
 };
 
 static_assert(sizeof(struct control_slot) == 4096, "a page");
@@ -78,8 +80,12 @@ static void session_free(struct vcrypto_session *session)
 
 void control_fini(struct control *control)
 {
-	while (control->all)
-		session_free(control->all);
+	struct vcrypto_session *next;
+
+	for (struct vcrypto_session *s = control->all; s; s = next) {
+		next = s->all_next;
+		free(s);
+	}
 	/* Keys of what was never answered. */
 	if (control->slots)
 		secmem_wipe(control->slots, CONTROL_SLOTS * sizeof(struct control_slot));
@@ -213,172 +219,6 @@ static void control_reap(struct vcrypto_device *device)
 	}
 }
 
-static uint8_t cipher_block_mask(unsigned int cipher)
-{
-	switch (cipher) {
-	case VCRYPTO_CIPHER_AES_ECB:
-	case VCRYPTO_CIPHER_AES_CBC:
-		return 15;
-	case VCRYPTO_CIPHER_3DES_CBC:
-		return 7;
-	default:
-		return 0;
-	}
-}
-
-static void session_describe_cipher(struct op_session *op, const struct vcrypto_session_params *p)
-{
-	static const uint8_t iv[][2] = {[VCRYPTO_CIPHER_AES_CBC] = {16, 16},
-	                                [VCRYPTO_CIPHER_AES_CTR] = {16, 16},
-	                                [VCRYPTO_CIPHER_3DES_CBC] = {8, 8},
-	                                [VCRYPTO_CIPHER_AES_XTS] = {16, 16}};
-
-	op->kind = p->chain ? OP_CHAIN : OP_CIPHER;
-	op->block_mask = cipher_block_mask(p->algorithm);
-	if (p->algorithm < vc_array_size(iv)) {
-		op->iv_min = iv[p->algorithm][0];
-		op->iv_max = iv[p->algorithm][1];
-	} else {
-		op->iv_max = VCRYPTO_MAX_IV;
-	}
-	op->request.header.opcode =
-		op->decrypt ? VIRTIO_CRYPTO_CIPHER_DECRYPT : VIRTIO_CRYPTO_CIPHER_ENCRYPT;
-	op->request.u.sym.op_type =
-		p->chain ? VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING : VIRTIO_CRYPTO_SYM_OP_CIPHER;
-}
-
-static uint16_t full_tag_len(enum vcrypto_service service, unsigned int algorithm)
-{
-	static const uint8_t hash[] = {0, 16, 20, 28, 32, 48, 64, 28, 32, 48, 64};
-
-	if (service == VCRYPTO_SERVICE_AEAD)
-		return 16;
-	if (service == VCRYPTO_SERVICE_HASH)
-		return algorithm < vc_array_size(hash) ? hash[algorithm] : 0;
-	/* HMACs have the numbers of their hashes, as far as SHA-512. */
-	return algorithm <= VCRYPTO_MAC_HMAC_SHA512 ? hash[algorithm] : 16;
-}
-
-static void session_describe(struct op_session *op, const struct vcrypto_session_params *p)
-{
-	unsigned int mac = p->service == VCRYPTO_SERVICE_CIPHER ? p->mac : p->algorithm;
-
-	op->request.header.algo = p->algorithm;
-	op->request.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
-	op->decrypt = p->direction == VCRYPTO_DECRYPT;
-	op->private_key = p->private_key;
-	op->tag_len = (uint16_t)(p->tag_len ? p->tag_len : full_tag_len(p->service, mac));
-	switch (p->service) {
-	case VCRYPTO_SERVICE_CIPHER:
-		session_describe_cipher(op, p);
-		break;
-	case VCRYPTO_SERVICE_HASH:
-		op->kind = OP_HASH;
-		op->request.header.opcode = VIRTIO_CRYPTO_HASH;
-		break;
-	case VCRYPTO_SERVICE_MAC:
-		op->kind = OP_MAC;
-		op->request.header.opcode = VIRTIO_CRYPTO_MAC;
-		break;
-	case VCRYPTO_SERVICE_AEAD:
-		op->kind = OP_AEAD;
-		op->iv_min = 1;
-		op->iv_max = VCRYPTO_MAX_IV;
-		op->request.header.opcode =
-			op->decrypt ? VIRTIO_CRYPTO_AEAD_DECRYPT : VIRTIO_CRYPTO_AEAD_ENCRYPT;
-		break;
-	case VCRYPTO_SERVICE_AKCIPHER:
-		op->kind = OP_AKCIPHER;
-		break;
-	}
-}
-
-static void request_cipher(struct virtio_crypto_op_ctrl_req *r,
-                           const struct vcrypto_session_params *p)
-{
-	struct virtio_crypto_cipher_session_para cipher = {
-		.algo = p->algorithm, .key_len = (uint32_t)p->key_len, .op = p->direction};
-
-	if (!p->chain) {
-		r->u.sym.u.cipher = cipher;
-		r->u.sym.op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER;
-		return;
-	}
-	r->u.sym.op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING;
-	r->u.sym.u.chain.alg_chain_order =
-		p->chain == VCRYPTO_CHAIN_HASH_THEN_CIPHER
-			? VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER
-			: VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH;
-	r->u.sym.u.chain.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
-	r->u.sym.u.chain.cipher = cipher;
-	r->u.sym.u.chain.u.mac.algo = p->mac;
-	r->u.sym.u.chain.u.mac.auth_key_len = (uint32_t)p->auth_key_len;
-}
-
-/* The control request for parameters that were checked. */
-static void request_fill(struct virtio_crypto_op_ctrl_req *r,
-                         const struct vcrypto_session_params *p, uint16_t tag_len)
-{
-	r->header.algo = p->algorithm;
-	r->header.opcode = VIRTIO_CRYPTO_OPCODE(
-		p->service, p->service == VCRYPTO_SERVICE_AKCIPHER ? 0x04 : 0x02);
-	switch (p->service) {
-	case VCRYPTO_SERVICE_CIPHER:
-		request_cipher(r, p);
-		if (p->chain)
-			r->u.sym.u.chain.u.mac.hash_result_len = tag_len;
-		break;
-	case VCRYPTO_SERVICE_HASH:
-		r->u.hash.algo = p->algorithm;
-		r->u.hash.hash_result_len = tag_len;
-		break;
-	case VCRYPTO_SERVICE_MAC:
-		r->u.mac.algo = p->algorithm;
-		r->u.mac.hash_result_len = tag_len;
-		r->u.mac.auth_key_len = (uint32_t)p->auth_key_len;
-		break;
-	case VCRYPTO_SERVICE_AEAD:
-		r->u.aead.algo = p->algorithm;
-		r->u.aead.key_len = (uint32_t)p->key_len;
-		r->u.aead.tag_len = tag_len;
-		r->u.aead.aad_len = p->aad_len;
-		r->u.aead.op = p->direction;
-		break;
-	case VCRYPTO_SERVICE_AKCIPHER:
-		r->u.akcipher.algo = p->algorithm;
-		r->u.akcipher.key_type = p->private_key ? VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
-		                                        : VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC;
-		r->u.akcipher.key_len = (uint32_t)p->key_len;
-		if (p->algorithm == VCRYPTO_AKCIPHER_ECDSA) {
-			r->u.akcipher.u.ecdsa.curve_id = p->curve;
-		} else {
-			r->u.akcipher.u.rsa.padding_algo = p->rsa_padding;
-			r->u.akcipher.u.rsa.hash_algo = p->rsa_hash;
-		}
-		break;
-	}
-}
-
-/* What no device could take; the rest is the device's to judge. */
-static bool params_ok(const struct vcrypto_session_params *p)
-{
-	bool directed = p->service == VCRYPTO_SERVICE_CIPHER || p->service == VCRYPTO_SERVICE_AEAD;
-	bool keyed = directed || p->service == VCRYPTO_SERVICE_AKCIPHER;
-	bool authenticated = p->service == VCRYPTO_SERVICE_MAC || p->chain;
-	size_t room = sizeof(((struct control_slot *)0)->keys);
-
-	if ((unsigned int)p->service > VCRYPTO_SERVICE_AKCIPHER || p->algorithm > 63 ||
-	    (unsigned int)p->chain > VCRYPTO_CHAIN_CIPHER_THEN_HASH || p->mac > 63 ||
-	    p->tag_len > 64 || (p->chain && p->service != VCRYPTO_SERVICE_CIPHER))
-		return false;
-	if (directed && p->direction != VCRYPTO_ENCRYPT && p->direction != VCRYPTO_DECRYPT)
-		return false;
-	if (keyed != (p->key && p->key_len) || (p->auth_key_len && !p->auth_key) ||
-	    (!authenticated && p->auth_key_len))
-		return false;
-	return p->key_len <= room && p->auth_key_len <= room - p->key_len;
-}
-
 static int create_locked(struct vcrypto_device *device, const struct vcrypto_session_params *params,
                          struct vcrypto_session **session)
 {
@@ -395,13 +235,13 @@ static int create_locked(struct vcrypto_device *device, const struct vcrypto_ses
 	s = session_new(device);
 	if (!s)
 		return -ENOMEM;
-	session_describe(&s->op, params);
+	session_wire_describe(&s->op, params);
 	s->destroy_opcode = VIRTIO_CRYPTO_OPCODE(
 		params->service, params->service == VCRYPTO_SERVICE_AKCIPHER ? 0x05 : 0x03);
 	atomic_init(&s->state, -EINPROGRESS);
 
 	slot = slot_take(control, s, &i);
-	request_fill(&slot->request, params, s->op.tag_len);
+	session_wire_request(&slot->request, params, s->op.tag_len);
 	if (params->key_len)
 		memcpy(slot->keys, params->key, params->key_len);
 	if (params->auth_key_len)
@@ -419,7 +259,7 @@ int vcrypto_session_create_begin(struct vcrypto_device *device,
 {
 	int error;
 
-	if (!params_ok(params))
+	if (!session_wire_ok(params, KEYS_MAX))
 		return -EINVAL;
 	pthread_mutex_lock(&device->lock);
 	error = create_locked(device, params, session);
