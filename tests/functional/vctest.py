@@ -166,6 +166,18 @@ def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def settled_files(pid, seconds=10):
+    """The same, once it has not changed for a while: daemons close what has ended a bit later."""
+    seen = []
+
+    def settled():
+        seen.append(open_files(pid))
+        return len(seen) >= 20 and len(set(seen[-20:])) == 1
+
+    wait_until(settled, seconds, f"the descriptors of process {pid} settle")
+    return seen[-1]
+
+
 def resident_kib(pid):
     """Resident memory of a process in KiB."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:

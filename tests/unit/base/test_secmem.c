@@ -133,6 +133,47 @@ static void test_forked_child_has_the_key_and_locks_it(void **state)
 	secmem_free(key);
 }
 
+/* In a process that may lock nothing: keys still work, and the log says it once. */
+static int child_without_locks(int log_end)
+{
+	static const struct rlimit none = {0, 0};
+
+	dup2(log_end, STDERR_FILENO);
+	if (setrlimit(RLIMIT_MEMLOCK, &none) != 0)
+		return 1;
+	if (geteuid() == 0 && setuid(65534) != 0)
+		return 2;
+	for (int i = 0; i < 20; i++) {
+		if (!secmem_alloc(5000))
+			return 3;
+	}
+	return 0;
+}
+
+static void test_memory_that_cannot_be_locked_is_said_once(void **state)
+{
+	char text[4096];
+	int status;
+	int ends[2];
+	ssize_t n;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(child_without_locks(ends[1]));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(ends[1]);
+	n = read(ends[0], text, sizeof(text) - 1);
+	close(ends[0]);
+	assert_int_equal(status, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "keys may be swapped out"));
+	assert_ptr_equal(strchr(text, '\n'), text + n - 1); /* one line */
+}
+
 static void *churn(void *argument)
 {
 	unsigned int seed = (unsigned int)(uintptr_t)argument;
@@ -216,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_freed_piece_is_wiped),
 		cmocka_unit_test(test_memory_is_locked_and_not_dumped),
 		cmocka_unit_test(test_forked_child_has_the_key_and_locks_it),
+		cmocka_unit_test(test_memory_that_cannot_be_locked_is_said_once),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_siphash_known_answers),

@@ -229,7 +229,8 @@ static void test_thread_pin_refuses_bad_cpus(void **state)
 }
 
 /* What a call logs, read back through a pipe in place of standard error. */
-static void log_capture(char *text, size_t size, enum log_level level, const char *message)
+static void log_capture(char *text, size_t size, enum log_level level, const char *message,
+                        bool journal)
 {
 	int saved = dup(STDERR_FILENO);
 	int ends[2];
@@ -237,6 +238,16 @@ static void log_capture(char *text, size_t size, enum log_level level, const cha
 
 	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
 	dup2(ends[1], STDERR_FILENO);
+	if (journal) {
+		struct stat st;
+		char stream[64];
+
+		assert_int_equal(fstat(ends[1], &st), 0);
+		snprintf(stream, sizeof(stream), "%lu:%lu", (unsigned long)st.st_dev,
+		         (unsigned long)st.st_ino);
+		setenv("JOURNAL_STREAM", stream, 1);
+	}
+	log_open("test", LOG_LEVEL_NOTICE);
 	log_write(level, "%s", message);
 	dup2(saved, STDERR_FILENO);
 	n = read(ends[0], text, size - 1);
@@ -252,18 +263,23 @@ static void test_log_lines(void **state)
 	char text[4096];
 	char longest[4000];
 
-	log_open("test", LOG_LEVEL_NOTICE);
-	log_capture(text, sizeof(text), LOG_LEVEL_NOTICE, "hello");
+	log_capture(text, sizeof(text), LOG_LEVEL_NOTICE, "hello", false);
 	assert_non_null(strstr(text, " test: hello\n"));
-	log_capture(text, sizeof(text), LOG_LEVEL_ERROR, "a\nb\x1b[m");
+	log_capture(text, sizeof(text), LOG_LEVEL_ERROR, "a\nb\x1b[m", false);
 	assert_non_null(strstr(text, " test: error: a?b?[m\n"));
-	log_capture(text, sizeof(text), LOG_LEVEL_INFO, "dropped");
+	log_capture(text, sizeof(text), LOG_LEVEL_INFO, "dropped", false);
 	assert_string_equal(text, "");
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
-	log_capture(text, sizeof(text), LOG_LEVEL_NOTICE, longest);
+	log_capture(text, sizeof(text), LOG_LEVEL_NOTICE, longest, false);
 	assert_in_range(strlen(text), 1000, 2048);
 	assert_int_equal(text[strlen(text) - 1], '\n');
+
+	/* As systemd wants it. */
+	log_capture(text, sizeof(text), LOG_LEVEL_WARNING, "hello", true);
+	assert_string_equal(text, "<4>hello\n");
+	log_capture(text, sizeof(text), LOG_LEVEL_WARNING, "hello", false);
+	assert_non_null(strstr(text, " test: warning: hello\n"));
 
 	assert_int_equal(log_level_parse("debug", &level), 0);
 	assert_int_equal(level, LOG_LEVEL_DEBUG);

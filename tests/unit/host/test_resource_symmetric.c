@@ -4,6 +4,7 @@
  */
 #include "resource_fixture.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,38 @@ static void wrong_tag_is_badmsg(void **state)
 	}
 }
 
+static void long_additional_data(void **state)
+{
+	static const uint32_t lengths[] = {257, 4095, 65535, 65536, 300000};
+	static uint8_t aad[300000];
+	struct fixture *f = *state;
+	struct job_kind kind = {VIRTIO_CRYPTO_SERVICE_AEAD, GCM, 0, 0, 1, 16, 16, 12};
+
+	random_fill(aad, sizeof(aad));
+	for (unsigned int i = 0; i < vc_array_size(lengths); i++) {
+		struct vc_request *req = requests_new(1);
+		EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+		uint8_t tag[16], end[16];
+		struct job job;
+		int n;
+
+		job_make(f, &job, req, &kind, 33, false);
+		req->aad = aad;
+		req->aad_len = lengths[i];
+		EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), NULL, job.key, req->iv);
+		EVP_EncryptUpdate(c, NULL, &n, aad, (int)lengths[i]);
+		EVP_EncryptUpdate(c, job.expected, &n, job.source, 33);
+		EVP_EncryptFinal_ex(c, end, &n);
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, 16, tag);
+		EVP_CIPHER_CTX_free(c);
+		memcpy(job.expected_tag, tag, 16);
+		fixture_run(f, req, 1, 1);
+		job_check(&job, req, VIRTIO_CRYPTO_OK);
+		job_free(f, &job);
+		free(req);
+	}
+}
+
 static void wrong_lengths_are_errors(void **state)
 {
 	struct fixture *f = *state;
@@ -452,6 +485,7 @@ static void a_lone_request_waits_a_little_only(void **state)
 		cmocka_unit_test_setup_teardown(one_request_alone, open, close_it),                \
 		cmocka_unit_test_setup_teardown(ctr_carries_over_128_bits, open, close_it),        \
 		cmocka_unit_test_setup_teardown(wrong_tag_is_badmsg, open, close_it),              \
+		cmocka_unit_test_setup_teardown(long_additional_data, open, close_it),             \
 		cmocka_unit_test_setup_teardown(wrong_lengths_are_errors, open, close_it),         \
 		cmocka_unit_test_setup_teardown(what_it_cannot_is_refused, open, close_it)
 

@@ -16,12 +16,15 @@
 static uint8_t data[4096] __attribute__((aligned(64)));
 static struct op_slot slot;
 static uint8_t status;
+static struct virtq_desc table[OP_MAX_SEGMENTS]; /* the one that was used is copied here */
+static uint64_t serial;
 static struct regions regions;
 static struct op_context context;
 
 static int setup(void **state)
 {
 	memset(&slot, 0, sizeof(slot));
+	serial = 0;
 	memset(&regions, 0, sizeof(regions));
 	memset(&context, 0, sizeof(context));
 	context.regions = &regions;
@@ -29,17 +32,34 @@ static int setup(void **state)
 	return regions_add(&regions, data, sizeof(data));
 }
 
+static int describe_at(uint16_t base, const struct op_session *s, const struct vcrypto_op *op)
+{
+	struct virtq_desc long_table[OP_MAX_SEGMENTS] = {0};
+	struct op_place place = {.slot = &slot,
+	                         .short_table = slot.table,
+	                         .long_table = long_table,
+	                         .base = base,
+	                         .status = &status,
+	                         .serial = &serial};
+	int n = op_describe(&context, &place, s, op);
+
+	if (n > 0)
+		memcpy(table, n > OP_SHORT_TABLE ? long_table : slot.table,
+		       (size_t)n * sizeof(table[0]));
+	return n;
+}
+
 static int describe(const struct op_session *s, const struct vcrypto_op *op)
 {
-	return op_describe(&context, &slot, slot.table, 0, &status, s, op);
+	return describe_at(0, s, op);
 }
 
 static void expect(unsigned int i, const void *address, uint32_t len, uint16_t flags)
 {
-	assert_ptr_equal(slot.table[i].addr, address);
-	assert_int_equal(slot.table[i].len, len);
-	assert_int_equal(slot.table[i].flags, flags);
-	assert_int_equal(slot.table[i].next, flags & VIRTQ_DESC_F_NEXT ? i + 1 : 0);
+	assert_ptr_equal(table[i].addr, address);
+	assert_int_equal(table[i].len, len);
+	assert_int_equal(table[i].flags, flags);
+	assert_int_equal(table[i].next, flags & VIRTQ_DESC_F_NEXT ? i + 1 : 0);
 }
 
 #define OUT VIRTQ_DESC_F_NEXT
@@ -49,6 +69,7 @@ static void expect(unsigned int i, const void *address, uint32_t len, uint16_t f
 static const struct op_session cbc = {.request = {.header = {.opcode = VIRTIO_CRYPTO_CIPHER_ENCRYPT,
                                                              .session_id = 77,
                                                              .flag = 1}},
+                                      .serial = 1,
                                       .kind = OP_CIPHER,
                                       .block_mask = 15,
                                       .iv_min = 16,
@@ -80,6 +101,7 @@ static void a_slot_used_again_is_right_again(void **state)
 
 	assert_int_equal(describe(&cbc, &op), 4);
 	other.request.header.session_id = 78;
+	other.serial = 2;
 	op.src = data + 128;
 	op.dst = data + 128;
 	op.length = 32;
@@ -102,9 +124,8 @@ static void nothing_has_no_descriptor(void **state)
 static void direct_chains_link_from_their_base(void **state)
 {
 	struct vcrypto_op op = {.src = data, .dst = data, .length = 16, .iv_len = 16};
-	struct virtq_desc table[OP_MAX_SEGMENTS];
 
-	assert_int_equal(op_describe(&context, &slot, table, 40, &status, &cbc, &op), 4);
+	assert_int_equal(describe_at(40, &cbc, &op), 4);
 	assert_int_equal(table[0].next, 41);
 	assert_int_equal(table[2].next, 43);
 	assert_int_equal(table[3].flags, VIRTQ_DESC_F_WRITE);
@@ -132,6 +153,7 @@ static void wrong_ciphers_are_refused(void **state)
 }
 
 static const struct op_session gcm = {.request = {.header = {.opcode = VIRTIO_CRYPTO_AEAD_ENCRYPT}},
+                                      .serial = 1,
                                       .kind = OP_AEAD,
                                       .iv_min = 1,
                                       .iv_max = 16,
@@ -228,7 +250,7 @@ static void wrong_aeads_are_refused(void **state)
 }
 
 static const struct op_session chain = {
-	.kind = OP_CHAIN, .block_mask = 15, .iv_min = 16, .iv_max = 16, .tag_len = 20};
+	.serial = 1, .kind = OP_CHAIN, .block_mask = 15, .iv_min = 16, .iv_max = 16, .tag_len = 20};
 
 static void chain_has_digest_after_destination(void **state)
 {
@@ -264,7 +286,7 @@ static void chain_has_digest_after_destination(void **state)
 
 static void akcipher_opcode_follows_the_operation(void **state)
 {
-	struct op_session s = {.kind = OP_AKCIPHER, .private_key = true};
+	struct op_session s = {.serial = 1, .kind = OP_AKCIPHER, .private_key = true};
 	struct vcrypto_op op = {.src = data, .dst = data + 1024, .length = 256, .dst_len = 512};
 
 	op.akcipher_op = VCRYPTO_AKCIPHER_SIGN;
@@ -292,7 +314,7 @@ static void akcipher_opcode_follows_the_operation(void **state)
 
 static void status_bytes_become_errors(void **state)
 {
-	struct op_session ak = {.kind = OP_AKCIPHER};
+	struct op_session ak = {.serial = 1, .kind = OP_AKCIPHER};
 	struct vcrypto_op op = {.akcipher_op = VCRYPTO_AKCIPHER_VERIFY};
 
 	assert_int_equal(op_status(&cbc, &op, VIRTIO_CRYPTO_OK), 0);

@@ -57,7 +57,7 @@ static int setup_with(void **state, bool indirect, bool event_idx)
 	f->device.ops = &fake_ops;
 	f->device.config.max_size = sizeof(f->data);
 	f->session.op = (struct op_session){
-		.kind = OP_CIPHER, .block_mask = 15, .iv_min = 16, .iv_max = 16};
+		.serial = 1, .kind = OP_CIPHER, .block_mask = 15, .iv_min = 16, .iv_max = 16};
 	*state = f;
 	regions_add(&f->device.regions, f->data, sizeof(f->data));
 	return queue_init(f->queue, &f->device, f->memory, DEPTH, indirect, event_idx);
@@ -253,7 +253,7 @@ static void the_result_length_is_never_more_than_there_is_room(void **state)
 	struct vcrypto_op op, *list, *done;
 
 	ops_make(f, &op, &list, 1);
-	f->session.op = (struct op_session){.kind = OP_AKCIPHER, .private_key = true};
+	f->session.op = (struct op_session){.serial = 2, .kind = OP_AKCIPHER, .private_key = true};
 	op.iv_len = 0;
 	op.dst_len = 100;
 	op.akcipher_op = VCRYPTO_AKCIPHER_DECRYPT;

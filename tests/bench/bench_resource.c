@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a resource does by itself: bench_resource [--cpu N] [--seconds S] [--type T].
+ *
+ * One instance in one pinned thread, as a worker would use it, without rings or guests: the upper
+ * bound of what vcrypto-host can do with it. Prints a table of algorithm, size, burst, operations
+ * and gigabits a second. A resource that works in the caller's thread is measured by that thread's
+ * CPU time, so that others on the CPU do not show; one with threads of its own (not pinned) by the
+ * clock.
+ */
+#include <getopt.h>
+#include <openssl/encoder.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/util.h"
+#include "host/resource/resource.h"
+
+#define MOST 128
+
+struct work {
+	const char *name;
+	struct session_params params;
+	uint8_t kind;
+	uint8_t iv_len;
+};
+
+static uint8_t key[64] = "this key is for nothing but the measurement of speed";
+
+#define AES(n, svc, alg, enc)                                                                      \
+	.params = {.service = (svc), .cipher = (alg), .encrypt = (enc), .key = key, .key_len = (n)}
+#define CIPHER VIRTIO_CRYPTO_SERVICE_CIPHER
+#define CBC VIRTIO_CRYPTO_CIPHER_AES_CBC
+#define CHAIN(m, t, enc, o)                                                                        \
+	.params = {.service = CIPHER,                                                              \
+	           .cipher = CBC,                                                                  \
+	           .encrypt = (enc),                                                               \
+	           .key = key,                                                                     \
+	           .key_len = 16,                                                                  \
+	           .auth_key = key,                                                                \
+	           .auth_key_len = (t),                                                            \
+	           .mac = (m),                                                                     \
+	           .chain = (o),                                                                   \
+	           .tag_len = (t)}
+
+static const struct work works[] = {
+	{"aes-128-cbc", AES(16, CIPHER, CBC, 1), VC_REQUEST_CIPHER, 16},
+	{"aes-128-cbc dec", AES(16, CIPHER, CBC, 0), VC_REQUEST_CIPHER, 16},
+	{"aes-256-cbc", AES(32, CIPHER, CBC, 1), VC_REQUEST_CIPHER, 16},
+	{"aes-128-ctr", AES(16, CIPHER, VIRTIO_CRYPTO_CIPHER_AES_CTR, 1), VC_REQUEST_CIPHER, 16},
+	{"aes-128-gcm",
+         .params = {.service = VIRTIO_CRYPTO_SERVICE_AEAD,
+                    .aead = VIRTIO_CRYPTO_AEAD_GCM,
+                    .encrypt = 1,
+                    .key = key,
+                    .key_len = 16,
+                    .tag_len = 16},
+         VC_REQUEST_AEAD, 12},
+	{"aes-256-gcm",
+         .params = {.service = VIRTIO_CRYPTO_SERVICE_AEAD,
+                    .aead = VIRTIO_CRYPTO_AEAD_GCM,
+                    .encrypt = 1,
+                    .key = key,
+                    .key_len = 32,
+                    .tag_len = 16},
+         VC_REQUEST_AEAD, 12},
+	{"cbc+hmac-sha1", CHAIN(VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 1, 2), VC_REQUEST_CHAIN, 16},
+	{"cbc+hmac-sha1 dec", CHAIN(VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 0, 1), VC_REQUEST_CHAIN, 16},
+	{"cbc+hmac-sha256", CHAIN(VIRTIO_CRYPTO_MAC_HMAC_SHA_256, 32, 1, 2), VC_REQUEST_CHAIN, 16},
+	{"hmac-sha256",
+         .params = {.service = VIRTIO_CRYPTO_SERVICE_MAC,
+                    .mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_256,
+                    .auth_key = key,
+                    .auth_key_len = 32,
+                    .tag_len = 32},
+         VC_REQUEST_MAC, 0},
+};
+
+struct bench {
+	struct resource *resource;
+	struct resource_instance *instance;
+	struct vc_request *reqs;
+	uint8_t *memory;
+	double seconds;
+};
+
+static uint64_t bench_now(const struct bench *b)
+{
+	struct timespec t;
+
+	if (b->resource->ops->fd(b->instance) >= 0)
+		return clock_now_ns();
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Keep burst requests in flight for the time; returns operations a second. */
+static double run(struct bench *b, void *handle, const struct work *w, uint32_t size,
+                  unsigned int burst)
+{
+	const struct resource_ops *ops = b->resource->ops;
+	struct vc_request *idle[MOST];
+	unsigned int idle_count = burst;
+	uint64_t start, end, now, done = 0;
+
+	for (unsigned int i = 0; i < burst; i++) {
+		struct vc_request *req = &b->reqs[i];
+
+		memset(req, 0, sizeof(*req));
+		req->handle = handle;
+		req->kind = w->kind;
+		req->src = req->dst = b->memory + (size_t)i * (size + 256);
+		req->tag = req->tag_buffer;
+		req->tag_len = w->params.tag_len;
+		req->length = req->cipher_len = req->hash_len = req->dst_len = size;
+		req->iv_len = w->iv_len;
+		idle[i] = req;
+	}
+	start = now = bench_now(b);
+	end = start + (uint64_t)(b->seconds * 1e9);
+	for (;;) {
+		bool more = now < end;
+		unsigned int n = 0;
+
+		if (more && idle_count) {
+			n = ops->submit(b->instance, idle, idle_count);
+			idle_count -= n;
+			memmove(idle, idle + n, idle_count * sizeof(struct vc_request *));
+		}
+		unsigned int got =
+			ops->poll(b->instance, idle + idle_count, MOST - idle_count, n == 0);
+
+		for (unsigned int i = 0; i < got; i++)
+			if (idle[idle_count + i]->status)
+				return -1;
+		idle_count += got;
+		done += got;
+		now = bench_now(b);
+		if (!more && idle_count == burst)
+			return (double)done * 1e9 / (double)(now - start);
+	}
+}
+
+static void table(struct bench *b)
+{
+	static const uint32_t sizes[] = {64, 256, 1024, 4096, 16384};
+	static const unsigned int bursts[] = {1, 8, 16, 32, 64};
+
+	printf("%-10s %-18s %6s", b->resource->name, "Gbit/s", "bytes");
+	for (unsigned int i = 0; i < vc_array_size(bursts); i++)
+		printf("  burst %-3u", bursts[i]);
+	printf("\n");
+	for (unsigned int w = 0; w < vc_array_size(works); w++) {
+		void *handle;
+
+		if (b->resource->ops->realise(b->instance, &works[w].params, &handle) < 0)
+			continue;
+		for (unsigned int s = 0; s < vc_array_size(sizes); s++) {
+			printf("%-10s %-18s %6u", b->resource->name, works[w].name, sizes[s]);
+			for (unsigned int i = 0; i < vc_array_size(bursts); i++) {
+				double ops = run(b, handle, &works[w], sizes[s], bursts[i]);
+
+				printf("  %9.2f", ops * sizes[s] * 8 / 1e9);
+				fflush(stdout);
+			}
+			printf("\n");
+		}
+		b->resource->ops->drop(b->instance, handle);
+	}
+}
+
+static void rsa(struct bench *b, unsigned int bits)
+{
+	struct work w = {.kind = VC_REQUEST_AK_DECRYPT};
+	EVP_PKEY *pkey = EVP_RSA_gen(bits);
+	OSSL_ENCODER_CTX *encoder =
+		OSSL_ENCODER_CTX_new_for_pkey(pkey, EVP_PKEY_KEYPAIR, "DER", "type-specific", NULL);
+	unsigned char *der = NULL;
+	size_t length = 0;
+	void *handle;
+
+	if (!encoder || !OSSL_ENCODER_to_data(encoder, &der, &length))
+		return;
+	w.params = (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                   .akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                                   .private_key = 1,
+	                                   .key = der,
+	                                   .key_len = (uint32_t)length};
+	if (b->resource->ops->realise(b->instance, &w.params, &handle) == 0) {
+		memset(b->memory, 0, 1 << 20);
+		printf("%-10s rsa-%u private      %9.0f operations/s\n", b->resource->name, bits,
+		       run(b, handle, &w, bits / 8, 32));
+		b->resource->ops->drop(b->instance, handle);
+	}
+	OPENSSL_free(der);
+	OSSL_ENCODER_CTX_free(encoder);
+	EVP_PKEY_free(pkey);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'},
+	                                        {"seconds", required_argument, NULL, 's'},
+	                                        {"type", required_argument, NULL, 't'},
+	                                        {0}};
+	struct resource_config config = {.name = "ipsec-mb"};
+	struct bench b = {.seconds = 0.1};
+	char *error = NULL;
+	int cpu = -1, c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'c')
+			cpu = atoi(optarg);
+		else if (c == 's')
+			b.seconds = atof(optarg);
+		else if (c == 't')
+			config.name = optarg;
+		else
+			return 2;
+	}
+	config.type = config.name;
+	b.reqs = aligned_alloc(VC_CACHE_LINE, MOST * sizeof(struct vc_request));
+	b.memory = calloc(MOST, 16384 + 256);
+	if (!b.reqs || !b.memory || resource_create(&config, &b.resource, &error) < 0) {
+		fprintf(stderr, "bench_resource: %s\n", error ? error : "no memory");
+		exit(1);
+	}
+	if (cpu >= 0 && thread_pin(cpu) < 0)
+		fprintf(stderr, "bench_resource: cannot run on CPU %d alone\n", cpu);
+	if (b.resource->ops->open(b.resource, 0, &b.instance) < 0) {
+		fprintf(stderr, "bench_resource: cannot open the resource\n");
+		return 1;
+	}
+	table(&b);
+	rsa(&b, 2048);
+	rsa(&b, 4096);
+	b.resource->ops->close(b.instance);
+	resource_destroy(b.resource);
+	free(b.reqs);
+	free(b.memory);
+	return 0;
+}
