@@ -131,7 +131,7 @@ int engined_config_default(struct engined_config *config)
 	config->limits.clients_per_user = 400;
 	config->limits.channels = 32;
 	config->limits.slots = 128;
-	config->limits.sessions = 1024;
+	config->limits.sessions = 2048;
 	config->limits.wakers = 1024;
 	config->polling.spin_us = 20;
 	config->polling.idle_us = 500;

@@ -155,6 +155,8 @@ static int start(struct engined *e)
 		ret = evloop_signal(e->loop, SIGTERM, on_signal, e);
 	if (!ret)
 		ret = evloop_signal(e->loop, SIGINT, on_signal, e);
+	if (!ret)
+		ret = evloop_signal(e->loop, SIGHUP, on_signal, e);
 	if (ret)
 		return failed("cannot make the event loop", "", ret);
 	e->wake = wake_create();
