@@ -12,8 +12,9 @@
 #include <sys/random.h>
 #include <vcrypto/vcrypto.h>
 
-#define BLOCK 4096
-#define BLOCKS 64
+#define BLOCK 4096u
+#define BLOCKS 64u
+#define BURST ((size_t)BLOCKS * BLOCK)
 
 static void check(int result, const char *what)
 {
@@ -45,8 +46,8 @@ static void crypt(struct vcrypto_queue *queue, struct vcrypto_session *session, 
 
 	for (unsigned int i = 0; i < blocks; i++) {
 		ops[i] = (struct vcrypto_op){.session = session, .length = BLOCK, .iv_len = 16};
-		ops[i].src = src + i * BLOCK;
-		ops[i].dst = dst + i * BLOCK;
+		ops[i].src = src + (size_t)i * BLOCK;
+		ops[i].dst = dst + (size_t)i * BLOCK;
 		ops[i].iv[0] = (uint8_t)i;
 		list[i] = &ops[i];
 	}
@@ -78,11 +79,11 @@ int main(int argc, char **argv)
 	struct vcrypto_session *decrypt = session_make(device, key, VCRYPTO_DECRYPT);
 	struct vcrypto_queue *queue = vcrypto_device_queue(device, 0);
 	/* Buffers lie in memory that the device can reach. */
-	uint8_t *plain = vcrypto_memory_alloc(device, (size_t)3 * BLOCKS * BLOCK);
+	uint8_t *plain = vcrypto_memory_alloc(device, 3 * BURST);
 
 	check(plain ? 0 : -ENOMEM, "memory");
-	uint8_t *sealed = plain + BLOCKS * BLOCK, *opened = sealed + BLOCKS * BLOCK;
-	while ((bytes = fread(plain, 1, BLOCKS * BLOCK, file)) > 0) {
+	uint8_t *sealed = plain + BURST, *opened = sealed + BURST;
+	while ((bytes = fread(plain, 1, BURST, file)) > 0) {
 		unsigned int blocks = (unsigned int)((bytes + BLOCK - 1) / BLOCK);
 
 		crypt(queue, encrypt, plain, sealed, blocks);

@@ -187,7 +187,7 @@ static int take_path(const char *name, const char *key, const char *given, char 
 		return 0;
 	if (strlen(given) >= 108)
 		return complain(error, name, key, "the path is longer than 107 bytes");
-	strcpy(path, given);
+	memcpy(path, given, strlen(given) + 1);
 	return 0;
 }
 

@@ -235,6 +235,8 @@ static void print_names(void)
 static void print_result(const struct arguments *a, const struct workload *w, uint32_t size,
                          const struct run_result *r, bool first)
 {
+	unsigned long long verified = r->verified, bad = r->errors + r->mismatches;
+
 	if (a->json) {
 		printf("%s\n  {\"algo\": \"%s\", \"size\": %u, \"depth\": %u, \"queues\": %u, "
 		       "\"ops_per_s\": %.1f, \"gbit_per_s\": %.4f, \"p50_us\": %.2f, "
@@ -242,8 +244,7 @@ static void print_result(const struct arguments *a, const struct workload *w, ui
 		       "\"verified\": %llu, \"errors\": %llu}",
 		       first ? "[" : ",", w->name, size, a->run.depth, a->queues, r->ops_per_s,
 		       r->gbit_per_s, r->p50_us, r->p99_us, r->kicks_per_op, r->calls_per_op,
-		       (unsigned long long)r->verified,
-		       (unsigned long long)(r->errors + r->mismatches));
+		       verified, bad);
 		return;
 	}
 	if (first)
@@ -252,8 +253,7 @@ static void print_result(const struct arguments *a, const struct workload *w, ui
 		       "calls/op", "verified", "errors");
 	printf("%-24s %8u %6u %6u %12.0f %9.3f %9.1f %9.1f %9.5f %9.5f %9llu %7llu\n", w->name,
 	       size, a->run.depth, a->queues, r->ops_per_s, r->gbit_per_s, r->p50_us, r->p99_us,
-	       r->kicks_per_op, r->calls_per_op, (unsigned long long)r->verified,
-	       (unsigned long long)(r->errors + r->mismatches));
+	       r->kicks_per_op, r->calls_per_op, verified, bad);
 	fflush(stdout);
 }
 

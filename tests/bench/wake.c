@@ -115,8 +115,10 @@ static int by_value(const void *a, const void *b)
 
 static double median_us(uint64_t *ns, size_t n)
 {
+	size_t middle = n / 2;
+
 	qsort(ns, n, sizeof(*ns), by_value);
-	return (double)ns[n / 2] / 1000;
+	return (double)ns[middle] / 1000;
 }
 
 static int timed(struct bench *bench, uint64_t *ns)

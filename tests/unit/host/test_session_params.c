@@ -101,7 +101,7 @@ static void expect_tag_lengths(struct session_params params, uint16_t full, uint
 }
 
 #define TAG(n) (1ull << ((n)-1))
-#define TAGS_TO(n) ((n) == 64 ? UINT64_MAX : (1ull << (n)) - 1)
+#define TAGS_TO(n) (UINT64_MAX >> (64 - (n)))
 
 static void test_tag_lengths(void **state)
 {
