@@ -83,7 +83,7 @@ def test_eight_processes_of_four_threads():
             wait_until(lambda: len(stack.ctl("engined", "clients")) == 8, 30, "eight clients")
             for one in stack.ctl("engined", "clients"):
                 equal(one["uid"], os.getuid(), "uid")
-                equal(one["name"], "test-engine-cli", "name")
+                equal(one["name"], "test-engine-client", "name")
         finally:
             for process in clients:
                 end_well(process)
