@@ -295,14 +295,14 @@ void cache_put(struct cache *cache, struct cache_entry *entry, uint64_t now)
 
 uint64_t cache_expire(struct cache *cache, uint64_t now)
 {
-	while (cache->oldest) {
-		/* cache_evict() moves oldest on; the analyser does not see it. */
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-		uint64_t due = cache->oldest->unused_since + cache->idle_ns;
+	struct cache_entry *entry, *newer;
 
-		if (due > now)
-			return due - now;
-		cache_evict(cache);
+	for (entry = cache->oldest; entry; entry = newer) {
+		if (entry->unused_since + cache->idle_ns > now)
+			return entry->unused_since + cache->idle_ns - now;
+		newer = entry->newer;
+		cache->stats.evicted++;
+		cache_remove(cache, entry);
 	}
 	return 0;
 }

@@ -183,11 +183,13 @@ static int take_number(const char *name, const char *key, unsigned int given, un
 static int take_path(const char *name, const char *key, const char *given, char path[108],
                      char **error)
 {
+	size_t length = given ? strlen(given) : 0;
+
 	if (!given)
 		return 0;
-	if (strlen(given) >= 108)
+	if (length >= 108)
 		return complain(error, name, key, "the path is longer than 107 bytes");
-	memcpy(path, given, strlen(given) + 1);
+	memcpy(path, given, length + 1);
 	return 0;
 }
 

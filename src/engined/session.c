@@ -260,7 +260,7 @@ void session_open(struct client *client, const struct channel_entry *slot)
 {
 	struct engined *e = client->engined;
 	struct request *request = e->pool.free;
-	struct cache_entry *entry;
+	struct cache_entry *entry = NULL;
 	uint8_t *blob;
 	int ret = -EINVAL;
 

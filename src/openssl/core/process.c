@@ -420,14 +420,15 @@ void core_teardown(void)
 {
 	struct process *process = atomic_load(&current);
 	struct connection *connection;
+	struct thread *thread, *next;
 
 	if (!process || !process_is_ours(process))
 		return;
 	pthread_mutex_lock(&process->lock);
-	while (process->threads)
-		/* It moves the list on; the analyser does not see it. */
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-		thread_free(process->threads);
+	for (thread = process->threads; thread; thread = next) {
+		next = thread->next;
+		thread_free(thread);
+	}
 	if (atomic_exchange(&thread_key_made, false))
 		pthread_key_delete(thread_key);
 	connection = atomic_exchange(&process->connection, NULL);

@@ -349,7 +349,7 @@ static int symmetric_do(const struct kind *kind, size_t length, size_t n, int ba
 static int rsa_raw_do(const struct kind *kind)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->rsa, "provider=default");
-	uint8_t in[512], out[512], expected[512];
+	uint8_t in[512], out[512] = {0}, expected[512];
 	size_t size = kind->key_len / 8, n = sizeof(expected);
 	struct core_op op = {
 		.key = kind->key,
@@ -381,7 +381,7 @@ static int rsa_raw_do(const struct kind *kind)
 static int rsa_pkcs1_do(const struct kind *kind, int bad)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->rsa, "provider=default");
-	uint8_t digest[32], signature[512], expected[512];
+	uint8_t digest[32], signature[512] = {0}, expected[512];
 	size_t n = sizeof(expected);
 	struct core_op op = {
 		.key = kind->key,
