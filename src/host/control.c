@@ -97,7 +97,7 @@ uint32_t control_handle(const struct vring_chain *chain, struct session_table *t
 {
 	bool has_input = chain->in_len >= sizeof(struct virtio_crypto_session_input);
 	struct stream out = stream_out(chain);
-	struct virtio_crypto_op_ctrl_req req;
+	struct virtio_crypto_op_ctrl_req req = {0};
 	uint64_t id = 0;
 
 	*removed = NULL;

@@ -271,7 +271,7 @@ struct pieces {
 	uint8_t *dst_at, *tag_at;
 };
 
-static uint8_t *piece(const struct vc_request *req, const struct stream *stream, uint32_t n)
+static inline uint8_t *piece(const struct vc_request *req, struct stream *stream, uint32_t n)
 {
 	/* Nothing lies anywhere: a pointer that is not NULL, for libraries that look. */
 	return n ? stream_contiguous(stream, n) : (uint8_t *)req->tag_buffer;
@@ -283,7 +283,10 @@ static inline void pieces_find(struct vc_request *req, const struct vring_chain 
 {
 	struct stream in = stream_in(chain);
 
-	stream_read(&out, req->iv, shape->iv);
+	if (vc_likely(shape->iv == 16))
+		stream_read(&out, req->iv, 16);
+	else if (shape->iv)
+		stream_read(&out, req->iv, shape->iv);
 	p->data = out;
 	p->src_at = piece(req, &out, shape->length);
 	if (shape->tag_in | shape->aad) {
@@ -377,7 +380,7 @@ static int place_akcipher(struct vc_request *req, const struct vring_chain *chai
 	uint32_t modulus = (req->session->params.key_bits + 7u) / 8;
 	size_t segments = vc_round_up(chain->in * sizeof(struct vring_segment), 64);
 	uint32_t src_room = (uint32_t)vc_round_up(modulus, 64);
-	uint64_t size = segments + 2 * src_room;
+	uint64_t size = segments + 2 * (uint64_t)src_room;
 	uint8_t *space;
 
 	req->bounce = bounce_get(context->bounces, size);
@@ -411,7 +414,7 @@ static uint8_t *last_byte(const struct vring_chain *chain)
 int request_parse(struct vc_request *req, const struct vring_chain *chain,
                   const struct request_context *context)
 {
-	struct virtio_crypto_op_data_req header;
+	struct virtio_crypto_op_data_req header = {0};
 	struct shape shape = {0};
 	struct stream out;
 	int status;

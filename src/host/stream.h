@@ -40,16 +40,34 @@ static inline void stream_settle(void *copy)
 	__asm__ volatile("" : : "r"(copy) : "memory");
 }
 
-static inline void stream_skip(struct stream *s, uint32_t n)
+/* Leave segments that are used up. */
+static inline void stream_normalise(struct stream *s)
 {
-	while (s->left && n >= s->segment->len - s->offset) {
-		n -= s->segment->len - s->offset;
+	while (s->left && s->offset == s->segment->len) {
 		s->segment++;
 		s->left--;
 		s->offset = 0;
 	}
-	if (s->left)
-		s->offset += n;
+}
+
+/* Bytes of the current segment, at most n; moves past them. */
+static inline uint8_t *stream_part(struct stream *s, uint32_t *n)
+{
+	uint8_t *at = s->segment->base + s->offset;
+
+	*n = vc_min(*n, s->segment->len - s->offset);
+	s->offset += *n;
+	return at;
+}
+
+static inline void stream_skip(struct stream *s, uint32_t n)
+{
+	for (stream_normalise(s); n && s->left; stream_normalise(s)) {
+		uint32_t part = n;
+
+		stream_part(s, &part);
+		n -= part;
+	}
 }
 
 /* Copy the next n bytes and move past them. */
@@ -57,11 +75,18 @@ static inline void stream_read(struct stream *s, void *to, uint32_t n)
 {
 	uint8_t *at = to;
 
-	while (n && s->left) {
-		uint32_t part = vc_min(n, s->segment->len - s->offset);
+	stream_normalise(s);
+	/* In one piece, as it nearly always is: with n a constant this is a few moves. */
+	if (vc_likely(s->left && n <= s->segment->len - s->offset)) {
+		memcpy(to, s->segment->base + s->offset, n);
+		s->offset += n;
+		return;
+	}
+	for (; n && s->left; stream_normalise(s)) {
+		uint32_t part = n;
+		const uint8_t *from = stream_part(s, &part);
 
-		memcpy(at, s->segment->base + s->offset, part);
-		stream_skip(s, part);
+		memcpy(at, from, part);
 		at += part;
 		n -= part;
 	}
@@ -72,19 +97,20 @@ static inline void stream_write(struct stream *s, const void *from, uint32_t n)
 {
 	const uint8_t *at = from;
 
-	while (n && s->left) {
-		uint32_t part = vc_min(n, s->segment->len - s->offset);
+	for (stream_normalise(s); n && s->left; stream_normalise(s)) {
+		uint32_t part = n;
+		uint8_t *to = stream_part(s, &part);
 
-		memcpy(s->segment->base + s->offset, at, part);
-		stream_skip(s, part);
+		memcpy(to, at, part);
 		at += part;
 		n -= part;
 	}
 }
 
-/* The next n (not 0) bytes if they lie in one piece, else NULL; does not move. */
-static inline uint8_t *stream_contiguous(const struct stream *s, uint32_t n)
+/* The next n (not 0) bytes if they lie in one piece, else NULL; does not move past them. */
+static inline uint8_t *stream_contiguous(struct stream *s, uint32_t n)
 {
+	stream_normalise(s);
 	if (vc_unlikely(!s->left))
 		return NULL;
 	uint8_t *start = s->segment->base + s->offset;

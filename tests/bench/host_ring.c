@@ -203,8 +203,10 @@ static void run(enum layout layout, uint32_t length, int driver_cpu, int host_cp
 	pthread_join(thread, NULL);
 	qsort(ticks, BURSTS, sizeof(ticks[0]), by_value);
 	printf("%-9s %5u bytes: %4.0f cycles a request (p10 %.0f, p90 %.0f)\n",
-	       layout == DIRECT ? "direct" : "indirect", length, (double)ticks[BURSTS / 2] / BURST,
-	       (double)ticks[BURSTS / 10] / BURST, (double)ticks[BURSTS / 10 * 9] / BURST);
+	       layout == DIRECT ? "direct" : "indirect", length,
+	       (double)ticks[(size_t)(BURSTS * 0.5)] / BURST,
+	       (double)ticks[(size_t)(BURSTS * 0.1)] / BURST,
+	       (double)ticks[(size_t)(BURSTS * 0.9)] / BURST);
 	session_table_free(context.sessions);
 	bounce_pool_free(context.bounces);
 	memtable_free(table);

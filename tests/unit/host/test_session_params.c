@@ -242,6 +242,27 @@ static void test_der_that_is_not_strict(void **state)
 	}
 }
 
+/* Real keys with a longer form of the outer length, and with one number more inside. */
+static void test_keys_in_another_form(void **state)
+{
+	struct test_key public = test_rsa_public(1024), private = test_rsa_private(1024);
+	uint8_t form[1024];
+	unsigned int bits;
+
+	/* 30 81 xx becomes 30 82 00 xx. */
+	assert_int_equal(public.der[1], 0x81);
+	memcpy(form, "\x30\x82\x00", 3);
+	memcpy(form + 3, public.der + 2, (size_t) public.len - 2);
+	assert_int_equal(der_rsa_public(form, (size_t) public.len + 1, &bits), -EINVAL);
+
+	assert_int_equal(private.der[1], 0x82);
+	memcpy(form, private.der, (size_t) private.len);
+	memcpy(form + private.len, "\x02\x01\x03", 3);
+	form[3] += 3;
+	assert_true(form[3] >= 3);
+	assert_int_equal(der_rsa_private(form, (size_t) private.len + 3, &bits), -EINVAL);
+}
+
 static void test_mangled_keys_are_no_keys_or_sane(void **state)
 {
 	struct test_key key = test_rsa_private(1024);
@@ -462,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_rsa_keys_and_their_size),
 		cmocka_unit_test(test_rsa_key_cut_short_or_with_more),
 		cmocka_unit_test(test_der_that_is_not_strict),
+		cmocka_unit_test(test_keys_in_another_form),
 		cmocka_unit_test(test_mangled_keys_are_no_keys_or_sane),
 		cmocka_unit_test(test_rsa_sessions),
 		cmocka_unit_test(test_qemu_cipher_message),

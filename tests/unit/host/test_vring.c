@@ -305,7 +305,7 @@ static void test_kicks_by_event(void **state)
 {
 	struct guest g;
 
-	guest_open(&g, 8, 65530, true);
+	guest_open(&g, 64, 65530, true);
 	for (int i = 0; i < 20; i++) {
 		uint16_t old = g.avail_idx;
 
@@ -317,7 +317,7 @@ static void test_kicks_by_event(void **state)
 		vring_publish(&g.ring);
 		vring_notify_off(&g.ring);
 		old = g.avail_idx;
-		serve(&g, 2);
+		serve(&g, 7);
 		vring_publish(&g.ring);
 		assert_false(driver_kicks(&g, old));
 		drain(&g);

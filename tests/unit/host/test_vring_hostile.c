@@ -69,6 +69,11 @@ static void test_out_after_in(void **state)
 	expect_bad(g, guest_chain(g, a, 4), STATUS + 9);
 	expect_bad(g, guest_indirect(g, a, 4), STATUS + 9);
 	expect_bad(g, guest_chain(g, b, 2), STATUS + 16);
+	/* An empty buffer behind it has no last byte. */
+	const struct virtq_desc c[] = {IN_DESC(STATUS, 16), OUT_DESC(GUEST_DATA, 16),
+	                               IN_DESC(STATUS + 64, 0)};
+
+	expect_bad(g, guest_chain(g, c, 3), STATUS + 16);
 }
 
 static void test_loops(void **state)
@@ -191,7 +196,9 @@ static void test_bad_tables(void **state)
 	expect_bad(g, head, 0);
 	g->desc[head].addr = 0x10;
 	expect_bad(g, head, 0);
-	g->desc[head].addr = addr + 4;
+	/* Sound, but where words cannot be loaded whole. */
+	memmove(g->memory + (addr + 36 - GUEST_ADDR), g->memory + (addr - GUEST_ADDR), 32);
+	g->desc[head].addr = addr + 36;
 	expect_bad(g, head, 0);
 	/* With a next. */
 	g->desc[head].addr = addr;
@@ -284,6 +291,21 @@ static void test_ring_that_jumps(void **state)
 	g->ring.cached_avail = g->ring.last_avail;
 	assert_int_equal(vring_pop(&g->ring, &chain), -EPROTO);
 	g->avail->idx = 65535;
+	assert_int_equal(vring_pop(&g->ring, &chain), -EPROTO);
+}
+
+/* Back by less than what is in flight. */
+static void test_ring_that_jumps_back(void **state)
+{
+	struct guest *g = *state;
+	const struct virtq_desc d[] = {OUT_DESC(GUEST_DATA, 72), IN_DESC(STATUS, 1)};
+
+	for (int i = 0; i < 5; i++) {
+		guest_offer(g, guest_chain(g, d, 2));
+		assert_int_equal(vring_pop(&g->ring, &chain), 1);
+	}
+	g->avail->idx = 4;
+	assert_int_equal(vring_available(&g->ring), -EPROTO);
 	assert_int_equal(vring_pop(&g->ring, &chain), -EPROTO);
 }
 
@@ -401,6 +423,7 @@ int main(void)
 		hostile_test(test_more_bytes_than_a_chain_may_have),
 		hostile_test(test_no_in_buffer_is_sound_but_has_no_status),
 		hostile_test(test_ring_that_jumps),
+		hostile_test(test_ring_that_jumps_back),
 		hostile_test(test_more_in_flight_than_descriptors),
 		hostile_test(test_head_outside_the_table),
 		hostile_test(test_used_ring_is_never_read),
