@@ -5,6 +5,7 @@
 #ifndef VC_TESTS_ENGINE_WORK_H
 #define VC_TESTS_ENGINE_WORK_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ enum vcrypto_service work_service(size_t kind);
  * process with a sentence.
  */
 int work_do(size_t kind, size_t length, size_t n);
+/* One piece again and again (symmetric kinds), calling libcrypto only before the first time. */
+void work_repeat(size_t kind, size_t length, const atomic_bool *stop);
 /* A piece whose tag or signature is wrong: expects -EBADMSG. Kinds that have none: 0 at once. */
 int work_do_bad(size_t kind, size_t length);
 
