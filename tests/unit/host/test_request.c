@@ -188,7 +188,9 @@ static void test_touching_pieces_are_not_copied(void **state)
 		IN_DESC(GUEST_DATA + 0x1018, 1001),
 	};
 
-	memcpy(guest_at(&f->guest, GUEST_DATA), out, case_bytes(f, test_case("cbc 1 KiB"), out));
+	uint32_t n = case_bytes(f, test_case("cbc 1 KiB"), out);
+
+	memcpy(guest_at(&f->guest, GUEST_DATA), out, n);
 	guest_offer(&f->guest, guest_chain(&f->guest, d, 5));
 	assert_int_equal(vring_pop(&f->guest.ring, &chain), 1);
 	assert_int_equal(request_parse(&req, &chain, &f->context), 0);

@@ -246,18 +246,19 @@ static void test_der_that_is_not_strict(void **state)
 static void test_keys_in_another_form(void **state)
 {
 	struct test_key public = test_rsa_public(1024), private = test_rsa_private(1024);
+	const uint8_t longer[] = {0x30, 0x82, 0}, three[] = {2, 1, 3};
 	uint8_t form[1024];
 	unsigned int bits;
 
 	/* 30 81 xx becomes 30 82 00 xx. */
 	assert_int_equal(public.der[1], 0x81);
-	memcpy(form, "\x30\x82\x00", 3);
+	memcpy(form, longer, sizeof(longer));
 	memcpy(form + 3, public.der + 2, (size_t) public.len - 2);
 	assert_int_equal(der_rsa_public(form, (size_t) public.len + 1, &bits), -EINVAL);
 
 	assert_int_equal(private.der[1], 0x82);
 	memcpy(form, private.der, (size_t) private.len);
-	memcpy(form + private.len, "\x02\x01\x03", 3);
+	memcpy(form + private.len, three, sizeof(three));
 	form[3] += 3;
 	assert_true(form[3] >= 3);
 	assert_int_equal(der_rsa_private(form, (size_t) private.len + 3, &bits), -EINVAL);
