@@ -75,7 +75,7 @@ int policy_parse(struct policy *policy, const struct policy_texts *texts, const 
 			policy->min_size = number;
 	}
 	if (texts->deadline_ms) {
-		if (parse_number(texts->deadline_ms, 3600 * 1000, &number))
+		if (parse_number(texts->deadline_ms, 3600ul * 1000, &number))
 			*bad = "deadline-ms";
 		else
 			policy->deadline_ms = (unsigned int)number;
@@ -84,7 +84,7 @@ int policy_parse(struct policy *policy, const struct policy_texts *texts, const 
 		if (strlen(texts->socket) >= sizeof(policy->socket))
 			*bad = "socket";
 		else
-			strcpy(policy->socket, texts->socket);
+			memcpy(policy->socket, texts->socket, strlen(texts->socket) + 1);
 	}
 	return *bad ? -EINVAL : 0;
 }
