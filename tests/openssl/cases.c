@@ -10,7 +10,7 @@
 
 uint32_t test_random(uint32_t below)
 {
-	static uint64_t state = 0x9e3779b97f4a7c15;
+	static _Thread_local uint64_t state = 0x9e3779b97f4a7c15;
 
 	state = state * 6364136223846793005 + 1442695040888963407;
 	return (uint32_t)(state >> 33) % below;

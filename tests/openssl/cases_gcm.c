@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
+#include <openssl/params.h>
+
 #define MAX_SIZE 70000
 #define TAG 16
 
@@ -260,6 +263,11 @@ static bool tls12_records(const struct env *env)
 	uint8_t key[16], fixed[4], in[8192], record[8192 + 24], ivs[2][8] = {{0}};
 	EVP_CIPHER_CTX *writer[2], *reader[2];
 	uint64_t sequence[2] = {0};
+	unsigned int version = 0x303;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_uint(OSSL_CIPHER_PARAM_TLS_VERSION, &version),
+		OSSL_PARAM_construct_end(),
+	};
 	int n;
 
 	test_fill(key, sizeof(key));
@@ -269,6 +277,9 @@ static bool tls12_records(const struct env *env)
 		reader[i] = open_ctx(env, names[0], i ? THEIRS : OURS, 0, key, NULL);
 		CHECK(EVP_CIPHER_CTX_ctrl(writer[i], EVP_CTRL_GCM_SET_IV_FIXED, 4, fixed) == 1);
 		CHECK(EVP_CIPHER_CTX_ctrl(reader[i], EVP_CTRL_GCM_SET_IV_FIXED, 4, fixed) == 1);
+		/* As libssl does with every cipher. */
+		CHECK(EVP_CIPHER_CTX_set_params(writer[i], params));
+		CHECK(EVP_CIPHER_CTX_set_params(reader[i], params));
 	}
 	for (int i = 0; i < 60; i++) {
 		EVP_CIPHER_CTX *w = writer[i & 1], *r = reader[i >> 1 & 1];

@@ -396,13 +396,16 @@ int gcm_set_ctx_params(void *vctx, const OSSL_PARAM params[])
 			ok = gcm_tls_set_aad(c, p);
 		} else if (!strcmp(p->key, OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED)) {
 			ok = set_tls_fixed_iv(c, p);
-		} else {
-			/* Length of the IV, or the IV itself: the delegate keeps its rules. */
+		} else if (!strcmp(p->key, OSSL_CIPHER_PARAM_AEAD_IVLEN)) {
+			/* The delegate knows whether it invalidates the IV. */
 			ok = to_software(c) && cipher_inner_set(&c->base, p);
-			if (!strcmp(p->key, OSSL_CIPHER_PARAM_AEAD_TLS1_SET_IV_INV))
-				c->phase = GCM_SOFTWARE;
-			else
-				c->tls_iv = false;
+			c->tls_iv = false;
+		} else if (!strcmp(p->key, OSSL_CIPHER_PARAM_AEAD_TLS1_SET_IV_INV)) {
+			ok = to_software(c) && cipher_inner_set(&c->base, p);
+			c->phase = GCM_SOFTWARE;
+		} else {
+			/* libssl sets its version with every cipher. */
+			ok = cipher_inner_set(&c->base, p);
 		}
 	}
 	return ok;

@@ -173,6 +173,24 @@ static void test_policy_never(void **state)
 	unload(&l);
 }
 
+/* What libssl asks of GCM is all offloaded: of 60 records, half written and read by us. */
+static void test_tls_records_are_offloaded(void **state)
+{
+	struct loaded l;
+	struct env env;
+
+	assert_true(load(&l, "always", "off"));
+	env = (struct env){.libctx = l.libctx};
+	for (const struct test_case *one = gcm_cases; one->name; one++) {
+		if (!strstr(one->name, "TLS 1"))
+			continue;
+		soft_core_reset();
+		assert_true(one->run(&env));
+		assert_in_range(soft_core.operations, 55, 60);
+	}
+	unload(&l);
+}
+
 static int encrypt(struct loaded *l, const char *name, int size)
 {
 	static uint8_t in[20000], out[20032];
@@ -338,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_no_daemon),
 		cmocka_unit_test(test_small_operations_only),
 		cmocka_unit_test(test_policy_never),
+		cmocka_unit_test(test_tls_records_are_offloaded),
 		cmocka_unit_test(test_fallback_off),
 		cmocka_unit_test(test_auto_is_by_size_and_job),
 		cmocka_unit_test(test_wrong_signature_never_leaves),
