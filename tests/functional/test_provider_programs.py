@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that know nothing of vcrypto, on live daemons: openssl's commands, TLS servers and
+clients. Everything must work as without, and be offloaded."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+
+import vctest
+from vctest import check, equal, need, wait_until
+
+KEY = "00112233445566778899aabbccddeeff"
+SIZE = 4 << 20
+
+
+def offloaded(stack):
+    return stack.ctl("engined", "status")["totals"]["offloaded"]
+
+
+@contextlib.contextmanager
+def counts(stack, **least):
+    """At least so many operations of each kind are offloaded meanwhile, and none falls back."""
+    before = offloaded(stack)
+    yield
+    after = offloaded(stack)
+    for kind, number in least.items():
+        check(after[kind] - before[kind] >= number,
+              f"{kind}: {after[kind] - before[kind]} offloaded, not {number}")
+    fallback = stack.ctl("engined", "status")["totals"]["fallback"]
+    equal(sum(fallback.values()), 0, f"fallen back ({fallback})")
+
+
+def path(stack, name):
+    return os.path.join(stack.dir, name)
+
+
+def write(stack, name, size):
+    data = os.urandom(size)
+    with open(path(stack, name), "wb") as file:
+        file.write(data)
+    return data
+
+
+def read(stack, name):
+    with open(path(stack, name), "rb") as file:
+        return file.read()
+
+
+def openssl(stack, *arguments, env=None, **more):
+    command = [need("openssl"), *(a.replace("@", stack.dir + "/") for a in arguments)]
+    return stack.run(command, env=env, **more)
+
+
+def make_key(stack, name="key.pem"):
+    openssl(stack, "genrsa", "-out", "@" + name, "2048")
+    openssl(stack, "pkey", "-in", "@" + name, "-pubout", "-out", "@public.pem")
+
+
+def make_certificate(stack):
+    openssl(stack, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "@key.pem", "-out",
+            "@cert.pem", "-days", "2", "-subj", "/CN=localhost")
+
+
+# ---- commands
+
+
+def test_list_of_providers():
+    with vctest.Stack(host=False, engined=False) as stack:
+        done = openssl(stack, "list", "-providers", "-verbose", env=stack.openssl_env())
+        check(b"name: vcrypto" in done.stdout, done.stdout)
+
+
+def test_wrong_settings_are_refused():
+    with vctest.Stack(host=False, engined=False) as stack:
+        for settings in ({"policy": "often"}, {"min_size": "2k"}, {"fallback": "maybe"}):
+            done = subprocess.run([need("openssl"), "list", "-providers"], check=False,
+                                  env=stack.openssl_env(**settings), capture_output=True)
+            check(b"name: vcrypto" not in done.stdout, f"{settings} is taken")
+
+
+def test_enc():
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        plain = write(stack, "plain", SIZE + 5)
+        for cipher, key in (("aes-128-cbc", KEY), ("aes-192-cbc", KEY + KEY[:16]),
+                            ("aes-256-cbc", KEY + KEY)):
+            arguments = ["enc", "-" + cipher, "-K", key, "-iv", KEY]
+            with counts(stack, cipher=SIZE // 16384):
+                openssl(stack, *arguments, "-in", "@plain", "-out", "@ours", env=env)
+            openssl(stack, *arguments, "-in", "@plain", "-out", "@theirs")
+            check(read(stack, "ours") == read(stack, "theirs"), f"{cipher}: encrypts alike")
+            with counts(stack, cipher=SIZE // 16384):
+                openssl(stack, *arguments, "-d", "-in", "@theirs", "-out", "@again", env=env)
+            check(read(stack, "again") == plain, f"{cipher}: decrypts")
+
+
+def test_signatures():
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        make_key(stack)
+        write(stack, "text", 100000)
+        pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"]
+        for options in ([], pss):
+            with counts(stack, rsa_sign=1):
+                openssl(stack, "dgst", "-sha256", *options, "-sign", "@key.pem", "-out", "@sig",
+                        "@text", env=env)
+            verify = ["dgst", "-sha256", *options, "-verify", "@public.pem", "-signature", "@sig",
+                      "@text"]
+            openssl(stack, *verify)
+            openssl(stack, *verify, env=env)
+
+
+def test_decryption():
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        make_key(stack)
+        text = write(stack, "text", 100)
+        for options in (["-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha256"],
+                        ["-pkeyopt", "rsa_padding_mode:pkcs1"]):
+            openssl(stack, "pkeyutl", "-encrypt", "-pubin", "-inkey", "@public.pem", *options,
+                    "-in", "@text", "-out", "@secret", env=env)
+            with counts(stack, rsa_decrypt=1):
+                openssl(stack, "pkeyutl", "-decrypt", "-inkey", "@key.pem", *options, "-in",
+                        "@secret", "-out", "@again", env=env)
+            equal(read(stack, "again"), text)
+
+
+def test_keys_and_certificates():
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        with counts(stack, rsa_sign=1):
+            openssl(stack, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "@key.pem",
+                    "-out", "@cert.pem", "-days", "2", "-subj", "/CN=made by vcrypto", env=env)
+        openssl(stack, "rsa", "-in", "@key.pem", "-check", "-noout")
+        openssl(stack, "verify", "-CAfile", "@cert.pem", "@cert.pem")
+        with counts(stack, rsa_sign=1):
+            openssl(stack, "req", "-x509", "-key", "@key.pem", "-out", "@pss.pem", "-sigopt",
+                    "rsa_padding_mode:pss", "-subj", "/CN=pss", env=env)
+        openssl(stack, "verify", "-CAfile", "@pss.pem", "@pss.pem")
+
+
+def speed(stack, *arguments):
+    done = openssl(stack, "speed", "-mr", "-seconds", "1", *arguments, env=stack.openssl_env())
+    figures = re.findall(rb"^\+F\d?:.*:([0-9.]+)$", done.stdout, re.M)
+    check(figures, done.stdout)
+    return done
+
+
+def test_speed():
+    with vctest.Stack() as stack:
+        with counts(stack, rsa_sign=100):
+            speed(stack, "-async_jobs", "8", "rsa2048")
+        with counts(stack, cipher=100):
+            speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", "aes-128-cbc")
+        with counts(stack, aead=100):
+            speed(stack, "-async_jobs", "8", "-bytes", "16384", "-aead", "-evp", "aes-128-gcm")
+
+
+# ---- TLS
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def client_context(version, ciphers=None):
+    """A client without the provider, in Python's own library."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    if ciphers:
+        context.set_ciphers(ciphers + ":@SECLEVEL=0")
+    return context
+
+
+def listening(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def background(command, **more):
+    process = subprocess.Popen(command, **more)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def receive(connection, size):
+    got = bytearray()
+    while len(got) < size:
+        part = connection.recv(65536)
+        if not part:
+            break
+        got.extend(part)
+    return bytes(got)
+
+
+SUITES = (
+    (ssl.TLSVersion.TLSv1_3, None),
+    (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-GCM-SHA256"),
+    (ssl.TLSVersion.TLSv1_2, "AES256-GCM-SHA384"),
+    (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-SHA"),
+    (ssl.TLSVersion.TLSv1_2, "AES256-SHA"),
+)
+
+
+def one_server(stack, version, suite, arguments, settings):
+    """A server with the provider sends and receives a file, both compared."""
+    port = free_port()
+    up, down = os.urandom(1 << 20), os.urandom(1 << 20)
+    command = [need("openssl"), "s_server", "-quiet", "-accept", str(port), "-naccept", "1",
+               "-cert", path(stack, "cert.pem"), "-key", path(stack, "key.pem"), "-ciphersuites",
+               "TLS_AES_128_GCM_SHA256", "-cipher", "ALL:@SECLEVEL=0", *arguments]
+    with open(path(stack, "up"), "wb") as sink, \
+            background(command, env=stack.openssl_env(**settings), stdin=subprocess.PIPE,
+                       stdout=sink, stderr=subprocess.DEVNULL) as server:
+        connection = None
+        for _ in range(200):
+            with contextlib.suppress(ConnectionRefusedError):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+                break
+            threading.Event().wait(0.05)
+        check(connection, "the server listens")
+        with client_context(version, suite).wrap_socket(connection) as tls:
+            name = tls.cipher()[0]
+            check(suite in (None, name), name)
+            # Its input must not end: the server would end then.
+            writer = threading.Thread(target=server.stdin.write, args=(down,))
+            writer.start()
+            got = receive(tls, len(down))
+            tls.sendall(up)
+            wait_until(lambda: os.path.getsize(path(stack, "up")) >= len(up), 60,
+                       f"{name}: the server has everything")
+            writer.join(60)
+    check(got == down, f"{name}: the client got what was sent")
+    check(read(stack, "up") == up, f"{name}: the server got what was sent")
+
+
+def servers(arguments, settings):
+    with vctest.Stack() as stack:
+        make_certificate(stack)
+        for version, suite in SUITES:
+            rsa = "rsa_decrypt" if suite and not suite.startswith("ECDHE") else "rsa_sign"
+            gcm = not suite or "GCM" in suite
+            with counts(stack, **{rsa: 1}, **({"aead": 100} if gcm else {})):
+                one_server(stack, version, suite, arguments, settings)
+
+
+def test_server_in_jobs():
+    servers(["-async"], {})
+
+
+def test_server_without_jobs():
+    servers([], {"policy": "always"})
+
+
+def test_client():
+    """s_client with the provider, against a server in Python without."""
+    with vctest.Stack() as stack:
+        make_certificate(stack)
+        data = write(stack, "data", 1 << 20)
+        for version, suite in SUITES:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(path(stack, "cert.pem"), path(stack, "key.pem"))
+            context.minimum_version = context.maximum_version = version
+            context.set_ciphers((suite or "ALL") + ":@SECLEVEL=0")
+            with socket.create_server(("127.0.0.1", 0)) as server, \
+                    open(path(stack, "data"), "rb") as source, \
+                    background([need("openssl"), "s_client", "-quiet", "-connect",
+                                f"127.0.0.1:{server.getsockname()[1]}", "-cipher",
+                                "ALL:@SECLEVEL=0", "-async"],
+                               env=stack.openssl_env(), stdin=source,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL):
+                server.settimeout(30)
+                connection, _ = server.accept()
+                connection.settimeout(30)
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    got = receive(tls, len(data))
+                    check(got == data, f"{tls.cipher()[0]}: the server got what was sent")
+        check(offloaded(stack)["aead"] > 100, "records are offloaded")
+
+
+HAPROXY = """\
+global
+    ssl-mode-async
+    ulimit-n 4096
+    nbthread 2
+    ssl-default-bind-options ssl-min-ver TLSv1.2
+    tune.ssl.cachesize 0
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend tls
+    bind 127.0.0.1:{port} ssl crt {dir}/both.pem no-tls-tickets
+    http-request return status 200 content-type text/plain file {dir}/page
+"""
+
+
+def get(port, context):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, \
+            context.wrap_socket(plain) as tls:
+        tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b""
+        while part := tls.recv(65536):
+            answer += part
+    return answer.split(b"\r\n\r\n", 1)[1]
+
+
+def test_haproxy():
+    with vctest.Stack() as stack:
+        make_certificate(stack)
+        with open(path(stack, "both.pem"), "wb") as file:
+            file.write(read(stack, "cert.pem") + read(stack, "key.pem"))
+        os.chmod(path(stack, "both.pem"), 0o644)
+        page = write(stack, "page", 10000)
+        port = free_port()
+        with open(path(stack, "haproxy.cfg"), "w", encoding="utf-8") as file:
+            file.write(HAPROXY.format(port=port, dir=stack.dir))
+        with background([need("haproxy"), "-db", "-f", path(stack, "haproxy.cfg")],
+                        env=stack.openssl_env(), stderr=subprocess.DEVNULL) as server:
+            wait_until(lambda: listening(port), 20, "haproxy listens")
+            with counts(stack, rsa_sign=80):
+                for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                    context = client_context(version)
+                    failures = []
+
+                    def worker(context=context, failures=failures):
+                        for _ in range(10):
+                            if get(port, context) != page:
+                                failures.append("a page differs")
+
+                    threads = [threading.Thread(target=worker) for _ in range(4)]
+                    for thread in threads:
+                        thread.start()
+                    for thread in threads:
+                        thread.join(60)
+                    check(not failures, failures)
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=20)
+
+
+def test_curl():
+    with vctest.Stack() as stack:
+        make_certificate(stack)
+        data = write(stack, "data", 1 << 20)
+        port = free_port()
+        with background([need("openssl"), "s_server", "-accept", str(port), "-HTTP", "-quiet",
+                         "-cert", path(stack, "cert.pem"), "-key", path(stack, "key.pem")],
+                        cwd=stack.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            wait_until(lambda: listening(port), 20, "the server listens")
+            done = stack.run([need("curl"), "-sk", "--http0.9", f"https://127.0.0.1:{port}/data"],
+                             env=stack.openssl_env(policy="always"))
+        check(done.stdout.endswith(data), "curl got the file")
+        check(offloaded(stack)["aead"] > 30, "records are offloaded")
+
+
+vctest.main(globals())
