@@ -393,11 +393,11 @@ static void memory_cut_short_stops_its_device_only(void **state)
 	fakes_open(&f, 1);
 	queue = &f.b.device->queue[0];
 	session = bench_session(&f.b);
-	bench_start(&f.b, 0, 0);
 	/* Queue 1 stands for another device, with memory of its own. */
 	other = *f.b.device;
 	other.memory = f.b.guest[1].table;
 	f.b.device->queue[1].device = &other;
+	bench_start(&f.b, 0, 0);
 	bench_start(&f.b, 1, 0);
 	bench_send(&f.b, 0, session, 64);
 	assert_int_equal(ftruncate(f.b.guest[0].fd, 0), 0);
