@@ -141,9 +141,11 @@ void table_text(struct table *table, const char *text)
 
 	if (table->count == table->room) {
 		table->room = table->room ? table->room * 2 : 64;
-		table->cells = realloc(table->cells, table->room * sizeof(*table->cells));
-		if (!table->cells)
+		char **cells = realloc(table->cells, table->room * sizeof(*cells));
+
+		if (!cells)
 			err(EXIT_FAILURE, NULL);
+		table->cells = cells;
 	}
 	table->cells[table->count] = clean(text);
 	width = width_of(table->cells[table->count++]);
