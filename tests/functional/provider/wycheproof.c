@@ -125,7 +125,7 @@ static void cbc_encrypt(const struct vector *v, const char *whose, struct outcom
 
 	o->ok = ctx && EVP_CipherUpdate(ctx, o->data, &n, v->msg.data, (int)v->msg.size) == 1 &&
 	        EVP_CipherFinal_ex(ctx, o->data + n, &m) == 1;
-	o->size = (size_t)(n + m);
+	o->size = (size_t)n + (size_t)m;
 	EVP_CIPHER_CTX_free(ctx);
 }
 
@@ -136,7 +136,7 @@ static void cbc_decrypt(const struct vector *v, const char *whose, struct outcom
 
 	o->ok = ctx && EVP_CipherUpdate(ctx, o->data, &n, v->ct.data, (int)v->ct.size) == 1 &&
 	        EVP_CipherFinal_ex(ctx, o->data + n, &m) == 1;
-	o->size = (size_t)(n + m);
+	o->size = (size_t)n + (size_t)m;
 	EVP_CIPHER_CTX_free(ctx);
 }
 
