@@ -45,6 +45,7 @@ struct cache_entry {
 	enum cache_state state;
 	struct vcrypto_session *session;
 	uint64_t deadline; /* ns; while wanted or making */
+	bool late;         /* it has passed, and was moved on once */
 	struct cache_entry *next_making;
 	struct request *waiting, **waiting_end; /* requests for when it is ready */
 };

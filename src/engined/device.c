@@ -304,7 +304,7 @@ static unsigned int queue_poll(struct engined *e, struct vcrypto_queue *queue)
 
 	n = vcrypto_queue_poll(queue, ops, ENGINED_BURST);
 	if (n < 0) {
-		device_fail(e, "it broke its ring");
+		device_fail(e, n == -EPIPE ? "the back end is gone" : "it broke its ring");
 		return 0;
 	}
 	for (i = 0; i < n; i++) {

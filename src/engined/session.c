@@ -127,6 +127,7 @@ void session_wait(struct engined *e, struct request *request)
 		return;
 	entry->state = CACHE_WANTED;
 	entry->deadline = clock_now_ns() + CONTROL_DEADLINE_NS;
+	entry->late = false;
 	entry->next_making = e->making;
 	e->making = entry;
 }
@@ -190,6 +191,13 @@ static int session_step(struct engined *e, struct cache_entry *entry)
 	return ret;
 }
 
+/* The machine may have been suspended, so that nobody could answer in time: once more. */
+static void session_late(struct cache_entry *entry, uint64_t now)
+{
+	entry->late = true;
+	entry->deadline = now + CONTROL_DEADLINE_NS / 4;
+}
+
 unsigned int session_poll(struct engined *e)
 {
 	struct cache_entry **link = &e->making, *entry;
@@ -203,8 +211,10 @@ unsigned int session_poll(struct engined *e)
 	while ((entry = *link)) {
 		ret = session_step(e, entry);
 		if (ret == -EINPROGRESS) {
-			if (now > entry->deadline)
+			if (now > entry->deadline && entry->late)
 				device_fail(e, "it does not answer on its control queue");
+			else if (now > entry->deadline)
+				session_late(entry, now);
 			link = &entry->next_making;
 			continue;
 		}

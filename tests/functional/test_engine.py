@@ -99,6 +99,14 @@ def test_fork():
         nothing_left(stack, files)
 
 
+def test_exit_while_threads_work():
+    with vctest.Stack() as stack:
+        files = vctest.open_files(stack.engined.pid)
+        for _ in range(10):
+            client(stack, "exit")
+        nothing_left(stack, files)
+
+
 def test_same_key_is_one_session_and_unused_ones_go():
     with vctest.Stack(engined_config=SMALL) as stack:
         client(stack, "known")

@@ -239,6 +239,13 @@ void connection_abandon(struct connection *connection)
 		close(connection->socket);
 }
 
+void connection_shut(struct connection *connection)
+{
+	atomic_store(&connection->dead, true);
+	if (socket_is_ours(connection))
+		(void)shutdown(connection->socket, SHUT_RDWR);
+}
+
 void connection_unref(struct connection *connection)
 {
 	uint32_t i;

@@ -134,6 +134,8 @@ int connection_open(struct process *process, const char *path, unsigned int time
                     struct connection **connection);
 struct connection *connection_ref(struct connection *connection);
 void connection_unref(struct connection *connection);
+/* For us it is over, and the daemon may forget us; those who still use it find it dead. */
+void connection_shut(struct connection *connection);
 /* In a forked child: give up the parent's, as far as the child holds it. */
 void connection_abandon(struct connection *connection);
 /* Look at the socket (a system call or two). False: the daemon is gone. */

@@ -416,22 +416,27 @@ size_t core_max_size(void)
 
 /* ---- end ---- */
 
+/*
+ * Other threads may be in the middle of an operation: programs call exit() at any time. What they
+ * hold stays; they find the connection dead, and do their work in software.
+ */
 void core_teardown(void)
 {
 	struct process *process = atomic_load(&current);
 	struct connection *connection;
-	struct thread *thread, *next;
+	struct thread *thread;
 
 	if (!process || !process_is_ours(process))
 		return;
 	pthread_mutex_lock(&process->lock);
-	for (thread = process->threads; thread; thread = next) {
-		next = thread->next;
+	connection = atomic_exchange(&process->connection, NULL);
+	if (connection)
+		connection_shut(connection);
+	thread = process_thread(process);
+	if (thread)
 		thread_free(thread);
-	}
 	if (atomic_exchange(&thread_key_made, false))
 		pthread_key_delete(thread_key);
-	connection = atomic_exchange(&process->connection, NULL);
 	waker_teardown(process);
 	pthread_mutex_unlock(&process->lock);
 	if (connection)

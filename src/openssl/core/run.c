@@ -35,6 +35,7 @@ struct run {
 	struct channel *channel;
 	struct waker *waker;  /* NULL: wait synchronously */
 	uint64_t deadline_ns; /* from the last progress on */
+	bool late;            /* the deadline has passed, and was moved on once */
 	int broken;           /* -EPIPE or -ETIMEDOUT: submit no more, wait no more */
 	bool forked;          /* we are in a child: the region is the parent's */
 };
@@ -48,6 +49,22 @@ struct flight {
 static void run_progress(struct run *run)
 {
 	run->deadline_ns = clock_now_ns() + process_deadline_ms() * 1000000ull;
+	run->late = false;
+}
+
+/*
+ * Whether to wait no longer. A machine that was suspended, or a process that was stopped, finds the
+ * deadline passed although nobody had a chance to be in time: so there is a second, shorter one.
+ */
+static bool run_too_late(struct run *run, uint64_t now)
+{
+	if (now < run->deadline_ns)
+		return false;
+	if (run->late)
+		return true;
+	run->late = true;
+	run->deadline_ns = now + process_deadline_ms() * 250000ull;
+	return false;
 }
 
 /* ---- waiting ---- */
@@ -106,7 +123,7 @@ static int wait_synchronously(struct run *run, struct slot_ref ref)
 		if (channel_done(ref))
 			return 0;
 		now = clock_now_ns();
-		if (now >= run->deadline_ns)
+		if (run_too_late(run, now))
 			return connection_alive(run->connection) ? -ETIMEDOUT : -EPIPE;
 		slot_sleep(ref, vc_min(sleep, run->deadline_ns - now));
 		if (channel_done(ref))
@@ -140,7 +157,7 @@ static int wait_in_job(struct run *run, struct slot_ref ref)
 		/* Not by the daemon: by the socket, perhaps. */
 		if (!signalled && !connection_alive(run->connection))
 			return -EPIPE;
-		if (clock_now_ns() >= run->deadline_ns)
+		if (run_too_late(run, clock_now_ns()))
 			return -ETIMEDOUT;
 	}
 }

@@ -7,6 +7,7 @@
  *   client load T S [any]   T threads for S seconds; every operation must be done (any: or fail
  *                           cleanly, and one at the end must be done)
  *   client fork             work, fork with jobs and threads about, work in both
+ *   client exit             tear down while threads work
  *   client absent           there is no daemon: everything fails quickly and cleanly
  *   client hang             work until killed, with jobs in flight
  *   client deadline         the daemon does not answer: -ETIMEDOUT or -EPIPE in time, in a job too
@@ -173,7 +174,10 @@ static void reap(pid_t pid)
 /* libcrypto's locks are not for forking while others hold them: so these do without it. */
 static void *fork_thread(void *argument)
 {
-	work_repeat((size_t)(uintptr_t)argument * 5, 4096, &stop);
+	int ret = work_repeat((size_t)(uintptr_t)argument * 5, 4096, &stop);
+
+	if (ret)
+		die("while others fork: %s", strerror(-ret));
 	return NULL;
 }
 
@@ -210,6 +214,30 @@ static int fork_about(void)
 		_exit(0);
 	reap(forked);
 	return check_all(NULL);
+}
+
+/* ---- exit ---- */
+
+static void *exit_thread(void *argument)
+{
+	(void)work_repeat((size_t)(uintptr_t)argument * 5, 4096, &stop);
+	return NULL;
+}
+
+/* What a provider's teardown in exit() looks like to threads that go on working. */
+static int exit_about(void)
+{
+	pthread_t thread;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		pthread_create(&thread, NULL, exit_thread, (void *)(uintptr_t)i);
+	if (work_do(0, 5000, 1))
+		die("before the exit");
+	usleep(50000);
+	core_teardown();
+	usleep(50000);
+	_exit(0);
 }
 
 /* ---- without a daemon ---- */
@@ -310,8 +338,10 @@ static int speed_job(void *argument)
 	mine.src = data;
 	mine.dst = data;
 	for (i = 0; i < speed_rounds; i++) {
-		if (core_run(&mine, 1))
-			die("speed");
+		int ret = core_run(&mine, 1);
+
+		if (ret)
+			die("operation %u: %s", i, strerror(-ret));
 	}
 	return 0;
 }
@@ -370,6 +400,8 @@ int main(int argc, char **argv)
 		ret = load((unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
 	} else if (strcmp(what, "fork") == 0)
 		ret = fork_about();
+	else if (strcmp(what, "exit") == 0)
+		ret = exit_about();
 	else if (strcmp(what, "absent") == 0)
 		ret = absent();
 	else if (strcmp(what, "deadline") == 0)

@@ -344,20 +344,22 @@ static int symmetric_do(const struct kind *kind, size_t length, size_t n, int ba
 	return ret;
 }
 
-void work_repeat(size_t index, size_t length, const atomic_bool *stop)
+int work_repeat(size_t index, size_t length, const atomic_bool *stop)
 {
 	const struct kind *kind = &kinds[index];
 	struct piece piece;
 	struct core_op op;
+	int ret = 0;
 
 	piece_make(kind, &piece, length);
-	while (!atomic_load(stop)) {
+	while (!atomic_load(stop) && !ret) {
 		piece_op(kind, &piece, length, &op);
-		if (core_run(&op, 1))
-			die("%s: %d", kind->name, op.result);
-		piece_compare(kind, &piece, length);
+		ret = core_run(&op, 1);
+		if (!ret)
+			piece_compare(kind, &piece, length);
 	}
 	piece_free(&piece);
+	return ret;
 }
 
 /* ---- RSA ---- */

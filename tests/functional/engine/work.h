@@ -26,8 +26,9 @@ enum vcrypto_service work_service(size_t kind);
  * process with a sentence.
  */
 int work_do(size_t kind, size_t length, size_t n);
-/* One piece again and again (symmetric kinds), calling libcrypto only before the first time. */
-void work_repeat(size_t kind, size_t length, const atomic_bool *stop);
+/* One piece again and again (symmetric kinds), calling libcrypto only before the first time. 0, or
+ * the first failure. */
+int work_repeat(size_t kind, size_t length, const atomic_bool *stop);
 /* A piece whose tag or signature is wrong: expects -EBADMSG. Kinds that have none: 0 at once. */
 int work_do_bad(size_t kind, size_t length);
 
