@@ -133,7 +133,7 @@ int engined_config_default(struct engined_config *config)
 	config->limits.slots = 128;
 	config->limits.sessions = 2048;
 	config->limits.wakers = 1024;
-	config->polling.spin_us = 20;
+	config->polling.spin_us = 2;
 	config->polling.idle_us = 500;
 	config->session_cache.idle_seconds = 60;
 	config->session_cache.max = 1024;
