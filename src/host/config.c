@@ -16,7 +16,7 @@
 #include "base/util.h"
 #include "host/config_check.h"
 
-#define DEFAULT_SPIN_US 20
+#define DEFAULT_SPIN_US 2
 #define DEFAULT_IDLE_US 200
 #define DEFAULT_QUEUES 1
 #define DEFAULT_MAX_SESSIONS 4096
