@@ -45,7 +45,10 @@ void core_configure(const struct core_options *options);
  */
 bool core_available(void);
 
-/* Whether the device offers it, from the region's header; false when there is no connection. */
+/*
+ * Whether the device offers it, from the region's header. Connects when it is time to; false when
+ * there is no connection. Counts nothing.
+ */
 bool core_offers(enum vcrypto_service service, unsigned int algorithm);
 
 /* Bytes of data (src, tag and additional data together) that one operation may have. */
