@@ -29,8 +29,8 @@ HOST_CPU = 1
 DEPTH = 256
 JOBS = 64
 IDLE_SECONDS = 10
-# For DPDK's default pool of 8192 buffers of 16 KiB, and for our own device.
-HUGE_PAGES = 384
+# For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
+HUGE_PAGES = 640
 
 HOST_CONFIG = f"""\
 workers: [{HOST_CPU}]

@@ -379,7 +379,9 @@ int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 	if (c->held == AES_BLOCK && (c->base.encrypt || inl || !c->pad)) {
 		if (outsize < AES_BLOCK)
 			return too_small();
-		if (!crypt_blocks(c, out, c->block, AES_BLOCK))
+		/* One block in front of many is no journey's worth of its own. */
+		if (!(inl > AES_BLOCK ? software(c, out, c->block, AES_BLOCK)
+		                      : crypt_blocks(c, out, c->block, AES_BLOCK)))
 			return 0;
 		c->held = 0;
 		out += AES_BLOCK;
