@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Check the documentation's relative links: each must name a file, and a heading where it says so."""
+"""Check the documentation's relative links: each names a file, and a heading where it says so."""
 import pathlib
 import re
 import sys

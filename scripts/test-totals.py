@@ -36,7 +36,7 @@ def main(directories):
                     "skipped" if result in SKIPPED else "failed")
             totals[kind] += 1
             if kind != "passed":
-                print(f"{directory}: {kind}: {name}" + ("" if kind == "skipped" else f" ({result})"))
+                print(f"{directory}: {name}: {result}")
     print(", ".join(f"{n} {kind}" for kind, n in totals.items()))
     return 1 if totals["failed"] or not totals["passed"] else 0
 
