@@ -158,8 +158,8 @@ class Bench:
         # In place, as dpdk-test-crypto-perf does it.
         in_place = [] if algo.startswith("rsa") else ["--in-place"]
         text = run([self.perf_program, *in_place, "--socket", self.stack.device_socket,
-                    "--algo", algo, "--size", str(size), "--depth", str(DEPTH), "--seconds", str(self.seconds),
-                    "--cpu", str(DRIVER_CPU), "--json"])
+                    "--algo", algo, "--size", str(size), "--depth", str(DEPTH),
+                    "--seconds", str(self.seconds), "--cpu", str(DRIVER_CPU), "--json"])
         result = json.loads(text)[0]
         if result["errors"]:
             raise BenchError(f"vcrypto-perf: {result['errors']} errors")
