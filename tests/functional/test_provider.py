@@ -32,10 +32,10 @@ def totals(stack):
     return stack.ctl("engined", "status")["totals"]
 
 
-def all_offloaded(stack):
+def all_offloaded(stack, kinds=("cipher", "aead", "rsa_sign", "rsa_decrypt")):
     """Every kind of operation reached the host, and nothing fell back."""
     now = totals(stack)
-    for kind in ("cipher", "aead", "rsa_sign", "rsa_decrypt"):
+    for kind in kinds:
         check(now["offloaded"][kind] > 0, f"{kind} was offloaded")
     equal(sum(now["fallback"].values()), 0, "fallen back")
     host = stack.ctl("host", "status")
@@ -59,6 +59,13 @@ def test_every_case_by_the_default_policy():
     with vctest.Stack() as stack:
         cases(stack, "cases", "jobs")
         check(totals(stack)["small"] > 0, "small ones are counted")
+        all_offloaded(stack, ("cipher", "rsa_sign", "rsa_decrypt"))
+        equal(totals(stack)["offloaded"]["aead"], 0, "quick in software, left there")
+
+
+def test_every_case_by_size():
+    with vctest.Stack() as stack:
+        cases(stack, "cases", "jobs", min_size="2048")
         all_offloaded(stack)
 
 

@@ -145,8 +145,9 @@ def test_keys_and_certificates():
         openssl(stack, "verify", "-CAfile", "@pss.pem", "@pss.pem")
 
 
-def speed(stack, *arguments):
-    done = openssl(stack, "speed", "-mr", "-seconds", "1", *arguments, env=stack.openssl_env())
+def speed(stack, *arguments, **settings):
+    done = openssl(stack, "speed", "-mr", "-seconds", "1", *arguments,
+                   env=stack.openssl_env(**settings))
     figures = re.findall(rb"^\+F\d?:.*:([0-9.]+)$", done.stdout, re.M)
     check(figures, done.stdout)
     return done
@@ -159,7 +160,8 @@ def test_speed():
         with counts(stack, cipher=100):
             speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", "aes-128-cbc")
         with counts(stack, aead=100):
-            speed(stack, "-async_jobs", "8", "-bytes", "16384", "-aead", "-evp", "aes-128-gcm")
+            speed(stack, "-async_jobs", "8", "-bytes", "16384", "-aead", "-evp", "aes-128-gcm",
+                  min_size="2048")
 
 
 # ---- TLS
@@ -262,7 +264,7 @@ def servers(arguments, settings):
 
 
 def test_server_in_jobs():
-    servers(["-async"], {})
+    servers(["-async"], {"min_size": "2048"})
 
 
 def test_server_without_jobs():
@@ -284,7 +286,7 @@ def test_client():
                     background([need("openssl"), "s_client", "-quiet", "-connect",
                                 f"127.0.0.1:{server.getsockname()[1]}", "-cipher",
                                 "ALL:@SECLEVEL=0", "-async"],
-                               env=stack.openssl_env(), stdin=source,
+                               env=stack.openssl_env(min_size="2048"), stdin=source,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL):
                 server.settimeout(30)
                 connection, _ = server.accept()
@@ -357,6 +359,8 @@ def test_haproxy():
 
 
 def test_curl():
+    if os.environ.get("VCRYPTO_PRELOAD"):
+        raise vctest.Skip("curl hangs in setlocale() with a sanitizer in front of it")
     with vctest.Stack() as stack:
         make_certificate(stack)
         data = write(stack, "data", 1 << 20)

@@ -326,7 +326,8 @@ static int crypt_blocks(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size
 
 	if (!size)
 		return 1;
-	switch (policy_cipher(&c->base.provider->policy, size)) {
+	switch (policy_cipher(&c->base.provider->policy,
+	                      c->base.encrypt ? POLICY_CBC_ENCRYPT : POLICY_CBC_DECRYPT, size)) {
 	case POLICY_OFFLOAD:
 		ok = offload(c, out, in, size);
 		break;

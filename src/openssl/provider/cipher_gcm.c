@@ -153,7 +153,7 @@ static int offload_data(struct gcm_ctx *c, uint8_t *out, const uint8_t *in, size
 
 	if (!fits(c, size))
 		return -1;
-	switch (policy_cipher(&c->base.provider->policy, size)) {
+	switch (policy_cipher(&c->base.provider->policy, POLICY_GCM, size)) {
 	case POLICY_OFFLOAD:
 		break;
 	case POLICY_FAIL:

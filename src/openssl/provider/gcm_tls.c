@@ -91,7 +91,7 @@ static enum policy_choice choose(const struct gcm_ctx *c, size_t size)
 
 	if (!c->tls_iv || (max && length + TLS_AAD + GCM_TAG > max))
 		return POLICY_SOFTWARE;
-	return policy_cipher(&c->base.provider->policy, length);
+	return policy_cipher(&c->base.provider->policy, POLICY_GCM, length);
 }
 
 int gcm_tls_record(struct gcm_ctx *c, uint8_t *out, size_t *outl, size_t outsize, const uint8_t *in,

@@ -15,11 +15,14 @@ enum policy_mode {
 	POLICY_NEVER,
 };
 
+/* Kinds of cipher operations, by what they cost in software. */
+enum policy_work { POLICY_CBC_ENCRYPT, POLICY_CBC_DECRYPT, POLICY_GCM, POLICY_WORKS };
+
 struct policy {
 	enum policy_mode mode;
-	bool fallback;    /* software when the transport fails; else the operation fails */
-	size_t min_size;  /* bytes from which on a cipher operation is offloaded */
-	char socket[108]; /* "" for the default */
+	bool fallback; /* software when the transport fails; else the operation fails */
+	size_t min_size[POLICY_WORKS]; /* bytes from which on it is offloaded */
+	char socket[108];              /* "" for the default */
 	unsigned int deadline_ms;
 };
 
@@ -38,7 +41,7 @@ enum policy_choice {
 int policy_parse(struct policy *policy, const struct policy_texts *texts, const char **bad);
 
 /* Where to do a cipher operation of so many bytes, or a private RSA operation. */
-enum policy_choice policy_cipher(const struct policy *policy, size_t size);
+enum policy_choice policy_cipher(const struct policy *policy, enum policy_work work, size_t size);
 enum policy_choice policy_rsa(const struct policy *policy);
 
 #endif

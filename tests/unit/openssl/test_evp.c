@@ -23,7 +23,7 @@
 
 extern OSSL_provider_init_fn OSSL_provider_init;
 
-static const char *policy = "always", *fallback = "on";
+static const char *policy = "always", *fallback = "on", *min_size;
 
 /* Says what openssl.cnf would say. */
 static int get_params(const OSSL_CORE_HANDLE *handle, OSSL_PARAM params[])
@@ -35,6 +35,9 @@ static int get_params(const OSSL_CORE_HANDLE *handle, OSSL_PARAM params[])
 	p = OSSL_PARAM_locate(params, "fallback");
 	if (p)
 		OSSL_PARAM_set_utf8_ptr(p, fallback);
+	p = OSSL_PARAM_locate(params, "min-size");
+	if (p && min_size)
+		OSSL_PARAM_set_utf8_ptr(p, min_size);
 	return 1;
 }
 
@@ -228,8 +231,8 @@ static struct loaded *for_job;
 
 static bool job_encrypt(const struct env *env)
 {
-	return encrypt(for_job, "AES-128-CBC", 2047) && encrypt(for_job, "AES-128-CBC", 2048) &&
-	       encrypt(for_job, "AES-128-GCM", 2047) && encrypt(for_job, "AES-128-GCM", 2048);
+	return encrypt(for_job, "AES-128-CBC", 8191) && encrypt(for_job, "AES-128-CBC", 8192) &&
+	       encrypt(for_job, "AES-128-GCM", 8191) && encrypt(for_job, "AES-128-GCM", 8192);
 }
 
 static void test_auto_is_by_size_and_job(void **state)
@@ -237,16 +240,21 @@ static void test_auto_is_by_size_and_job(void **state)
 	struct env env = {0};
 	struct loaded l;
 
-	assert_true(load(&l, "auto", "on"));
-	for_job = &l;
-	assert_true(job_encrypt(NULL));
-	assert_int_equal(soft_core.operations, 0);
-	soft_core.small = 0;
-	assert_true(run_in_job(job_encrypt, &env, NULL));
-	assert_int_equal(soft_core.operations, 2);
-	/* Both small ones, and the last block of three messages of CBC. */
-	assert_true(soft_core.small >= 2);
-	unload(&l);
+	for (int set = 0; set < 2; set++) {
+		min_size = set ? "8192" : NULL;
+		assert_true(load(&l, "auto", "on"));
+		min_size = NULL;
+		for_job = &l;
+		assert_true(job_encrypt(NULL));
+		assert_int_equal(soft_core.operations, 0);
+		soft_core.small = 0;
+		assert_true(run_in_job(job_encrypt, &env, NULL));
+		/* By default GCM is not. */
+		assert_int_equal(soft_core.operations, set ? 2 : 1);
+		/* What is smaller, and the last blocks of CBC. */
+		assert_int_equal(soft_core.small, set ? 4 : 5);
+		unload(&l);
+	}
 }
 
 static EVP_PKEY *make_rsa(struct loaded *l)

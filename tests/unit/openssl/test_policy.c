@@ -31,7 +31,9 @@ static void test_defaults(void **state)
 
 	assert_int_equal(policy.mode, POLICY_AUTO);
 	assert_true(policy.fallback);
-	assert_int_equal(policy.min_size, 2048);
+	assert_int_equal(policy.min_size[POLICY_CBC_ENCRYPT], 8192);
+	assert_true(policy.min_size[POLICY_CBC_DECRYPT] == SIZE_MAX);
+	assert_true(policy.min_size[POLICY_GCM] == SIZE_MAX);
 	assert_int_equal(policy.deadline_ms, 0);
 	assert_string_equal(policy.socket, "");
 }
@@ -46,7 +48,8 @@ static void test_every_setting(void **state)
 
 	assert_int_equal(policy.mode, POLICY_ALWAYS);
 	assert_false(policy.fallback);
-	assert_int_equal(policy.min_size, 0);
+	for (int i = 0; i < POLICY_WORKS; i++)
+		assert_int_equal(policy.min_size[i], 0);
 	assert_int_equal(policy.deadline_ms, 250);
 	assert_string_equal(policy.socket, "/x/y.sock");
 }
@@ -82,11 +85,11 @@ static void test_modes(void **state)
 	struct policy policy = parsed((struct policy_texts){.mode = "never"});
 
 	soft_core_reset();
-	assert_int_equal(policy_cipher(&policy, 1 << 20), POLICY_SOFTWARE);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 1 << 20), POLICY_SOFTWARE);
 	assert_int_equal(policy_rsa(&policy), POLICY_SOFTWARE);
 	policy = parsed((struct policy_texts){.mode = "always"});
-	assert_int_equal(policy_cipher(&policy, 1), POLICY_OFFLOAD);
-	assert_int_equal(policy_cipher(&policy, 0), POLICY_SOFTWARE);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 1), POLICY_OFFLOAD);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 0), POLICY_SOFTWARE);
 	assert_int_equal(policy_rsa(&policy), POLICY_OFFLOAD);
 }
 
@@ -96,10 +99,10 @@ static void test_without_a_daemon(void **state)
 
 	soft_core_reset();
 	soft_core.available = false;
-	assert_int_equal(policy_cipher(&policy, 4096), POLICY_SOFTWARE);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 4096), POLICY_SOFTWARE);
 	assert_int_equal(policy_rsa(&policy), POLICY_SOFTWARE);
 	policy.fallback = false;
-	assert_int_equal(policy_cipher(&policy, 4096), POLICY_FAIL);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 4096), POLICY_FAIL);
 	assert_int_equal(policy_rsa(&policy), POLICY_FAIL);
 }
 
@@ -108,10 +111,10 @@ static void test_small_ones_are_counted(void **state)
 	struct policy policy = parsed((struct policy_texts){.min_size = "100"});
 
 	soft_core_reset();
-	assert_int_equal(policy_cipher(&policy, 99), POLICY_SOFTWARE);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 99), POLICY_SOFTWARE);
 	assert_int_equal(soft_core.small, 1);
 	/* Large enough, but not in a job. */
-	assert_int_equal(policy_cipher(&policy, 100), POLICY_SOFTWARE);
+	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 100), POLICY_SOFTWARE);
 	assert_int_equal(soft_core.small, 1);
 }
 
