@@ -96,6 +96,20 @@ def test_eight_processes_of_four_threads():
         equal(sum(now["fallback"].values()), now["fallback"]["full"], "fallen back for no reason")
 
 
+def test_jobs_that_are_left():
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(foreign=False, policy="always")
+        # The stacks of these jobs are nobody's; that is OpenSSL's way.
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        stack.run([CASES, "abandon", "300"], env=env)
+        wait_until(lambda: not stack.ctl("engined", "clients"), 10, "the engine forgets the client")
+
+
+def test_library_contexts_come_and_go():
+    with vctest.Stack() as stack:
+        cases(stack, "reload", "10", policy="always", **NO_FALLBACK)
+
+
 def dies(stack, victim, how):
     """Programs run on while a daemon dies and comes back, three times; none sees an error."""
     env = stack.openssl_env(foreign=False, policy="always", deadline_ms="300")

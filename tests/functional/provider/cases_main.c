@@ -6,9 +6,12 @@
  *   test-provider-cases load PROCESSES THREADS       some cases, everywhere at once
  *   test-provider-cases until-eof sync|jobs          again and again until standard input ends;
  *                                                    a line for each round
+ *   test-provider-cases abandon N                    jobs that are left while they wait
+ *   test-provider-cases reload N                     library contexts that come and go
  *
  * Exit status 0: all is as with OpenSSL's own; 1: not.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -118,6 +121,94 @@ static bool until_eof(bool jobs)
 	return true;
 }
 
+/* ------------------------------------------------------------------------- comings and goings */
+
+#define PIECE 16384
+
+struct abandoned {
+	EVP_CIPHER_CTX *ctx;
+	uint8_t *data;
+};
+
+static int abandoned_job(void *arg)
+{
+	const struct abandoned *a = arg;
+	int n;
+
+	return EVP_CipherUpdate(a->ctx, a->data, &n, a->data, PIECE);
+}
+
+/*
+ * What SSL_free() does to a connection whose job waits: context and wait context go, the job is
+ * never resumed. What completes then must hit nothing that is gone.
+ */
+static bool abandon_one(unsigned int i, unsigned int *paused)
+{
+	const char *name = i % 2 ? "AES-128-GCM" : "AES-256-CBC";
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, OURS);
+	struct abandoned a = {EVP_CIPHER_CTX_new(), malloc(PIECE)};
+	ASYNC_WAIT_CTX *wait = ASYNC_WAIT_CTX_new();
+	ASYNC_JOB *job = NULL;
+	int result, state;
+
+	CHECK(cipher && a.ctx && a.data && wait);
+	test_fill(a.data, PIECE);
+	CHECK(EVP_CipherInit_ex2(a.ctx, cipher, a.data, a.data, 1, NULL) == 1);
+	state = ASYNC_start_job(&job, wait, &result, abandoned_job, &a, sizeof(a));
+	CHECK(state == ASYNC_PAUSE || state == ASYNC_FINISH);
+	*paused += state == ASYNC_PAUSE;
+	EVP_CIPHER_CTX_free(a.ctx);
+	ASYNC_WAIT_CTX_free(wait);
+	free(a.data);
+	EVP_CIPHER_free(cipher);
+	return true;
+}
+
+static bool abandon(unsigned int n)
+{
+	struct env env = {.large = 1 << 16};
+	unsigned int paused = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		CHECK(abandon_one(i, &paused));
+	CHECK(paused > n / 2);
+	/* And all goes on. */
+	return run_cases(gcm_cases, &env, true);
+}
+
+static unsigned int open_files(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static bool reload_one(void)
+{
+	OSSL_LIB_CTX *libctx = OSSL_LIB_CTX_new();
+	struct env env = {.libctx = libctx, .large = 1 << 16};
+
+	CHECK(libctx && OSSL_LIB_CTX_load_config(libctx, getenv("OPENSSL_CONF")));
+	CHECK(OSSL_PROVIDER_available(libctx, "vcrypto"));
+	CHECK(run_one(&cipher_cases[2], &env, false) && run_one(&cipher_cases[2], &env, true));
+	OSSL_LIB_CTX_free(libctx);
+	return true;
+}
+
+static bool reload(unsigned int n)
+{
+	unsigned int files;
+
+	CHECK(reload_one());
+	files = open_files();
+	for (unsigned int i = 0; i < n; i++)
+		CHECK(reload_one());
+	CHECK(open_files() <= files);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct env env = {.large = 1 << 20};
@@ -137,6 +228,10 @@ int main(int argc, char **argv)
 		ok = load((unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
 	else if (argc > 2 && !strcmp(argv[1], "until-eof"))
 		ok = until_eof(jobs);
+	else if (argc > 2 && !strcmp(argv[1], "abandon"))
+		ok = abandon((unsigned int)atoi(argv[2]));
+	else if (argc > 2 && !strcmp(argv[1], "reload"))
+		ok = reload((unsigned int)atoi(argv[2]));
 	rsa_cases_forget_keys();
 	return ok ? 0 : 1;
 }
