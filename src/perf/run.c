@@ -71,7 +71,7 @@ static size_t buffer_size(const struct workload *w, uint32_t size)
  */
 static size_t buffer_start(unsigned int n)
 {
-	return n % 32 * 128;
+	return (size_t)(n % 32) * 128;
 }
 
 size_t run_memory(const struct workload *w, uint32_t size, unsigned int depth)
