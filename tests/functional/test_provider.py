@@ -90,7 +90,7 @@ def test_without_a_host():
 
 def test_eight_processes_of_four_threads():
     with vctest.Stack() as stack:
-        cases(stack, "load", "8", "4", timeout=500, policy="always")
+        cases(stack, "load", "8", "4", timeout=500, policy="always", deadline_ms="20000")
         check(totals(stack)["clients_ever"] >= 9, "each process is a client of its own")
         now = totals(stack)
         equal(sum(now["fallback"].values()), now["fallback"]["full"], "fallen back for no reason")
