@@ -4,9 +4,13 @@
  *
  * Sends one AES-128-CBC operation of 1 KiB after a pause in which all pollers have given up, and
  * more right behind it; does so some times and prints the medians as JSON. With --device through
- * libvcrypto alone, with --engined through the client of vcrypto-engined. One thread.
+ * libvcrypto alone, with --engined through the client of vcrypto-engined. With --raw, for
+ * comparison: how long a thread on another CPU takes to wake from an eventfd. Otherwise one thread.
  */
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -130,6 +134,56 @@ static int timed(struct bench *bench, uint64_t *ns)
 	return err;
 }
 
+/* ---- what the machine itself takes ---- */
+
+struct sleeper {
+	int cpu;
+	int fd;
+	atomic_bool woken, stop;
+};
+
+static void *sleeper_run(void *context)
+{
+	struct sleeper *s = context;
+
+	thread_pin(s->cpu);
+	while (!atomic_load(&s->stop)) {
+		struct pollfd wait = {.fd = s->fd, .events = POLLIN};
+
+		poll(&wait, 1, -1);
+		event_clear(s->fd);
+		atomic_store(&s->woken, true);
+	}
+	return NULL;
+}
+
+static int measure_raw(int cpu)
+{
+	static uint64_t took[ROUNDS];
+	struct sleeper s = {.cpu = cpu, .fd = event_create()};
+	pthread_t thread;
+
+	if (s.fd < 0)
+		return s.fd;
+	if (pthread_create(&thread, NULL, sleeper_run, &s))
+		return -EAGAIN;
+	for (size_t i = 0; i < ROUNDS; i++) {
+		usleep(PAUSE_US);
+		atomic_store(&s.woken, false);
+		took[i] = clock_now_ns();
+		event_signal(s.fd);
+		while (!atomic_load(&s.woken))
+			cpu_relax();
+		took[i] = clock_now_ns() - took[i];
+	}
+	atomic_store(&s.stop, true);
+	event_signal(s.fd);
+	pthread_join(thread, NULL);
+	close(s.fd);
+	printf("{\"first_us\": %.1f, \"next_us\": 0}\n", median_us(took, ROUNDS));
+	return 0;
+}
+
 static int measure(struct bench *bench)
 {
 	static uint64_t first[ROUNDS], next[ROUNDS * FOLLOWERS];
@@ -151,16 +205,22 @@ static int measure(struct bench *bench)
 
 int main(int argc, char **argv)
 {
+	const char *what = argc == 3 ? argv[1] : "";
 	struct bench bench = {0};
-	bool device = argc == 3 && !strcmp(argv[1], "--device");
 	int err;
 
-	if (!device && (argc != 3 || strcmp(argv[1], "--engined") != 0)) {
-		fprintf(stderr, "usage: bench-wake --device SOCKET | --engined SOCKET\n");
+	if (!strcmp(what, "--raw")) {
+		err = measure_raw((int)strtol(argv[2], NULL, 10));
+	} else if (!strcmp(what, "--device")) {
+		err = device_open(&bench, argv[2]);
+	} else if (!strcmp(what, "--engined")) {
+		err = engined_open(&bench, argv[2]);
+	} else {
+		fprintf(stderr,
+		        "usage: bench-wake --device SOCKET | --engined SOCKET | --raw CPU\n");
 		return 2;
 	}
-	err = device ? device_open(&bench, argv[2]) : engined_open(&bench, argv[2]);
-	if (!err)
+	if (!err && strcmp(what, "--raw") != 0)
 		err = measure(&bench);
 	if (err)
 		fprintf(stderr, "bench-wake: %s\n", strerror(-err));
