@@ -288,7 +288,7 @@ bool connection_alive(struct connection *connection)
 
 /* ---- waking the daemon ---- */
 
-void connection_ring(struct connection *connection)
+bool connection_ring(struct connection *connection)
 {
 	uint64_t one = 1;
 
@@ -298,13 +298,14 @@ void connection_ring(struct connection *connection)
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!__atomic_load_n(&connection->header->sleeping, __ATOMIC_RELAXED))
-		return;
+		return false;
 	if (!eventfd_is_ours(connection->doorbell)) {
 		atomic_store(&connection->dead, true);
-		return;
+		return false;
 	}
 	while (write(connection->doorbell, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
+	return true;
 }
 
 /* ---- wakers ---- */
@@ -385,7 +386,7 @@ static bool close_submit(struct channel *channel, uint32_t handle)
 	slot->waker = 0;
 	channel_submit(ref, NULL);
 	channel_abandon(ref);
-	connection_ring(channel->connection);
+	(void)connection_ring(channel->connection);
 	return true;
 }
 

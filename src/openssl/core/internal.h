@@ -140,8 +140,8 @@ void connection_shut(struct connection *connection);
 void connection_abandon(struct connection *connection);
 /* Look at the socket (a system call or two). False: the daemon is gone. */
 bool connection_alive(struct connection *connection);
-/* Wake the daemon if it sleeps. */
-void connection_ring(struct connection *connection);
+/* Wake the daemon if it sleeps. True: it did. */
+bool connection_ring(struct connection *connection);
 /* Register eventfds; *first: number of the first. How many were taken, or -errno. */
 int connection_wakers(struct connection *connection, const int *fds, unsigned int n,
                       uint32_t *first);

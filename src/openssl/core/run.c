@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <openssl/async.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -25,6 +26,9 @@
 #define SPIN_NS 20000u
 #define SPIN_MISSES 4u /* in a row; then only ... */
 #define SPIN_RETRY 64u /* ... every so many waits */
+/* While a daemon that slept wakes up: to sleep as well would add one wake-up to the other. The CPU
+ * is offered to others meanwhile, as the daemon may need this very one. */
+#define SPIN_WAKING_NS 200000u
 /* The first sleep, after which the socket is looked at; each is twice as long as the last. */
 #define SLEEP_FIRST_NS 5000000u
 #define SLEEP_MAX_NS 100000000u
@@ -38,6 +42,7 @@ struct run {
 	bool late;            /* the deadline has passed, and was moved on once */
 	int broken;           /* -EPIPE or -ETIMEDOUT: submit no more, wait no more */
 	bool forked;          /* we are in a child: the region is the parent's */
+	bool woke;            /* the daemon slept, and the work is not of the long kind */
 };
 
 struct flight {
@@ -68,6 +73,18 @@ static bool run_too_late(struct run *run, uint64_t now)
 }
 
 /* ---- waiting ---- */
+
+static bool spin_waking(struct slot_ref ref)
+{
+	uint64_t end = clock_now_ns() + SPIN_WAKING_NS;
+
+	do {
+		if (channel_done(ref))
+			return true;
+		sched_yield();
+	} while (clock_now_ns() < end);
+	return false;
+}
 
 static bool spin(struct slot_ref ref)
 {
@@ -117,7 +134,7 @@ static int wait_synchronously(struct run *run, struct slot_ref ref)
 {
 	uint64_t now, sleep = SLEEP_FIRST_NS;
 
-	if (spin(ref))
+	if (run->woke ? spin_waking(ref) : spin(ref))
 		return 0;
 	for (;;) {
 		if (channel_done(ref))
@@ -205,7 +222,7 @@ static int key_open_submit(struct run *run, const struct core_key *key, struct s
 	slot->length = key->size;
 	slot->waker = run->waker ? (uint16_t)run->waker->number : 0;
 	channel_submit(*ref, run->waker);
-	connection_ring(run->connection);
+	run->woke = connection_ring(run->connection);
 	return 0;
 }
 
@@ -420,6 +437,12 @@ static void keys_open(struct run *run, struct core_op *ops, size_t n)
 	}
 }
 
+/* Longer than anybody would spin for. */
+static bool is_long(const struct core_op *op)
+{
+	return op->key->params->service == VCRYPTO_SERVICE_AKCIPHER;
+}
+
 static void run_ops(struct run *run, struct core_op *ops, size_t n)
 {
 	struct flight flight[WINDOW];
@@ -446,7 +469,7 @@ static void run_ops(struct run *run, struct core_op *ops, size_t n)
 			next++;
 		}
 		if (ring)
-			connection_ring(run->connection);
+			run->woke = connection_ring(run->connection) && !is_long(&ops[next - 1]);
 		if (!count)
 			continue;
 		f = &flight[first];
