@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -64,6 +65,17 @@ def run(command, cpu=None, env=None, timeout=120):
         raise BenchError(f"{' '.join(command[:6])} ... failed:\n"
                          f"{(done.stdout + done.stderr)[-2000:]}")
     return done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def alone():
+    """Two at once would spoil each other's figures, and keep each other's huge pages."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+        try:
+            lock.bind("\0vcrypto-bench")  # gone with the process
+        except OSError as error:
+            raise BenchError("another one is running on this machine") from error
+        yield
 
 
 # ---- huge pages, set aside for the run
@@ -267,7 +279,7 @@ def main():
     vctest.stop_on_signals()
     engined_cpu = 2 if 2 in os.sched_getaffinity(0) else DRIVER_CPU
     try:
-        with huge_pages(HUGE_PAGES) as huge, \
+        with alone(), huge_pages(HUGE_PAGES) as huge, \
                 vctest.Stack(host_config=HOST_CONFIG, engined_config=ENGINED_CONFIG.replace(
                     "{cpu}", str(engined_cpu))) as stack:
             describe(huge, options)
