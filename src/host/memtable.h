@@ -6,10 +6,10 @@
  * (memtable_with, memtable_without), hands it to the workers, and drops the old one when none uses
  * it and nothing in flight points into it; the mappings themselves are shared and counted.
  *
- * SIGBUS: whoever holds a region's descriptor may cut the file short. A file that is sealed against
- * shrinking cannot be; any other is under the guard: the handler puts a zero page where the hole is
- * and marks the mapping broken, so that no thread and no library dies, and the worker then fails
- * that one device.
+ * SIGBUS: whoever holds a region's descriptor may cut the file short, and huge pages may run out
+ * even in a sealed one. Every mapping is under the guard: the handler puts zero pages in its place
+ * and marks it broken, so that no thread and no library dies, and the worker then fails that one
+ * device.
  */
 #ifndef VC_HOST_MEMTABLE_H
 #define VC_HOST_MEMTABLE_H
