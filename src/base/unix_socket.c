@@ -33,17 +33,25 @@ static int address_set(struct sockaddr_un *address, const char *path)
 	return 0;
 }
 
+/* A socket, and the address for path. Descriptor or -errno. */
+static int socket_open(struct sockaddr_un *address, const char *path, int type)
+{
+	int fd = address_set(address, path);
+
+	if (fd < 0)
+		return fd;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 int unix_connect(const char *path, int type)
 {
 	struct sockaddr_un address;
-	int err = address_set(&address, path);
-	int fd;
+	int fd = socket_open(&address, path, type);
+	int err;
 
-	if (err)
-		return err;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		err = -errno;
 		close(fd);
@@ -73,14 +81,11 @@ static int stale_remove(const char *path, int type)
 int unix_listen(const char *path, int type, unsigned int mode, int backlog)
 {
 	struct sockaddr_un address;
-	int err = address_set(&address, path);
-	int fd;
+	int fd = socket_open(&address, path, type);
+	int err = 0;
 
-	if (err)
-		return err;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		err = errno == EADDRINUSE ? stale_remove(path, type) : -errno;
 		if (err)
