@@ -22,16 +22,15 @@
 #define DEFAULT_MAX_SESSIONS 4096
 
 static const char builtin_name[] = "built-in configuration";
+static const char nothing[] = "{}";
+static const char default_group_name[] = "default";
 
-/* Multi-buffer first; what it cannot do goes to libcrypto. */
-static const char builtin[] =
-	"resources:\n"
-	"  - {name: mb, type: ipsec-mb}\n"
-	"  - {name: sw, type: libcrypto}\n"
-	"groups:\n"
-	"  - {name: default, policy: failover, primary: [mb], secondary: [sw]}\n"
-	"devices:\n"
-	"  - {name: vcrypto, group: default, queues: 1}\n";
+/* Multi-buffer first; what it cannot do goes to libcrypto. Groups: see default_group(). */
+static const char builtin[] = "resources:\n"
+			      "  - {name: mb, type: ipsec-mb}\n"
+			      "  - {name: sw, type: libcrypto}\n"
+			      "devices:\n"
+			      "  - {name: vcrypto, queues: 1}\n";
 
 static const cyaml_schema_value_t cpu_entry = {
 	CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int),
@@ -65,7 +64,7 @@ static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_ENUM("policy", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
                          struct host_config_group, policy, policies, CYAML_ARRAY_LEN(policies)),
 	CYAML_FIELD_SEQUENCE("primary", CYAML_FLAG_POINTER, struct host_config_group, primary,
-                             &name_entry, 0, CYAML_UNLIMITED),
+                             &name_entry, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("secondary", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_group, secondary, &name_entry, 0, CYAML_UNLIMITED),
 	CYAML_FIELD_END,
@@ -110,13 +109,13 @@ static const cyaml_schema_field_t polling_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_SEQUENCE("workers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
-                             struct host_config, workers, &cpu_entry, 0, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE("resources", CYAML_FLAG_POINTER, struct host_config, resources,
-                             &resource_entry, 0, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER, struct host_config, groups, &group_entry,
-                             0, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE("devices", CYAML_FLAG_POINTER, struct host_config, devices,
-                             &device_entry, 0, CYAML_UNLIMITED),
+                             struct host_config, workers, &cpu_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("resources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config, resources, &resource_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct host_config,
+                             groups, &group_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("devices", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config, devices, &device_entry, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_MAPPING_PTR("polling", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                 struct host_config, polling, polling_fields),
 	CYAML_FIELD_END,
@@ -126,6 +125,75 @@ static const cyaml_schema_value_t schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct host_config, top_fields),
 };
 
+/* ---- what a file leaves out; libcyaml frees it as if it had been there: cyaml_mem() is free() */
+
+/* One group of all resources, in their order. */
+static int default_group(struct host_config *config)
+{
+	struct host_config_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		return -ENOMEM;
+	config->groups = group;
+	config->groups_count = 1;
+	group->policy = SCHED_FAILOVER;
+	group->name = strdup(default_group_name);
+	group->primary = calloc(config->resources_count, sizeof(*group->primary));
+	if (!group->name || !group->primary)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < config->resources_count; i++) {
+		group->primary[i] = strdup(config->resources[i].name);
+		if (!group->primary[i])
+			return -ENOMEM;
+		group->primary_count = i + 1;
+	}
+	return 0;
+}
+
+/* The group of devices that name none: "default", or, where none is called so, the first. */
+static int default_devices_group(struct host_config *config)
+{
+	int found = host_config_group_find(config, default_group_name);
+	const char *name = config->groups[found < 0 ? 0 : found].name;
+
+	for (unsigned int i = 0; i < config->devices_count; i++) {
+		struct host_config_device *device = &config->devices[i];
+
+		if (!device->group)
+			device->group = strdup(name);
+		if (!device->group)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Take what is left out from the built-in configuration. */
+static int defaults_fill(struct host_config *config, char **error)
+{
+	struct host_config *defaults;
+	void *data;
+	int err =
+		config_load_text(builtin_name, builtin, sizeof(builtin) - 1, &schema, &data, error);
+
+	if (err)
+		return err;
+	defaults = data;
+	if (!config->resources) {
+		config->resources = defaults->resources;
+		config->resources_count = defaults->resources_count;
+		defaults->resources = NULL;
+	}
+	if (!config->devices) {
+		config->devices = defaults->devices;
+		config->devices_count = defaults->devices_count;
+		defaults->devices = NULL;
+	}
+	config_free(&schema, defaults);
+	if (!config->groups)
+		err = default_group(config);
+	return err ? err : default_devices_group(config);
+}
+
 int host_config_load(const char *path, struct host_config **config, char **error)
 {
 	struct host_config *loaded;
@@ -134,13 +202,15 @@ int host_config_load(const char *path, struct host_config **config, char **error
 
 	*error = NULL;
 	err = path ? config_load(path, &schema, &data, error)
-	           : config_load_text(builtin_name, builtin, sizeof(builtin) - 1, &schema, &data,
+	           : config_load_text(builtin_name, nothing, strlen(nothing), &schema, &data,
 	                              error);
 	if (err)
 		return err;
 	loaded = data;
 	loaded->name = strdup(path ? path : builtin_name);
-	err = loaded->name ? host_config_check(loaded, error) : -ENOMEM;
+	err = loaded->name ? defaults_fill(loaded, error) : -ENOMEM;
+	if (!err)
+		err = host_config_check(loaded, error);
 	if (err)
 		host_config_free(loaded);
 	else
@@ -179,11 +249,6 @@ unsigned int host_config_queues(const struct host_config_device *device)
 unsigned int host_config_max_sessions(const struct host_config_device *device)
 {
 	return given(device->max_sessions, DEFAULT_MAX_SESSIONS);
-}
-
-const char *host_config_group_name(const struct host_config_device *device)
-{
-	return device->group ? device->group : "default";
 }
 
 int host_config_socket(const struct host_config_device *device, char *path, size_t size)

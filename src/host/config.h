@@ -32,7 +32,7 @@ struct host_config_device {
 	char *name;
 	char *socket; /* NULL: NAME.sock in the runtime directory */
 	enum host_config_mode mode;
-	char *group; /* NULL: "default" */
+	char *group;
 	unsigned int *queues;
 	unsigned int *max_sessions;
 };
@@ -56,8 +56,9 @@ struct host_config {
 };
 
 /*
- * Load and check. path NULL: the built-in configuration. On failure *error is a sentence that
- * begins with "FILE:LINE: " (to be freed). 0; -ENOENT, -EACCES, -EINVAL, -ENOMEM.
+ * Load, fill in the sections that are left out, and check. path NULL: the built-in configuration.
+ * On failure *error is a sentence that begins with "FILE:LINE: " (to be freed). 0; -ENOENT,
+ * -EACCES, -EINVAL, -ENOMEM.
  */
 int host_config_load(const char *path, struct host_config **config, char **error);
 void host_config_free(struct host_config *config);
@@ -67,7 +68,6 @@ unsigned int host_config_idle_us(const struct host_config *config);
 
 unsigned int host_config_queues(const struct host_config_device *device);
 unsigned int host_config_max_sessions(const struct host_config_device *device);
-const char *host_config_group_name(const struct host_config_device *device);
 /* A device's socket, default filled in. 0, -ENAMETOOLONG. */
 int host_config_socket(const struct host_config_device *device, char *path, size_t size);
 /* Index of the name in the list, -1: there is none. */

@@ -170,10 +170,7 @@ static void types_list(char *buffer, size_t size)
 static int resources_check(struct check *check)
 {
 	const struct host_config *config = check->config;
-	struct config_place section = {"resources", -1, NULL, -1};
 
-	if (!config->resources_count)
-		return fail(check, &section, "there are no resources");
 	for (unsigned int i = 0; i < config->resources_count; i++) {
 		const struct host_config_resource *resource = &config->resources[i];
 		struct config_place place = {"resources", (int)i, NULL, -1};
@@ -233,10 +230,7 @@ static int members_check(struct check *check, unsigned int group, const char *ke
 static int groups_check(struct check *check)
 {
 	const struct host_config *config = check->config;
-	struct config_place section = {"groups", -1, NULL, -1};
 
-	if (!config->groups_count)
-		return fail(check, &section, "there are no groups");
 	for (unsigned int i = 0; i < config->groups_count; i++) {
 		const struct host_config_group *group = &config->groups[i];
 		struct config_place place = {"groups", (int)i, "name", -1};
@@ -246,11 +240,6 @@ static int groups_check(struct check *check)
 			return err;
 		if (host_config_group_find(config, group->name) != (int)i)
 			return fail(check, &place, "two groups have the name \"%s\"", group->name);
-		if (!group->primary_count) {
-			place.key = "primary";
-			return fail(check, &place, "group \"%s\" has no primary resource",
-			            group->name);
-		}
 		err = members_check(check, i, "primary", group->primary, group->primary_count);
 		if (!err)
 			err = members_check(check, i, "secondary", group->secondary,
@@ -300,7 +289,6 @@ static int device_check(struct check *check, unsigned int i)
 {
 	const struct host_config *config = check->config;
 	const struct host_config_device *device = &config->devices[i];
-	const char *group = host_config_group_name(device);
 	struct config_place place = {"devices", (int)i, "name", -1};
 	int err = name_check(check, "devices", i, device->name);
 
@@ -319,9 +307,9 @@ static int device_check(struct check *check, unsigned int i)
 			"the front end connect",
 			device->name);
 	place.key = "group";
-	if (host_config_group_find(config, group) < 0)
+	if (host_config_group_find(config, device->group) < 0)
 		return fail(check, &place, "device \"%s\": there is no group \"%s\"", device->name,
-		            group);
+		            device->group);
 	err = device_numbers_check(check, i);
 	return err ? err : socket_check(check, i);
 }
@@ -329,10 +317,7 @@ static int device_check(struct check *check, unsigned int i)
 static int devices_check(struct check *check)
 {
 	const struct host_config *config = check->config;
-	struct config_place section = {"devices", -1, NULL, -1};
 
-	if (!config->devices_count)
-		return fail(check, &section, "there are no devices");
 	for (unsigned int i = 0; i < config->devices_count; i++) {
 		struct config_place place = {"devices", (int)i, NULL, -1};
 		int err;

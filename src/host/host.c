@@ -42,7 +42,7 @@ static int workers_start(struct host *host, char **error)
 static int device_start(struct host *host, unsigned int i, unsigned int first_worker, char **error)
 {
 	const struct host_config_device *from = &host->config->devices[i];
-	int group = host_config_group_find(host->config, host_config_group_name(from));
+	int group = host_config_group_find(host->config, from->group);
 	struct device_options options = {
 		.name = from->name,
 		.index = i,

@@ -96,9 +96,13 @@ static void builtin_is_good_and_complete(void **state)
 	assert_int_equal(config->workers_count, 0);
 	assert_int_equal(config->resources_count, 2);
 	assert_int_equal(config->groups_count, 1);
-	assert_int_equal(config->groups[0].primary_count, 1);
-	assert_int_equal(config->groups[0].secondary_count, 1);
+	assert_string_equal(config->groups[0].name, "default");
+	assert_int_equal(config->groups[0].primary_count, 2);
+	assert_string_equal(config->groups[0].primary[0], "mb");
+	assert_string_equal(config->groups[0].primary[1], "sw");
 	assert_int_equal(config->devices_count, 1);
+	assert_string_equal(config->devices[0].name, "vcrypto");
+	assert_string_equal(config->devices[0].group, "default");
 	assert_int_equal(host_config_queues(&config->devices[0]), 1);
 	assert_int_equal(host_config_max_sessions(&config->devices[0]), 4096);
 	assert_int_equal(host_config_socket(&config->devices[0], socket, sizeof(socket)), 0);
@@ -132,8 +136,96 @@ static void reads_what_a_full_file_says(void **state)
 	assert_int_equal(config->groups[0].secondary_count, 0);
 	assert_int_equal(host_config_queues(&config->devices[0]), 64);
 	assert_int_equal(host_config_max_sessions(&config->devices[0]), 10);
-	assert_string_equal(host_config_group_name(&config->devices[0]), "g2");
+	assert_string_equal(config->devices[0].group, "g2");
 	host_config_free(config);
+}
+
+static void default_resources_for_the_groups_given(void **state)
+{
+	struct host_config *config =
+		load_good("groups:\n  - {name: default, primary: [sw], secondary: [mb]}\n" DEVICES);
+
+	assert_int_equal(config->resources_count, 2);
+	assert_string_equal(config->resources[0].name, "mb");
+	assert_string_equal(config->resources[0].type, "ipsec-mb");
+	assert_string_equal(config->resources[1].name, "sw");
+	assert_string_equal(config->resources[1].type, "libcrypto");
+	assert_string_equal(config->groups[0].primary[0], "sw");
+	assert_int_equal(config->devices_count, 1);
+	host_config_free(config);
+}
+
+static void default_group_has_all_resources(void **state)
+{
+	struct host_config *config = load_good("resources:\n"
+	                                       "  - {name: b, type: libcrypto}\n"
+	                                       "  - {name: a, type: ipsec-mb}\n"
+	                                       "  - {name: c, type: libcrypto}\n" DEVICES);
+
+	assert_int_equal(config->groups_count, 1);
+	assert_string_equal(config->groups[0].name, "default");
+	assert_int_equal(config->groups[0].policy, SCHED_FAILOVER);
+	assert_int_equal(config->groups[0].primary_count, 3);
+	assert_string_equal(config->groups[0].primary[0], "b");
+	assert_string_equal(config->groups[0].primary[1], "a");
+	assert_string_equal(config->groups[0].primary[2], "c");
+	assert_int_equal(config->groups[0].secondary_count, 0);
+	host_config_free(config);
+}
+
+static void default_device_in_the_groups_given(void **state)
+{
+	struct host_config *config = load_good(RESOURCES GROUPS);
+
+	assert_int_equal(config->devices_count, 1);
+	assert_string_equal(config->devices[0].name, "vcrypto");
+	assert_string_equal(config->devices[0].group, "default");
+	host_config_free(config);
+}
+
+static void device_without_a_group_has_default_or_the_first(void **state)
+{
+	struct host_config *config = load_good("groups:\n"
+	                                       "  - {name: gold, primary: [mb]}\n"
+	                                       "  - {name: default, primary: [sw]}\n"
+	                                       "devices:\n  - {name: vm1}\n");
+
+	assert_string_equal(config->devices[0].group, "default");
+	host_config_free(config);
+
+	config = load_good("groups:\n"
+	                   "  - {name: gold, primary: [mb]}\n"
+	                   "  - {name: silver, primary: [sw]}\n");
+	assert_string_equal(config->devices[0].group, "gold");
+	host_config_free(config);
+}
+
+static void workers_alone_will_do(void **state)
+{
+	struct host_config *config;
+	char text[64];
+	cpu_set_t set;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	snprintf(text, sizeof(text), "workers: [%d]\n", cpu);
+	config = load_good(text);
+	assert_int_equal(config->workers[0], cpu);
+	assert_int_equal(config->resources_count, 2);
+	assert_int_equal(config->groups_count, 1);
+	assert_int_equal(config->devices_count, 1);
+	host_config_free(config);
+}
+
+static void refuses_an_empty_section(void **state)
+{
+	assert_bad("polling: {idle-us: 100}\nworkers: []\n", 2, "workers: the list must not be");
+	assert_bad("polling: {idle-us: 100}\nresources:\n", 2, "expected a list, found nothing");
+	assert_bad("polling: {idle-us: 100}\ngroups: {}\n", 2, "expected a list, found keys");
+	assert_bad("groups:\n  - {name: g, primary: [qat]}\n", 2, "no resource \"qat\"");
+	assert_bad("devices:\n  - {name: vm1, group: gold}\n", 2, "no group \"gold\"");
 }
 
 static void takes_a_cpu_that_is_there(void **state)
@@ -186,7 +278,7 @@ static void refuses_one_cpu_twice(void **state)
 
 static void refuses_bad_resources(void **state)
 {
-	assert_bad("resources: []\n" GROUPS DEVICES, 1, "no resources");
+	assert_bad("resources: []\n" GROUPS DEVICES, 1, "resources: the list must not be empty");
 	assert_bad(RESOURCES "  - {name: mb, type: libcrypto}\n" GROUPS DEVICES, 4,
 	           "two resources have the name \"mb\"");
 	assert_bad("resources:\n  - {name: qat, type: quick-assist}\n" GROUPS DEVICES, 2,
@@ -195,14 +287,15 @@ static void refuses_bad_resources(void **state)
 	           "threads is 0");
 	assert_bad("resources:\n  - {name: \"a b\", type: libcrypto}\n" GROUPS DEVICES, 2,
 	           "\"a b\"");
-	assert_bad("resources:\n  - {name: a234567890123456789012345678901x, type: libcrypto}\n"
-	           "groups: []\ndevices: []\n",
-	           2, "1 to 31");
+	assert_bad(
+		"resources:\n  - {name: a234567890123456789012345678901x, type: libcrypto}\n" GROUPS
+			DEVICES,
+		2, "1 to 31");
 }
 
 static void refuses_bad_groups(void **state)
 {
-	assert_bad(RESOURCES "groups: []\n" DEVICES, 4, "no groups");
+	assert_bad(RESOURCES "groups: []\n" DEVICES, 4, "groups: the list must not be empty");
 	assert_bad(RESOURCES "groups:\n"
 	                     "  - name: default\n"
 	                     "    primary: [mb, gone]\n" DEVICES,
@@ -213,7 +306,7 @@ static void refuses_bad_groups(void **state)
 	                     "    secondary: [sw, mb]\n" DEVICES,
 	           6, "\"mb\" twice");
 	assert_bad(RESOURCES "groups:\n  - {name: default, primary: []}\n" DEVICES, 5,
-	           "no primary resource");
+	           "primary: the list must not be empty");
 	assert_bad(RESOURCES GROUPS "  - {name: default, primary: [mb]}\n" DEVICES, 6,
 	           "two groups have the name \"default\"");
 	assert_bad(RESOURCES
@@ -225,7 +318,7 @@ static void refuses_bad_devices(void **state)
 {
 	char text[1024];
 
-	assert_bad(RESOURCES GROUPS "devices: []\n", 6, "no devices");
+	assert_bad(RESOURCES GROUPS "devices: []\n", 6, "devices: the list must not be empty");
 	assert_bad(RESOURCES GROUPS DEVICES "  - {name: vm1, socket: /tmp/x.sock}\n", 8,
 	           "two devices have the name \"vm1\"");
 	assert_bad(RESOURCES GROUPS DEVICES "  - {name: vm2, socket: /tmp/vm1.sock}\n", 8,
@@ -261,6 +354,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(builtin_is_good_and_complete),
 		cmocka_unit_test(reads_what_a_full_file_says),
+		cmocka_unit_test(default_resources_for_the_groups_given),
+		cmocka_unit_test(default_group_has_all_resources),
+		cmocka_unit_test(default_device_in_the_groups_given),
+		cmocka_unit_test(device_without_a_group_has_default_or_the_first),
+		cmocka_unit_test(workers_alone_will_do),
+		cmocka_unit_test(refuses_an_empty_section),
 		cmocka_unit_test(takes_a_cpu_that_is_there),
 		cmocka_unit_test(says_that_a_file_is_missing),
 		cmocka_unit_test(refuses_bad_workers),
