@@ -20,17 +20,16 @@
 
 enum transport { TRANSPORT_VHOST_USER, TRANSPORT_PCI };
 
-/* The file as libcyaml reads it; 0 and NULL stand for "not given". */
+/* The file as libcyaml reads it; NULL stands for "not given". */
 struct file_device {
 	enum transport transport;
 	char *socket;
 	char *address;
-	unsigned int queues;
-	unsigned int depth;
+	unsigned int *queues, *depth;
 };
 
 struct file_limits {
-	unsigned int clients, clients_per_user, channels, slots, sessions, wakers;
+	unsigned int *clients, *clients_per_user, *channels, *slots, *sessions, *wakers;
 };
 
 struct file_polling {
@@ -69,18 +68,19 @@ static const cyaml_schema_field_t device_fields[] = {
                                CYAML_UNLIMITED),
 	CYAML_FIELD_STRING_PTR("address", OPTIONAL_PTR, struct file_device, address, 1,
                                CYAML_UNLIMITED),
-	CYAML_FIELD_UINT("queues", OPTIONAL, struct file_device, queues),
-	CYAML_FIELD_UINT("depth", OPTIONAL, struct file_device, depth),
+	CYAML_FIELD_UINT_PTR("queues", OPTIONAL_PTR, struct file_device, queues),
+	CYAML_FIELD_UINT_PTR("depth", OPTIONAL_PTR, struct file_device, depth),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t limits_fields[] = {
-	CYAML_FIELD_UINT("clients", OPTIONAL, struct file_limits, clients),
-	CYAML_FIELD_UINT("clients-per-user", OPTIONAL, struct file_limits, clients_per_user),
-	CYAML_FIELD_UINT("channels", OPTIONAL, struct file_limits, channels),
-	CYAML_FIELD_UINT("slots", OPTIONAL, struct file_limits, slots),
-	CYAML_FIELD_UINT("sessions", OPTIONAL, struct file_limits, sessions),
-	CYAML_FIELD_UINT("wakers", OPTIONAL, struct file_limits, wakers),
+	CYAML_FIELD_UINT_PTR("clients", OPTIONAL_PTR, struct file_limits, clients),
+	CYAML_FIELD_UINT_PTR("clients-per-user", OPTIONAL_PTR, struct file_limits,
+                             clients_per_user),
+	CYAML_FIELD_UINT_PTR("channels", OPTIONAL_PTR, struct file_limits, channels),
+	CYAML_FIELD_UINT_PTR("slots", OPTIONAL_PTR, struct file_limits, slots),
+	CYAML_FIELD_UINT_PTR("sessions", OPTIONAL_PTR, struct file_limits, sessions),
+	CYAML_FIELD_UINT_PTR("wakers", OPTIONAL_PTR, struct file_limits, wakers),
 	CYAML_FIELD_END,
 };
 
@@ -108,9 +108,9 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_MAPPING("polling", OPTIONAL, struct file, polling, polling_fields),
 	CYAML_FIELD_MAPPING("session-cache", OPTIONAL, struct file, cache, cache_fields),
 	CYAML_FIELD_SEQUENCE_COUNT("allow-users", OPTIONAL_PTR, struct file, users, users_count,
-                                   &name_entry, 0, 1024),
+                                   &name_entry, 1, 1024),
 	CYAML_FIELD_SEQUENCE_COUNT("allow-groups", OPTIONAL_PTR, struct file, groups, groups_count,
-                                   &name_entry, 0, 1024),
+                                   &name_entry, 1, 1024),
 	CYAML_FIELD_END,
 };
 
@@ -169,17 +169,6 @@ static int complain(char **error, const char *name, const char *item, const char
 	return -EINVAL;
 }
 
-static int take_number(const char *name, const char *key, unsigned int given, unsigned int min,
-                       unsigned int max, unsigned int *value, char **error)
-{
-	if (!given)
-		return 0;
-	if (given < min || given > max)
-		return complain(error, name, key, "%u is out of range: %u to %u", given, min, max);
-	*value = given;
-	return 0;
-}
-
 static int take_path(const char *name, const char *key, const char *given, char path[108],
                      char **error)
 {
@@ -202,72 +191,49 @@ static int take_device(const char *name, const struct file_device *file,
 		return complain(error, name, file->address ? "device.address" : "device.transport",
 		                "PCI devices are not supported yet; use the transport vhost-user");
 	ret = take_path(name, "device.socket", file->socket, config->device_socket, error);
-	if (!ret)
-		ret = take_number(name, "device.queues", file->queues, 1, 64, &config->queues,
-		                  error);
-	if (!ret)
-		ret = take_number(name, "device.depth", file->depth, 2, 16384, &config->depth,
-		                  error);
-	if (!ret && !vc_is_power_of_two(config->depth))
-		ret = complain(error, name, "device.depth", "%u is not a power of two",
-		               config->depth);
 	return ret;
 }
 
-static int take_limits(const char *name, const struct file_limits *file,
-                       struct engined_config *config, char **error)
+static int take_numbers(const char *name, const struct file *file, struct engined_config *config,
+                        char **error)
 {
-	const struct {
-		const char *key;
-		unsigned int given, min, max, *value;
-	} number[] = {
-		{"limits.clients", file->clients, 1, 500, &config->limits.clients},
-		{"limits.clients-per-user", file->clients_per_user, 1, 500,
-	         &config->limits.clients_per_user},
-		{"limits.channels", file->channels, 1, VCE_MAX_CHANNELS, &config->limits.channels},
-		{"limits.slots", file->slots, 2, VCE_MAX_SLOTS, &config->limits.slots},
-		{"limits.sessions", file->sessions, 1, 65534, &config->limits.sessions},
-		{"limits.wakers", file->wakers, 1, VCE_MAX_WAKERS, &config->limits.wakers},
-	};
-	size_t i;
-	int ret;
-
-	for (i = 0; i < vc_array_size(number); i++) {
-		ret = take_number(name, number[i].key, number[i].given, number[i].min,
-		                  number[i].max, number[i].value, error);
-		if (ret)
-			return ret;
-	}
-	if (!vc_is_power_of_two(config->limits.slots))
-		return complain(error, name, "limits.slots", "%u is not a power of two",
-		                config->limits.slots);
-	return 0;
-}
-
-static int take_times(const char *name, const struct file *file, struct engined_config *config,
-                      char **error)
-{
+	const struct file_limits *limits = &file->limits;
 	const struct {
 		const char *key;
 		const unsigned int *given;
-		unsigned int max, *value;
+		unsigned int min, max, *value;
 	} number[] = {
-		{"polling.spin-us", file->polling.spin_us, 1000000, &config->polling.spin_us},
-		{"polling.idle-us", file->polling.idle_us, 10000000, &config->polling.idle_us},
-		{"session-cache.idle-seconds", file->cache.idle_seconds, 86400,
+		{"device.queues", file->device.queues, 1, 64, &config->queues},
+		{"device.depth", file->device.depth, 2, 16384, &config->depth},
+		{"limits.clients", limits->clients, 1, 500, &config->limits.clients},
+		{"limits.clients-per-user", limits->clients_per_user, 1, 500,
+	         &config->limits.clients_per_user},
+		{"limits.channels", limits->channels, 1, VCE_MAX_CHANNELS,
+	         &config->limits.channels},
+		{"limits.slots", limits->slots, 2, VCE_MAX_SLOTS, &config->limits.slots},
+		{"limits.sessions", limits->sessions, 1, 65534, &config->limits.sessions},
+		{"limits.wakers", limits->wakers, 1, VCE_MAX_WAKERS, &config->limits.wakers},
+		{"polling.spin-us", file->polling.spin_us, 0, 1000000, &config->polling.spin_us},
+		{"polling.idle-us", file->polling.idle_us, 0, 10000000, &config->polling.idle_us},
+		{"session-cache.idle-seconds", file->cache.idle_seconds, 0, 86400,
 	         &config->session_cache.idle_seconds},
-		{"session-cache.max", file->cache.max, 1000000, &config->session_cache.max},
+		{"session-cache.max", file->cache.max, 0, 1000000, &config->session_cache.max},
 	};
-	size_t i;
 
-	for (i = 0; i < vc_array_size(number); i++) {
+	for (size_t i = 0; i < vc_array_size(number); i++) {
 		if (!number[i].given)
 			continue;
-		if (*number[i].given > number[i].max)
-			return complain(error, name, number[i].key, "%u is out of range: 0 to %u",
-			                *number[i].given, number[i].max);
+		if (*number[i].given < number[i].min || *number[i].given > number[i].max)
+			return complain(error, name, number[i].key, "%u is out of range: %u to %u",
+			                *number[i].given, number[i].min, number[i].max);
 		*number[i].value = *number[i].given;
 	}
+	if (!vc_is_power_of_two(config->depth))
+		return complain(error, name, "device.depth", "%u is not a power of two",
+		                config->depth);
+	if (!vc_is_power_of_two(config->limits.slots))
+		return complain(error, name, "limits.slots", "%u is not a power of two",
+		                config->limits.slots);
 	return 0;
 }
 
@@ -284,58 +250,46 @@ static int take_cpu(const char *name, const int *given, struct engined_config *c
 	return 0;
 }
 
-/* A name or a number. */
-static bool parse_id(const char *text, unsigned long *id)
+/* A number, or a name that one of the two databases knows. */
+static bool id_find(const char *text, bool group, id_t *id)
 {
+	unsigned long number;
 	char *end;
 
 	errno = 0;
-	*id = strtoul(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *id < UINT32_MAX;
-}
-
-static int take_users(const char *name, const struct file *file, struct engined_config *config,
-                      char **error)
-{
-	struct passwd *user;
-	unsigned long id;
-	unsigned int i;
-
-	config->users = calloc(file->users_count + 1, sizeof(*config->users));
-	if (!config->users)
-		return complain(error, name, "allow-users", "no memory");
-	for (i = 0; i < file->users_count; i++) {
-		if (!parse_id(file->users[i], &id)) {
-			user = getpwnam(file->users[i]);
-			if (!user)
-				return complain(error, name, "allow-users",
-				                "there is no user \"%s\"", file->users[i]);
-			id = user->pw_uid;
-		}
-		config->users[config->users_count++] = (uid_t)id;
+	number = strtoul(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && !*end && !errno && number < UINT32_MAX) {
+		*id = (id_t)number;
+		return true;
 	}
-	return 0;
+	if (group) {
+		const struct group *known = getgrnam(text);
+
+		*id = known ? known->gr_gid : 0;
+		return known != NULL;
+	}
+
+	const struct passwd *known = getpwnam(text);
+
+	*id = known ? known->pw_uid : 0;
+	return known != NULL;
 }
 
-static int take_groups(const char *name, const struct file *file, struct engined_config *config,
-                       char **error)
+/* allow-users or allow-groups. */
+static int take_ids(const char *name, bool group, char *const *given, unsigned int count,
+                    id_t **ids, size_t *ids_count, char **error)
 {
-	struct group *group;
-	unsigned long id;
-	unsigned int i;
+	const char *key = group ? "allow-groups" : "allow-users";
 
-	config->groups = calloc(file->groups_count + 1, sizeof(*config->groups));
-	if (!config->groups)
-		return complain(error, name, "allow-groups", "no memory");
-	for (i = 0; i < file->groups_count; i++) {
-		if (!parse_id(file->groups[i], &id)) {
-			group = getgrnam(file->groups[i]);
-			if (!group)
-				return complain(error, name, "allow-groups",
-				                "there is no group \"%s\"", file->groups[i]);
-			id = group->gr_gid;
-		}
-		config->groups[config->groups_count++] = (gid_t)id;
+	*ids = calloc(count + 1, sizeof(**ids));
+	if (!*ids)
+		return complain(error, name, key, "no memory");
+	for (*ids_count = 0; *ids_count < count; (*ids_count)++) {
+		const char *text = given[*ids_count];
+
+		if (!id_find(text, group, &(*ids)[*ids_count]))
+			return complain(error, name, key, "there is no %s \"%s\"",
+			                group ? "group" : "user", text);
 	}
 	return 0;
 }
@@ -352,15 +306,15 @@ static int take_file(const char *name, const struct file *file, struct engined_c
 	if (!ret)
 		ret = take_path(name, "listen", file->listen, config->listen, error);
 	if (!ret)
-		ret = take_limits(name, &file->limits, config, error);
-	if (!ret)
-		ret = take_times(name, file, config, error);
+		ret = take_numbers(name, file, config, error);
 	if (!ret)
 		ret = take_cpu(name, file->cpu, config, error);
 	if (!ret)
-		ret = take_users(name, file, config, error);
+		ret = take_ids(name, false, file->users, file->users_count, &config->users,
+		               &config->users_count, error);
 	if (!ret)
-		ret = take_groups(name, file, config, error);
+		ret = take_ids(name, true, file->groups, file->groups_count, &config->groups,
+		               &config->groups_count, error);
 	if (ret)
 		engined_config_free(config);
 	return ret;

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/util.h"
 #include "engined/config.h"
 
 static void defaults_name_the_runtime_directory(void **state)
@@ -64,6 +65,29 @@ static void values_are_taken(void **state)
 	engined_config_free(&config);
 }
 
+static void what_is_left_out_has_its_default(void **state)
+{
+	static const char *const texts[] = {"{}", "device: {queues: 3}\n", "limits: {slots: 64}\n",
+	                                    "listen: /tmp/x.sock\n", "session-cache: {max: 0}\n"};
+
+	for (size_t i = 0; i < vc_array_size(texts); i++) {
+		struct engined_config config, defaults;
+		char *error = NULL;
+
+		assert_int_equal(engined_config_default(&defaults), 0);
+		if (engined_config_load_text("a.yaml", texts[i], strlen(texts[i]), &config, &error))
+			fail_msg("%s", error);
+		assert_int_equal(config.queues, i == 1 ? 3 : defaults.queues);
+		assert_int_equal(config.limits.slots, i == 2 ? 64 : defaults.limits.slots);
+		assert_string_equal(config.listen, i == 3 ? "/tmp/x.sock" : defaults.listen);
+		assert_int_equal(config.session_cache.max, i == 4 ? 0 : defaults.session_cache.max);
+		assert_int_equal(config.cpu, defaults.cpu);
+		assert_int_equal(config.depth, defaults.depth);
+		assert_string_equal(config.device_socket, defaults.device_socket);
+		engined_config_free(&config);
+	}
+}
+
 static void nobody_is_listed_so_all_may(void **state)
 {
 	struct engined_config config;
@@ -93,13 +117,18 @@ static void mistakes_are_explained(void **state)
 	wrong("device:\n  transport: pci\n", ":2: device.transport: PCI");
 	wrong("device:\n  queues: 1\n  address: 0000:00:04.0\n", ":3: device.address: PCI");
 	wrong("device: {queues: 65}\n", ":1: device.queues: 65");
+	wrong("cpu: 0\ndevice: {queues: 0}\n", ":2: device.queues: 0");
 	wrong("device: {depth: 100}\n", "power of two");
 	wrong("limits:\n  clients: 501\n", ":2: limits.clients: 501");
+	wrong("limits: {sessions: 0}\n", ":1: limits.sessions: 0");
 	wrong("limits: {slots: 100}\n", "power of two");
 	wrong("polling: {idle-us: 10000001}\n", "polling.idle-us");
 	wrong("cpu: 1023\n", "no CPU 1023");
 	wrong("allow-users: [no-such-user-here]\n", "no-such-user-here");
 	wrong("allow-groups: [no-such-group]\n", "no-such-group");
+	wrong("cpu: 0\nallow-users: []\n", ":2: allow-users: the list must not be empty");
+	wrong("allow-groups:\n", ":1: allow-groups: expected a list, found nothing");
+	wrong("limits:\n", ":1: limits: expected keys and values, found nothing");
 	wrong("devices: {}\n", "devices");
 	wrong("cpu: many\n", "cpu");
 	wrong("device: {transport: carrier-pigeon}\n", "transport");
@@ -113,6 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_name_the_runtime_directory),
 		cmocka_unit_test(values_are_taken),
+		cmocka_unit_test(what_is_left_out_has_its_default),
 		cmocka_unit_test(nobody_is_listed_so_all_may),
 		cmocka_unit_test(mistakes_are_explained),
 	};
