@@ -8,14 +8,13 @@
 #include <string.h>
 
 #include "base/secmem.h"
-#include "host/request.h"
-#include "host/stream.h"
+#include "host/control.h"
 
-#define HEADER_SIZE ((uint32_t)sizeof(struct virtio_crypto_op_ctrl_req))
+#define HEADER_SIZE CONTROL_HEADER_SIZE
 /* Nothing that we accept is longer; what lies behind is not read. */
 #define MAX_KEYS 8192u
 
-static bool is_create(uint32_t opcode)
+bool control_is_create(uint32_t opcode)
 {
 	switch (opcode) {
 	case VIRTIO_CRYPTO_CIPHER_CREATE_SESSION:
@@ -29,7 +28,7 @@ static bool is_create(uint32_t opcode)
 	}
 }
 
-static bool is_destroy(uint32_t opcode)
+bool control_is_destroy(uint32_t opcode)
 {
 	switch (opcode) {
 	case VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION:
@@ -43,27 +42,29 @@ static bool is_destroy(uint32_t opcode)
 	}
 }
 
-static int create(const struct virtio_crypto_op_ctrl_req *req, struct stream *out,
-                  uint32_t keys_len, struct session_table *table, session_can_fn *can,
-                  void *context, uint64_t *id)
+uint8_t control_create(const struct virtio_crypto_op_ctrl_req *req, struct stream *out,
+                       uint32_t keys_len, struct session_table *table, session_can_fn *can,
+                       void *context, uint64_t *id)
 {
 	struct session_params params;
 	uint8_t *keys;
 	int rc;
 
+	*id = 0;
+	keys_len = vc_min(keys_len, MAX_KEYS);
 	keys = secmem_alloc(keys_len + 1);
 	if (!keys)
-		return -ENOMEM;
+		return session_status(-ENOMEM);
 	stream_read(out, keys, keys_len);
 	rc = session_params_from_ctrl(req, keys, keys_len, &params);
 	if (!rc)
 		rc = session_create(table, &params, can, context, id);
 	secmem_free(keys);
-	return rc;
+	return session_status(rc);
 }
 
-static uint8_t destroy(const struct virtio_crypto_op_ctrl_req *req, struct session_table *table,
-                       struct session **removed)
+uint8_t control_destroy(const struct virtio_crypto_op_ctrl_req *req, struct session_table *table,
+                        struct session **removed)
 {
 	struct session *session = session_get(table, req->u.destroy.session_id);
 
@@ -109,15 +110,16 @@ uint32_t control_handle(const struct vring_chain *chain, struct session_table *t
 	stream_read(&out, &req, HEADER_SIZE);
 	stream_settle(&req);
 
-	if (is_destroy(req.header.opcode))
-		return answer_status(chain, destroy(&req, table, removed));
+	if (control_is_destroy(req.header.opcode))
+		return answer_status(chain, control_destroy(&req, table, removed));
 	if (!has_input)
-		return answer_status(chain, is_create(req.header.opcode) ? VIRTIO_CRYPTO_ERR
-		                                                         : VIRTIO_CRYPTO_NOTSUPP);
-	if (!is_create(req.header.opcode))
+		return answer_status(chain, control_is_create(req.header.opcode)
+		                                    ? VIRTIO_CRYPTO_ERR
+		                                    : VIRTIO_CRYPTO_NOTSUPP);
+	if (!control_is_create(req.header.opcode))
 		return answer_input(chain, 0, VIRTIO_CRYPTO_NOTSUPP);
-	uint32_t keys_len = vc_min(chain->out_len - HEADER_SIZE, MAX_KEYS);
-	int rc = create(&req, &out, keys_len, table, can, can_context, &id);
+	uint8_t status = control_create(&req, &out, chain->out_len - HEADER_SIZE, table, can,
+	                                can_context, &id);
 
-	return answer_input(chain, rc ? 0 : id, session_status(rc));
+	return answer_input(chain, id, status);
 }

@@ -82,15 +82,6 @@ void device_destroy(struct device *device)
 	free(device);
 }
 
-void device_config(const struct device *device, struct virtio_crypto_config *config)
-{
-	memset(config, 0, sizeof(*config));
-	group_offer(device->group, config);
-	config->status = VIRTIO_CRYPTO_S_HW_READY;
-	config->max_dataqueues = device->data_queues;
-	config->max_size = device->max_size;
-}
-
 int device_queue_start(struct device *device, unsigned int index)
 {
 	struct host_queue *queue = &device->queue[index];

@@ -88,7 +88,7 @@ void device_destroy(struct device *device);
 /* Back to the state after device_create(): queues stopped, sessions destroyed, memory unmapped. */
 void device_reset(struct device *device);
 
-/* The configuration space. */
+/* The configuration space. Any thread. */
 void device_config(const struct device *device, struct virtio_crypto_config *config);
 
 /*

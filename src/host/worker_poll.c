@@ -11,7 +11,10 @@
  */
 #include <errno.h>
 
+#include <vcrypto/inband.h>
+
 #include "base/log.h"
+#include "host/inband.h"
 #include "host/worker_private.h"
 
 static struct request_context context_of(const struct worker *worker, const struct device *device)
@@ -156,6 +159,33 @@ static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sou
 	return *sound;
 }
 
+/* A chain that is no standard request, and for which status was meant: one of our extension? */
+static __attribute__((noinline)) void other_chain(struct worker *worker, struct host_queue *queue,
+                                                  uint8_t status)
+{
+	const struct vring_chain *chain = &worker->chain;
+	const struct device *device = queue->device;
+	uint32_t opcode = inband_opcode(chain), answered;
+	struct session *removed;
+
+	counter_add(&queue->counters.requests, 1);
+	if (!opcode) {
+		chain_fail(queue, chain, status);
+		return;
+	}
+	struct inband_context context = {.sessions = device->sessions,
+	                                 .can = group_can,
+	                                 .can_context = (void *)(uintptr_t)device->group};
+
+	if (opcode == VCRYPTO_INBAND_HELLO)
+		device_config(device, &context.config);
+	status = inband_handle(opcode, chain, &context, &answered, &removed);
+	queue_push(queue, chain->head, answered + request_fail_chain(chain, status));
+	count_result(queue, status);
+	if (removed)
+		session_destroyed(worker, removed);
+}
+
 /* Make a request of the chain just taken. False: there is no room for it now. */
 static bool data_chain(struct worker *worker, struct host_queue *queue,
                        const struct request_context *context)
@@ -167,12 +197,13 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 		vring_unpop(&queue->ring);
 		return false;
 	}
+	if (vc_unlikely(r < 0)) {
+		counter_add(&queue->counters.bad_chains, 1);
+		chain_fail(queue, &worker->chain, VIRTIO_CRYPTO_ERR);
+		return true;
+	}
 	if (vc_unlikely(r)) {
-		if (r < 0)
-			counter_add(&queue->counters.bad_chains, 1);
-		else
-			counter_add(&queue->counters.requests, 1);
-		chain_fail(queue, &worker->chain, r < 0 ? VIRTIO_CRYPTO_ERR : (uint8_t)r);
+		other_chain(worker, queue, (uint8_t)r);
 		return true;
 	}
 	req->local = view_get(worker, req->session);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device's configuration space. Any thread: all of it is constant while the device is there.
+ */
+#include <string.h>
+
+#include "host/device.h"
+
+void device_config(const struct device *device, struct virtio_crypto_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	group_offer(device->group, config);
+	config->status = VIRTIO_CRYPTO_S_HW_READY;
+	config->max_dataqueues = device->data_queues;
+	config->max_size = device->max_size;
+}
