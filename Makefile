@@ -5,9 +5,11 @@ BUILD ?= build
 PREFIX ?= /usr/local
 SANITIZE ?=
 MESON_FLAGS ?=
+SECONDS ?= 60
+TARGET ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo test bench lint install clean help
+.PHONY: all setup demo test fuzz bench lint install clean help
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,7 +19,7 @@ all: ## build everything in $(BUILD)/
 	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
 
 setup: ## install what any of the targets needs (Debian 12, 13; as root)
-	@scripts/setup.sh build test demo bench lint
+	@scripts/setup.sh build test fuzz demo bench lint
 
 demo: ## the whole path on real input, in under three minutes
 	@scripts/setup.sh build demo
@@ -25,8 +27,12 @@ demo: ## the whole path on real input, in under three minutes
 	@scripts/demo.py --build $(BUILD)
 
 test: ## unit and functional tests, plain and sanitized; SANITIZE=address,undefined or thread: one only
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test fuzz
 	@scripts/test.sh "$(SANITIZE)"
+
+fuzz: ## fuzz each target for SECONDS (60), or only TARGET=name; findings go to $(BUILD)/fuzz
+	@scripts/setup.sh build fuzz
+	@scripts/fuzz.py --build $(BUILD) --seconds $(SECONDS) $(TARGET)
 
 bench: ## speed next to bare metal; also $(BUILD)/bench.json
 	@scripts/setup.sh build bench

@@ -4,17 +4,27 @@
 # Quick and silent when nothing is missing; needs root only when something is.
 set -eu
 
+# What clang's sanitizers and libFuzzer are in: named by its version, which is the release's.
+clang_runtime() {
+	# shellcheck disable=SC1091 # not a file of ours
+	case $(. /etc/os-release && echo "${VERSION_ID:-}") in
+	12) echo libclang-rt-14-dev ;;
+	*) echo libclang-rt-19-dev ;;
+	esac
+}
+
 packages_of() {
 	case $1 in
 	build) echo "gcc libc6-dev make meson ninja-build pkgconf scdoc libssl-dev libjansson-dev" \
 		"libcyaml-dev libyaml-dev libsystemd-dev libipsec-mb-dev" ;;
 	test) echo "libcmocka-dev python3 openssl haproxy curl nghttp2-client" ;;
+	fuzz) echo "clang llvm python3 $(clang_runtime)" ;;
 	demo) echo "python3 openssl haproxy curl nghttp2-client" ;;
 	# dpdk-test-crypto-perf, the yardstick.
 	bench) echo "python3 openssl dpdk-dev" ;;
 	lint) echo "clang clang-format clang-tidy cppcheck shellcheck python3" ;;
 	*)
-		echo "setup: unknown purpose '$1': build, test, demo, bench or lint" >&2
+		echo "setup: unknown purpose '$1': build, test, fuzz, demo, bench or lint" >&2
 		exit 2
 		;;
 	esac
@@ -24,7 +34,7 @@ say() {
 	printf 'setup: %s\n' "$*" >&2
 }
 
-[ $# -gt 0 ] || set -- build test demo bench lint
+[ $# -gt 0 ] || set -- build test fuzz demo bench lint
 wanted=
 for purpose in "$@"; do
 	list=$(packages_of "$purpose") || exit 2

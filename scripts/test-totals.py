@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Add up what `meson test` did in the given build directories.
+"""Add up what `meson test` did in the given build directories. --skipped NAME stands for a test that
+could not even be built.
 
 Last line: "N passed, N failed, N skipped". Exit code 1 when a test failed, when a directory has no
 results, or when nothing passed.
@@ -23,9 +24,14 @@ def results(directory):
     return [(r["name"], r["result"]) for r in map(json.loads, lines)]
 
 
-def main(directories):
+def main(arguments):
     totals = {"passed": 0, "failed": 0, "skipped": 0}
+    directories = iter(arguments)
     for directory in directories:
+        if directory == "--skipped":
+            print(f"{next(directories)}: SKIP")
+            totals["skipped"] += 1
+            continue
         found = results(directory)
         if found is None:
             print(f"{directory}: no test ran")

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Build and run the tests. Usage: test.sh [SANITIZER[,SANITIZER]]
 # Without one: as built for use, then under AddressSanitizer and UBSan (all tests), then under
-# ThreadSanitizer (rings, sessions and what else of the daemons is tested without sockets).
+# ThreadSanitizer (rings, sessions and what else of the daemons is tested without sockets), then a
+# short run of each fuzz target.
 # Says the totals at the end; fails when anything failed or nothing ran.
 set -eu
 cd "$(dirname "$0")/.."
@@ -38,11 +39,34 @@ run() {
 		</dev/null || failed=1
 }
 
+# A short run of each fuzz target; no clang: that is said, and counted as skipped.
+fuzz() {
+	printf '\n== fuzz targets in build-fuzz\n'
+	status=0
+	scripts/fuzz.py --only-build || status=$?
+	case $status in
+	0) ;;
+	77)
+		directories="$directories --skipped fuzz"
+		return
+		;;
+	*)
+		failed=1
+		return
+		;;
+	esac
+	directories="$directories build-fuzz"
+	rm -f build-fuzz/meson-logs/testlog.json
+	meson test -C build-fuzz --no-rebuild --num-processes 2 --print-errorlogs --suite fuzz \
+		</dev/null || failed=1
+}
+
 case ${1:-} in
 '')
 	run build none ''
 	run build-address-undefined address,undefined ''
 	run build-thread thread 'host|engined'
+	fuzz
 	;;
 thread)
 	run build-thread thread 'host|engined'
