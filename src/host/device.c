@@ -252,10 +252,8 @@ static void sessions_end(struct device *device)
 	}
 }
 
-void device_reset(struct device *device)
+void device_restart(struct device *device)
 {
-	struct memtable *empty;
-
 	for (unsigned int i = 0; i < queue_count(device); i++)
 		device_queue_stop(device, i);
 	sessions_end(device);
@@ -263,12 +261,32 @@ void device_reset(struct device *device)
 		struct host_queue *queue = &device->queue[i];
 
 		device_queue_set_fd(device, i, &queue->kick_fd, -1);
-		device_queue_set_fd(device, i, &queue->call_fd, -1);
-		device_queue_set_fd(device, i, &queue->err_fd, -1);
 		memset(&queue->config, 0, sizeof(queue->config));
 		atomic_store(&queue->broken, NULL);
 	}
 	device->features = 0;
+}
+
+bool device_broken(struct device *device)
+{
+	bool broken = device->stuck;
+
+	for (unsigned int i = 0; i < queue_count(device); i++)
+		broken |= !!atomic_load(&device->queue[i].broken);
+	return broken;
+}
+
+void device_reset(struct device *device)
+{
+	struct memtable *empty;
+
+	device_restart(device);
+	for (unsigned int i = 0; i < queue_count(device); i++) {
+		struct host_queue *queue = &device->queue[i];
+
+		device_queue_set_fd(device, i, &queue->call_fd, -1);
+		device_queue_set_fd(device, i, &queue->err_fd, -1);
+	}
 	empty = memtable_new();
 	if (empty)
 		device_memory_set(device, empty);

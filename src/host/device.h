@@ -88,6 +88,13 @@ void device_destroy(struct device *device);
 /* Back to the state after device_create(): queues stopped, sessions destroyed, memory unmapped. */
 void device_reset(struct device *device);
 
+/* The reset of virtio (1.3, 2.4): queues stopped and forgotten, sessions destroyed, no features.
+ * Memory, call and error descriptors belong to the transport and stay. */
+void device_restart(struct device *device);
+
+/* Whether a queue stopped because of the driver, or the device is stuck: only a reset helps. */
+bool device_broken(struct device *device);
+
 /* The configuration space. Any thread. */
 void device_config(const struct device *device, struct virtio_crypto_config *config);
 

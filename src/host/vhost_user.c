@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vhost-user messages of one front end: a handler each, and the table that dispatches them.
+ * vhost-user messages of one front end: the table that dispatches them, and the handlers of those
+ * that are about the device as a whole (vhost_memory.c and vhost_queue.c have the others).
  *
  * Main thread. The front end is hostile: sizes and numbers of descriptors are checked by the table
  * before a handler runs, everything else by the handler. See QEMU's docs/interop/vhost-user.rst.
@@ -8,17 +9,12 @@
  * A handler returns 0 or -errno. A front end that asked for acknowledgements learns of a failure by
  * one; any other is disconnected, since it would go on as if all were well.
  */
-#include "host/vhost_user.h"
-
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
-#include <stdio.h>
+#include <linux/virtio_config.h>
 #include <string.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "host/vhost_handlers.h"
 
 #define FEATURES                                                                                   \
 	((UINT64_C(1) << VIRTIO_F_VERSION_1) | (UINT64_C(1) << VIRTIO_F_RING_INDIRECT_DESC) |      \
@@ -30,94 +26,13 @@
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                        \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION) |                                   \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIG) |                                           \
-	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
-
-/* ---- helpers ---- */
-
-static uint64_t payload_u64(const struct message *message)
-{
-	uint64_t value;
-
-	memcpy(&value, message->payload, sizeof(value));
-	return value;
-}
-
-static int answer_u64(struct message *message, uint64_t value)
-{
-	memcpy(message->payload, &value, sizeof(value));
-	message->header.size = sizeof(value);
-	return 0;
-}
-
-/* The queue that a message is about, NULL: there is none. */
-static struct host_queue *queue_find(const struct front_end *front_end, uint64_t index)
-{
-	if (index > front_end->device->data_queues)
-		return NULL;
-	return &front_end->device->queue[index];
-}
+	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                                     \
+	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |                              \
+	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_STATUS))
 
 static bool has(const struct front_end *front_end, unsigned int protocol_feature)
 {
 	return front_end->protocol_features >> protocol_feature & 1;
-}
-
-/*
- * Rings start disabled by the specification once protocol features are agreed, but QEMU's crypto
- * never enables one: a kick descriptor is the start, unless ENABLE has said no.
- */
-static int queue_start_if_ready(struct front_end *front_end, struct host_queue *queue)
-{
-	uint64_t features = front_end->device->features;
-	unsigned int i = queue->index;
-	int err;
-
-	if (queue->started || !front_end->queue[i].kicked || front_end->queue[i].disabled)
-		return 0;
-	/* Without VERSION_1 we were not told the features (QEMU's crypto back end): call always. */
-	queue->config.always_call = !(features >> VIRTIO_F_VERSION_1 & 1);
-	queue->config.event_idx = features >> VIRTIO_F_RING_EVENT_IDX & 1;
-	err = device_queue_start(front_end->device, i);
-	if (err)
-		log_notice("device %s: queue %u cannot start: %s", front_end->device->name, i,
-		           strerror(-err));
-	else
-		log_debug("device %s: queue %u started, %u entries", front_end->device->name, i,
-		          queue->config.size);
-	return err;
-}
-
-/* Kicks and calls must be eventfds: reading or writing anything else could block a worker. */
-static int event_fd_check(int fd)
-{
-	char link[32], target[32];
-	ssize_t n;
-	int flags;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	if (strcmp(target, "anon_inode:[eventfd]") != 0)
-		return -EINVAL;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Memory must be kept by the kernel itself: a page fault in a file of FUSE or NFS could be held up
- * for ever by whoever serves it. */
-static int memory_fd_check(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return -errno;
-	if (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC)
-		return -EINVAL;
-	return 0;
 }
 
 /* ---- handlers: features and configuration ---- */
@@ -190,223 +105,45 @@ static int on_set_config(struct front_end *front_end, struct message *message)
 	return -EOPNOTSUPP;
 }
 
-/* ---- handlers: memory ---- */
+/* ---- handlers: status ---- */
 
-static int memory_add(struct memtable **table, const struct vhost_user_mem_region *region, int fd)
+/* As after the front end connected, but for what is the transport's: memory, call and error
+ * descriptors, what was agreed about the protocol. QEMU sends the latter two only once. */
+static int reset(struct front_end *front_end)
 {
-	struct memtable *larger;
-	int err = memory_fd_check(fd);
-
-	if (!err)
-		err = memtable_with(*table, region, fd, &larger);
-	if (err)
-		return err;
-	memtable_free(*table);
-	*table = larger;
+	device_restart(front_end->device);
+	front_end_queues_forget(front_end);
+	front_end->status = 0;
 	return 0;
 }
 
-/* The whole table at once; replaces what was there. */
-static int on_set_mem_table(struct front_end *front_end, struct message *message)
+static int on_reset_device(struct front_end *front_end, struct message *message)
 {
-	struct vhost_user_mem_table wire = {0};
-	struct memtable *table;
-	int err = 0;
-
-	memcpy(&wire, message->payload, vc_min(message->header.size, sizeof(wire)));
-	if (wire.nregions > VHOST_USER_MAX_BASE_REGIONS || wire.nregions != message->nfds ||
-	    message->header.size != offsetof(struct vhost_user_mem_table, regions) +
-	                                    wire.nregions * sizeof(wire.regions[0]))
-		return -EPROTO;
-	table = memtable_new();
-	if (!table)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < wire.nregions && !err; i++)
-		err = memory_add(&table, &wire.regions[i], message->fds[i]);
-	if (err) {
-		memtable_free(table);
-		return err;
-	}
-	device_memory_set(front_end->device, table);
-	return 0;
+	return reset(front_end);
 }
 
-static int on_get_max_mem_slots(struct front_end *front_end, struct message *message)
+/* The driver's own words (virtio 1.3, 2.1); only 0 asks for something. */
+static int on_set_status(struct front_end *front_end, struct message *message)
 {
-	return answer_u64(message, MEMTABLE_MAX_REGIONS);
-}
+	uint64_t status = payload_u64(message);
 
-/* Comes with each new process in the guest: nothing in flight has to wait. */
-static int on_add_mem_reg(struct front_end *front_end, struct message *message)
-{
-	struct vhost_user_mem_reg_msg wire;
-	struct memtable *table;
-	int err = memory_fd_check(message->fds[0]);
-
-	memcpy(&wire, message->payload, sizeof(wire));
-	if (!err)
-		err = memtable_with(front_end->device->memory, &wire.region, message->fds[0],
-		                    &table);
-	if (err)
-		return err;
-	device_memory_extend(front_end->device, table);
-	return 0;
-}
-
-/* A descriptor that comes with it is of no use, and closed. */
-static int on_rem_mem_reg(struct front_end *front_end, struct message *message)
-{
-	struct vhost_user_mem_reg_msg wire;
-	struct memtable *table;
-	int err;
-
-	memcpy(&wire, message->payload, sizeof(wire));
-	err = memtable_without(front_end->device->memory, &wire.region, &table);
-	if (err)
-		return err;
-	device_memory_set(front_end->device, table);
-	return 0;
-}
-
-/* ---- handlers: queues ---- */
-
-static int on_set_vring_num(struct front_end *front_end, struct message *message)
-{
-	const struct vhost_user_vring_state *state = (void *)message->payload;
-	struct host_queue *queue = queue_find(front_end, state->index);
-
-	if (!queue || state->num > VIRTQ_MAX_SIZE || !vc_is_power_of_two(state->num))
+	if (status > UINT8_MAX)
 		return -EINVAL;
-	if (queue->started)
-		return state->num == queue->config.size ? 0 : -EBUSY;
-	queue->config.size = (uint16_t)state->num;
+	if (!status)
+		return reset(front_end);
+	/* Ours to say, and written back by front ends that set one bit more. */
+	front_end->status = (uint8_t)(status & ~(uint64_t)VIRTIO_CONFIG_S_NEEDS_RESET);
 	return 0;
 }
 
-static int on_set_vring_addr(struct front_end *front_end, struct message *message)
+/* NEEDS_RESET: something of it stopped for good (virtio 1.3, 2.1.2). */
+static int on_get_status(struct front_end *front_end, struct message *message)
 {
-	const struct vhost_user_vring_addr *addr = (void *)message->payload;
-	struct host_queue *queue = queue_find(front_end, addr->index);
+	uint64_t status = front_end->status;
 
-	if (!queue)
-		return -EINVAL;
-	if (queue->started)
-		return addr->desc == queue->config.desc && addr->avail == queue->config.avail &&
-		                       addr->used == queue->config.used
-		               ? 0
-		               : -EBUSY;
-	queue->config.desc = addr->desc;
-	queue->config.avail = addr->avail;
-	queue->config.used = addr->used;
-	return 0;
-}
-
-static int on_set_vring_base(struct front_end *front_end, struct message *message)
-{
-	const struct vhost_user_vring_state *state = (void *)message->payload;
-	struct host_queue *queue = queue_find(front_end, state->index);
-
-	if (!queue || state->num > UINT16_MAX)
-		return -EINVAL;
-	if (queue->started)
-		return -EBUSY;
-	queue->config.base = (uint16_t)state->num;
-	return 0;
-}
-
-/* Stops the queue; tells where it stopped. */
-static int on_get_vring_base(struct front_end *front_end, struct message *message)
-{
-	struct vhost_user_vring_state *state = (void *)message->payload;
-	struct host_queue *queue = queue_find(front_end, state->index);
-
-	if (!queue)
-		return -EINVAL;
-	device_queue_stop(front_end->device, queue->index);
-	device_queue_set_fd(front_end->device, queue->index, &queue->kick_fd, -1);
-	front_end->queue[queue->index].kicked = false;
-	state->num = queue->config.base;
-	message->header.size = sizeof(*state);
-	return 0;
-}
-
-/* The three messages that bring a descriptor of a queue, or say that there is none. */
-static int vring_fd(struct front_end *front_end, struct message *message, struct host_queue **queue,
-                    int *fd)
-{
-	uint64_t value = payload_u64(message);
-	bool none = value & VHOST_USER_VRING_NOFD;
-	int err;
-
-	if (value & ~(uint64_t)(VHOST_USER_VRING_INDEX_MASK | VHOST_USER_VRING_NOFD))
-		return -EINVAL;
-	if (message->nfds != (none ? 0 : 1))
-		return -EPROTO;
-	*queue = queue_find(front_end, value & VHOST_USER_VRING_INDEX_MASK);
-	if (!*queue)
-		return -EINVAL;
-	*fd = -1;
-	if (none)
-		return 0;
-	err = event_fd_check(message->fds[0]);
-	if (err)
-		return err;
-	*fd = message_take_fd(message, 0);
-	return 0;
-}
-
-/* Starts the queue; without a descriptor the worker polls it and never sleeps. */
-static int on_set_vring_kick(struct front_end *front_end, struct message *message)
-{
-	struct host_queue *queue;
-	int fd;
-	int err = vring_fd(front_end, message, &queue, &fd);
-
-	if (err)
-		return err;
-	/* The worker waits on the descriptor that it has: let it begin again with the new one. */
-	device_queue_stop(front_end->device, queue->index);
-	device_queue_set_fd(front_end->device, queue->index, &queue->kick_fd, fd);
-	front_end->queue[queue->index].kicked = true;
-	return queue_start_if_ready(front_end, queue);
-}
-
-static int on_set_vring_call(struct front_end *front_end, struct message *message)
-{
-	struct host_queue *queue;
-	int fd;
-	int err = vring_fd(front_end, message, &queue, &fd);
-
-	if (err)
-		return err;
-	device_queue_set_fd(front_end->device, queue->index, &queue->call_fd, fd);
-	return 0;
-}
-
-static int on_set_vring_err(struct front_end *front_end, struct message *message)
-{
-	struct host_queue *queue;
-	int fd;
-	int err = vring_fd(front_end, message, &queue, &fd);
-
-	if (err)
-		return err;
-	device_queue_set_fd(front_end->device, queue->index, &queue->err_fd, fd);
-	return 0;
-}
-
-static int on_set_vring_enable(struct front_end *front_end, struct message *message)
-{
-	const struct vhost_user_vring_state *state = (void *)message->payload;
-	struct host_queue *queue = queue_find(front_end, state->index);
-
-	if (!queue || state->num > 1)
-		return -EINVAL;
-	front_end->queue[queue->index].disabled = !state->num;
-	if (state->num)
-		return queue_start_if_ready(front_end, queue);
-	device_queue_stop(front_end->device, queue->index);
-	return 0;
+	if (device_broken(front_end->device))
+		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	return answer_u64(message, status);
 }
 
 /* ---- handlers: sessions ---- */
@@ -478,6 +215,9 @@ static const struct handler handlers[] = {
 	                                      0, true, false, on_create_session},
 	[VHOST_USER_CLOSE_CRYPTO_SESSION] = {"CLOSE_CRYPTO_SESSION", 8, 8, 0, 0, false, true,
 	                                     on_close_session},
+	[VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, 0, 0, 0, false, false, on_reset_device},
+	[VHOST_USER_SET_STATUS] = {"SET_STATUS", 8, 8, 0, 0, false, false, on_set_status},
+	[VHOST_USER_GET_STATUS] = {"GET_STATUS", 0, 0, 0, 0, true, false, on_get_status},
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, 0, 0, 0, true, false,
 	                                  on_get_max_mem_slots},
 	[VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", REGION, REGION, 1, 1, false, false,

@@ -19,12 +19,16 @@ SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR = 12, 13, 14
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM = 15, 16, 17
 SET_VRING_ENABLE, GET_CONFIG, SET_CONFIG = 18, 24, 25
 CREATE_CRYPTO_SESSION, CLOSE_CRYPTO_SESSION = 26, 27
-GET_MAX_MEM_SLOTS, ADD_MEM_REG, REM_MEM_REG = 36, 37, 38
+GET_INFLIGHT_FD, SET_INFLIGHT_FD, RESET_DEVICE = 31, 32, 34
+GET_MAX_MEM_SLOTS, ADD_MEM_REG, REM_MEM_REG, SET_STATUS, GET_STATUS = 36, 37, 38, 39, 40
 
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 
 F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = 1 << 28, 1 << 29, 1 << 30, 1 << 32
 P_MQ, P_REPLY_ACK, P_CRYPTO_SESSION, P_CONFIG, P_MEM_SLOTS = 1, 1 << 3, 1 << 7, 1 << 9, 1 << 15
+P_RESET_DEVICE, P_STATUS = 1 << 13, 1 << 16
+P_ALL = (P_MQ | P_REPLY_ACK | P_CRYPTO_SESSION | P_CONFIG | P_MEM_SLOTS | P_RESET_DEVICE |
+         P_STATUS)
 
 DESC_NEXT, DESC_WRITE, DESC_INDIRECT = 1, 2, 4
 
@@ -178,7 +182,7 @@ class FrontEnd:
     # ---- set-up
 
     def negotiate(self, features=F_PROTOCOL | F_VERSION_1 | F_INDIRECT,
-                  protocol=P_MQ | P_REPLY_ACK | P_CRYPTO_SESSION | P_CONFIG | P_MEM_SLOTS):
+                  protocol=P_ALL):
         """As a driver of our own does."""
         self.ask_u64(GET_FEATURES)
         self.ask_u64(GET_PROTOCOL_FEATURES)
@@ -233,6 +237,16 @@ class Ring:
             tell(*call)
         if enable:
             tell(SET_VRING_ENABLE, state(self.index, 1))
+        return self
+
+    def reset(self):
+        """As a driver makes a ring anew, after a reset of the device."""
+        self.memory.map[self.desc:self.desc + 16 * self.size] = bytes(16 * self.size)
+        self.memory.map[self.avail:self.avail + 6 + 2 * self.size] = bytes(6 + 2 * self.size)
+        self.memory.map[self.used:self.used + 6 + 8 * self.size] = bytes(6 + 8 * self.size)
+        self.free = list(range(self.size))
+        self.chains = {}
+        self.next_avail = self.seen_used = 0
         return self
 
     def stop(self):
@@ -316,12 +330,26 @@ class CryptoDriver:
         self.control.wait()
         return self.memory.map[answer]
 
+    @staticmethod
+    def cipher_header(session, iv, length, encrypt=True):
+        header = struct.pack("<IIQII", 0 if encrypt else 1, 3, session, 1, 0)
+        header += struct.pack("<IIII", len(iv), length, length, 0).ljust(40, b"\0")
+        return header + struct.pack("<II", 1, 0)
+
+    def cipher_between(self, session, iv, source, src, result, dst, length):
+        """Status of a request from one memory to another."""
+        head = self.memory.put(self.cipher_header(session, iv, length))
+        iv_at, status = self.memory.put(iv), self.memory.put(b"\xff")
+        base = self.memory.guest
+        self.data.submit([(head, 72, False), (iv_at, len(iv), False),
+                          (source.guest - base + src, length, False),
+                          (result.guest - base + dst, length, True), (status, 1, True)], True)
+        self.data.wait()
+        return self.memory.map[status]
+
     def cipher(self, session, iv, data, encrypt=True, indirect=False):
         """(status, result) of one request."""
-        header = struct.pack("<IIQII", 0 if encrypt else 1, 3, session, 1, 0)
-        header += struct.pack("<IIII", len(iv), len(data), len(data), 0).ljust(40, b"\0")
-        header += struct.pack("<II", 1, 0)
-        head = self.memory.put(header)
+        head = self.memory.put(self.cipher_header(session, iv, len(data), encrypt))
         iv_at, src = self.memory.put(iv), self.memory.put(data)
         dst, status = self.memory.alloc(len(data)), self.memory.put(b"\xff")
         self.data.submit([(head, 72, False), (iv_at, len(iv), False), (src, len(data), False),

@@ -88,6 +88,12 @@ class Driver:
         self.control.close()
         self.memory.close()
 
+    def restart(self):
+        """After a reset of the device: both queues from the beginning."""
+        self.front_end.order(fe.SET_FEATURES, U64(fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT))
+        self.data.reset().start()
+        self.control.reset().start()
+
     def check_works(self, session=None):
         if session is None:
             status, session = self.crypto.create_session(KEY)

@@ -21,7 +21,7 @@ def test_features_and_configuration():
         features = front_end.ask_u64(fe.GET_FEATURES)
         equal(features, fe.F_INDIRECT | fe.F_EVENT_IDX | fe.F_PROTOCOL | fe.F_VERSION_1)
         equal(front_end.ask_u64(fe.GET_PROTOCOL_FEATURES),
-              fe.P_MQ | fe.P_REPLY_ACK | fe.P_CRYPTO_SESSION | fe.P_CONFIG | fe.P_MEM_SLOTS)
+              fe.P_ALL)
         equal(front_end.ask_u64(fe.GET_QUEUE_NUM), 3, "queues")
         equal(front_end.ask_u64(fe.GET_MAX_MEM_SLOTS), 512, "slots")
         answer = front_end.ask(fe.GET_CONFIG, struct.pack("<III", 0, 56, 0) + bytes(56))
@@ -103,6 +103,89 @@ def test_memory_comes_and_goes():
         check(not driver.front_end.tell(fe.REM_MEM_REG, add), "removed twice")
         equal(host.device()["memory_regions"], 1, "regions")
         driver.check_works(session)
+
+
+def test_data_in_all_of_200_regions():
+    with Host() as host, Driver(host.path) as driver:
+        status, session = driver.crypto.create_session(KEY)
+        equal(status, 0, "session status")
+        slots = driver.front_end.ask_u64(fe.GET_MAX_MEM_SLOTS)
+        check(slots >= 128, f"{slots} slots")
+        # Out of order, so that the table has to be kept sorted; each a file of its own.
+        order = sorted(range(200), key=lambda i: i * 37 % 200)
+        more = {i: fe.Memory(1 << 16, fe.GUEST_BASE + (i + 1 << 24), fe.USER_BASE + (i + 1 << 24))
+                for i in order}
+        for i in order:
+            driver.front_end.add_memory(more[i])
+        equal(host.device()["memory_regions"], 201, "regions")
+        for i in range(200):
+            # A chain whose source is in one region and whose result goes to another.
+            source, result = more[i], more[(i + 99) % 200]
+            at = source.put(PLAIN)
+            to = result.alloc(len(PLAIN))
+            equal(driver.crypto.cipher_between(session, IV, source, at, result, to, len(PLAIN)), 0)
+            equal(result.map[to:to + len(PLAIN)], CIPHER, f"result in region {(i + 99) % 200}")
+        # Without the even ones the odd ones are as good as before.
+        for i in range(0, 200, 2):
+            driver.front_end.order(fe.REM_MEM_REG, U64(0) + more[i].region())
+        for i in range(1, 200, 2):
+            equal(driver.crypto.cipher_between(session, IV, more[i], 0, more[i], 4096, 32), 0)
+            gone = more[i - 1]
+            equal(driver.crypto.cipher_between(session, IV, gone, 0, more[i], 4096, 32), 1,
+                  "status of a request whose source is gone")
+        for memory in more.values():
+            memory.close()
+
+
+def status_of(front_end):
+    return front_end.ask_u64(fe.GET_STATUS)
+
+
+def test_a_reset_ends_queues_and_sessions_and_keeps_memory():
+    def by_message(driver):
+        driver.front_end.order(fe.RESET_DEVICE)
+
+    def by_status(driver):
+        driver.front_end.order(fe.SET_STATUS, U64(0))
+
+    with Host() as host:
+        for reset in (by_message, by_status):
+            with Driver(host.path) as driver:
+                session = driver.check_works()
+                driver.front_end.order(fe.SET_STATUS, U64(0xF))
+                equal(status_of(driver.front_end), 0xF, "status")
+                reset(driver)
+                equal(status_of(driver.front_end), 0, "status")
+                device = host.device()
+                check(not any(queue["started"] for queue in device["queues"]), "a queue runs")
+                equal((device["sessions"], device["features"], device["memory_regions"]),
+                      (0, "0x0", 1), "sessions, features, regions")
+                check(not driver.front_end.tell(fe.SET_VRING_ENABLE, STATE(0, 1)) or
+                      not host.queue(0)["started"], "a queue without a ring was started")
+                driver.restart()
+                driver.check_works()
+                equal(driver.crypto.cipher(session, IV, PLAIN)[0], 4, "status of an old session")
+            host.wait_free()
+
+
+def test_the_status_tells_of_a_broken_queue():
+    with Host() as host, Driver(host.path) as driver:
+        driver.check_works()
+        driver.front_end.order(fe.SET_STATUS, U64(0xF))
+        at = driver.data.avail + 2
+        driver.memory.map[at:at + 2] = struct.pack("<H", driver.data.next_avail + 1000 & 0xFFFF)
+        driver.data.kick()
+        wait_until(lambda: host.queue(0)["broken"], what="the queue is broken")
+        equal(status_of(driver.front_end), 0xF | 0x40, "status with NEEDS_RESET")
+        # A front end that adds a bit writes back what it read.
+        driver.front_end.order(fe.SET_STATUS, U64(0xF | 0x40))
+        driver.front_end.order(fe.RESET_DEVICE)
+        equal(status_of(driver.front_end), 0, "status")
+        driver.restart()
+        equal(host.queue(0)["broken"], None)
+        driver.check_works()
+        for status in (256, 1 << 32):
+            check(not driver.front_end.tell(fe.SET_STATUS, U64(status)), f"status {status:#x}")
 
 
 def test_a_ring_whose_memory_goes_is_stopped():

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to the vhost-user back end: the handlers of messages, one each. The table in vhost_user.c
+ * has checked the size of the payload and the number of descriptors before it calls one.
+ *
+ * A handler returns 0 or -errno. Those of requests that have an answer of their own turn the
+ * payload into it.
+ */
+#ifndef VC_HOST_VHOST_HANDLERS_H
+#define VC_HOST_VHOST_HANDLERS_H
+
+#include <string.h>
+
+#include "host/vhost_user.h"
+
+static inline uint64_t payload_u64(const struct message *message)
+{
+	uint64_t value;
+
+	memcpy(&value, message->payload, sizeof(value));
+	return value;
+}
+
+static inline int answer_u64(struct message *message, uint64_t value)
+{
+	memcpy(message->payload, &value, sizeof(value));
+	message->header.size = sizeof(value);
+	return 0;
+}
+
+/* vhost_memory.c */
+int on_set_mem_table(struct front_end *front_end, struct message *message);
+int on_get_max_mem_slots(struct front_end *front_end, struct message *message);
+int on_add_mem_reg(struct front_end *front_end, struct message *message);
+int on_rem_mem_reg(struct front_end *front_end, struct message *message);
+
+/* vhost_queue.c */
+int on_set_vring_num(struct front_end *front_end, struct message *message);
+int on_set_vring_addr(struct front_end *front_end, struct message *message);
+int on_set_vring_base(struct front_end *front_end, struct message *message);
+int on_get_vring_base(struct front_end *front_end, struct message *message);
+int on_set_vring_kick(struct front_end *front_end, struct message *message);
+int on_set_vring_call(struct front_end *front_end, struct message *message);
+int on_set_vring_err(struct front_end *front_end, struct message *message);
+int on_set_vring_enable(struct front_end *front_end, struct message *message);
+/* After a reset of the device: no queue has been kicked. */
+void front_end_queues_forget(struct front_end *front_end);
+
+#endif

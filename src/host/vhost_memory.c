@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vhost-user messages about guest memory. Main thread. What the front end says of a region is
+ * checked against the file and the other regions before anything is mapped (memtable.c).
+ */
+#include <errno.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "host/vhost_handlers.h"
+
+/* Memory must be kept by the kernel itself: a page fault in a file of FUSE or NFS could be held up
+ * for ever by whoever serves it. */
+static int memory_fd_check(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC)
+		return -EINVAL;
+	return 0;
+}
+
+static int memory_add(struct memtable **table, const struct vhost_user_mem_region *region, int fd)
+{
+	struct memtable *larger;
+	int err = memory_fd_check(fd);
+
+	if (!err)
+		err = memtable_with(*table, region, fd, &larger);
+	if (err)
+		return err;
+	memtable_free(*table);
+	*table = larger;
+	return 0;
+}
+
+/* The whole table at once; replaces what was there. */
+int on_set_mem_table(struct front_end *front_end, struct message *message)
+{
+	struct vhost_user_mem_table wire = {0};
+	struct memtable *table;
+	int err = 0;
+
+	memcpy(&wire, message->payload, vc_min(message->header.size, sizeof(wire)));
+	if (wire.nregions > VHOST_USER_MAX_BASE_REGIONS || wire.nregions != message->nfds ||
+	    message->header.size != offsetof(struct vhost_user_mem_table, regions) +
+	                                    wire.nregions * sizeof(wire.regions[0]))
+		return -EPROTO;
+	table = memtable_new();
+	if (!table)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < wire.nregions && !err; i++)
+		err = memory_add(&table, &wire.regions[i], message->fds[i]);
+	if (err) {
+		memtable_free(table);
+		return err;
+	}
+	device_memory_set(front_end->device, table);
+	return 0;
+}
+
+int on_get_max_mem_slots(struct front_end *front_end, struct message *message)
+{
+	return answer_u64(message, MEMTABLE_MAX_REGIONS);
+}
+
+/* Comes with each new process in the guest: nothing in flight has to wait. */
+int on_add_mem_reg(struct front_end *front_end, struct message *message)
+{
+	struct vhost_user_mem_reg_msg wire;
+	struct memtable *table;
+	int err = memory_fd_check(message->fds[0]);
+
+	memcpy(&wire, message->payload, sizeof(wire));
+	if (!err)
+		err = memtable_with(front_end->device->memory, &wire.region, message->fds[0],
+		                    &table);
+	if (err)
+		return err;
+	device_memory_extend(front_end->device, table);
+	return 0;
+}
+
+/* A descriptor that comes with it is of no use, and closed. */
+int on_rem_mem_reg(struct front_end *front_end, struct message *message)
+{
+	struct vhost_user_mem_reg_msg wire;
+	struct memtable *table;
+	int err;
+
+	memcpy(&wire, message->payload, sizeof(wire));
+	err = memtable_without(front_end->device->memory, &wire.region, &table);
+	if (err)
+		return err;
+	device_memory_set(front_end->device, table);
+	return 0;
+}
