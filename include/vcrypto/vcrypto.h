@@ -205,7 +205,7 @@ enum vcrypto_aead {
 
 enum vcrypto_akcipher {
 	VCRYPTO_AKCIPHER_RSA = 1,
-	VCRYPTO_AKCIPHER_ECDSA = 3,
+	VCRYPTO_AKCIPHER_ECDSA = 2,
 };
 
 /** Order of the two halves of a chain. */

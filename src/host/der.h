@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * As much of DER as it takes to check an RSA key of a stranger before it goes anywhere: RFC 8017,
- * appendix A.1. No allocation, no bignums; any thread.
+ * As much of DER as it takes to check a key of a stranger before it goes anywhere: RSA as in RFC
+ * 8017, appendix A.1, ECDSA as in RFC 5915. No allocation, no bignums; any thread.
  */
 #ifndef VC_HOST_DER_H
 #define VC_HOST_DER_H
@@ -16,5 +16,23 @@
  */
 int der_rsa_private(const uint8_t *der, size_t len, unsigned int *bits);
 int der_rsa_public(const uint8_t *der, size_t len, unsigned int *bits);
+
+/* An EC key; pointers into what was read. Without the private or the public half: NULL and 0. */
+struct der_ec {
+	const uint8_t *scalar; /* big-endian; not 0 and below the order of the curve */
+	const uint8_t *point;  /* SEC 1, 2.3.3: 02 or 03 and x, or 04, x and y */
+	uint16_t scalar_len, point_len;
+};
+
+/* Bits of a curve's field (VIRTIO_CRYPTO_CURVE_*); 0: no such curve. */
+unsigned int der_ec_bits(unsigned int curve);
+
+/*
+ * ECPrivateKey of that curve: all of the bytes; if it names a curve, this one; its public half is
+ * optional. Or a point alone, of the right form and length (whether it lies on the curve takes
+ * arithmetic, and is the resource's to say). 0; -EINVAL it is not that.
+ */
+int der_ec_private(const uint8_t *der, size_t len, unsigned int curve, struct der_ec *key);
+int der_ec_public(const uint8_t *point, size_t len, unsigned int curve, struct der_ec *key);
 
 #endif

@@ -60,12 +60,26 @@ static bool cipher_len_fits(uint8_t cipher, uint32_t len)
 	}
 }
 
-static bool aead_iv_fits(uint8_t aead, uint32_t len)
+/* What lengths of IV an AEAD takes, and what data they leave room to count. */
+static int aead_iv_check(uint8_t aead, uint32_t iv, uint32_t length)
 {
-	if (aead == VIRTIO_CRYPTO_AEAD_CCM)
-		return len >= 7 && len <= 13;
-	/* GCM takes others too (SP 800-38D); we do not yet. */
-	return len == 12;
+	switch (aead) {
+	case VIRTIO_CRYPTO_AEAD_GCM:
+		/* 16 bytes would be the counter block itself (virtio 1.3, 5.9.7.7), which no
+		 * resource takes; others are IVs (SP 800-38D). */
+		if (iv == 16)
+			return VIRTIO_CRYPTO_NOTSUPP;
+		return iv && iv < 16 ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
+	case VIRTIO_CRYPTO_AEAD_CCM:
+		/* The length of the message has the bytes that the nonce leaves of 15 (SP 800-38C,
+		 * A.1). */
+		if (iv < 7 || iv > 13)
+			return VIRTIO_CRYPTO_ERR;
+		return iv <= 11 || !(length >> 8 * (15 - iv)) ? VIRTIO_CRYPTO_OK
+		                                              : VIRTIO_CRYPTO_ERR;
+	default:
+		return iv == 12 ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
+	}
 }
 
 static int shape_cipher(struct vc_request *req, const struct session_params *params,
@@ -149,9 +163,6 @@ static int shape_aead(struct vc_request *req, const struct session_params *param
 		return VIRTIO_CRYPTO_ERR;
 	if (para->tag_len != params->tag_len)
 		return VIRTIO_CRYPTO_ERR;
-	if (!aead_iv_fits(params->aead, para->iv_len))
-		return para->iv_len && para->iv_len <= REQUEST_MAX_IV ? VIRTIO_CRYPTO_NOTSUPP
-		                                                      : VIRTIO_CRYPTO_ERR;
 	req->kind = VC_REQUEST_AEAD;
 	shape->iv = para->iv_len;
 	shape->aad = para->aad_len;
@@ -171,19 +182,51 @@ static int shape_aead(struct vc_request *req, const struct session_params *param
 			return VIRTIO_CRYPTO_ERR;
 	}
 	shape->dst_used = shape->length;
-	return VIRTIO_CRYPTO_OK;
+	return aead_iv_check(params->aead, para->iv_len, shape->length);
 }
 
-static int shape_akcipher(struct vc_request *req, const struct session_params *params,
-                          const struct virtio_crypto_op_data_req *header, struct shape *shape)
+/* Bytes that the longest input or result of an asymmetric session can have. */
+static uint32_t akcipher_room(const struct session_params *params)
+{
+	return params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA ? (params->key_bits + 7u) / 8
+	                                                      : REQUEST_MAX_ECDSA;
+}
+
+/* Signatures are DER, and as long as they come out (virtio 1.3, 5.9.7.8). */
+static int shape_ecdsa(struct vc_request *req, const struct session_params *params,
+                       const struct virtio_crypto_op_data_req *header, struct shape *shape)
 {
 	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
-	uint32_t modulus = (params->key_bits + 7u) / 8;
 
-	if (!para->src_len || para->src_len > modulus || !para->dst_len)
+	switch (header->header.opcode) {
+	case VIRTIO_CRYPTO_AKCIPHER_SIGN:
+		req->kind = VC_REQUEST_AK_SIGN;
+		return params->private_key && para->src_len <= REQUEST_MAX_DIGEST
+		               ? VIRTIO_CRYPTO_OK
+		               : VIRTIO_CRYPTO_ERR;
+	case VIRTIO_CRYPTO_AKCIPHER_VERIFY:
+		if (para->src_len > REQUEST_MAX_ECDSA || para->dst_len > REQUEST_MAX_DIGEST)
+			return VIRTIO_CRYPTO_ERR;
+		req->kind = VC_REQUEST_AK_VERIFY;
+		shape->tag_in = para->dst_len;
+		shape->dst = 0;
+		return VIRTIO_CRYPTO_OK;
+	case VIRTIO_CRYPTO_AKCIPHER_ENCRYPT:
+	case VIRTIO_CRYPTO_AKCIPHER_DECRYPT:
+		return VIRTIO_CRYPTO_NOTSUPP;
+	default:
 		return VIRTIO_CRYPTO_ERR;
-	shape->length = para->src_len;
-	shape->dst = para->dst_len;
+	}
+}
+
+static int shape_rsa(struct vc_request *req, const struct session_params *params,
+                     const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
+	uint32_t modulus = akcipher_room(params);
+
+	if (para->src_len > modulus)
+		return VIRTIO_CRYPTO_ERR;
 	switch (header->header.opcode) {
 	case VIRTIO_CRYPTO_AKCIPHER_ENCRYPT:
 		req->kind = VC_REQUEST_AK_ENCRYPT;
@@ -196,7 +239,7 @@ static int shape_akcipher(struct vc_request *req, const struct session_params *p
 		req->kind = VC_REQUEST_AK_DECRYPT;
 		return params->private_key ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
 	case VIRTIO_CRYPTO_AKCIPHER_VERIFY:
-		/* "dst" is the digest here, and is read (as Linux and QEMU have it). */
+		/* "dst" is the digest here, and is read: it follows the signature. */
 		if (para->dst_len > modulus)
 			return VIRTIO_CRYPTO_ERR;
 		req->kind = VC_REQUEST_AK_VERIFY;
@@ -208,28 +251,44 @@ static int shape_akcipher(struct vc_request *req, const struct session_params *p
 	}
 }
 
-static uint32_t session_algorithm(const struct session_params *params)
+static int shape_akcipher(struct vc_request *req, const struct session_params *params,
+                          const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
+
+	if (!para->src_len || !para->dst_len)
+		return VIRTIO_CRYPTO_ERR;
+	shape->length = para->src_len;
+	shape->dst = para->dst_len;
+	return params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA
+	               ? shape_rsa(req, params, header, shape)
+	               : shape_ecdsa(req, params, header, shape);
+}
+
+static bool is_algorithm(const struct session_params *params, uint32_t algo)
 {
 	switch (params->service) {
 	case VIRTIO_CRYPTO_SERVICE_CIPHER:
-		return params->cipher;
+		return algo == params->cipher;
 	case VIRTIO_CRYPTO_SERVICE_HASH:
-		return params->hash;
+		return algo == params->hash;
 	case VIRTIO_CRYPTO_SERVICE_MAC:
-		return params->mac;
+		return algo == params->mac;
 	case VIRTIO_CRYPTO_SERVICE_AEAD:
-		return params->aead;
+		return algo == params->aead;
 	default:
-		return params->akcipher;
+		return algo == params->akcipher ||
+		       (algo == VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX &&
+		        params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA);
 	}
 }
 
 static int shape_request(struct vc_request *req, const struct session_params *params,
                          const struct virtio_crypto_op_data_req *header, struct shape *shape)
 {
-	/* Linux leaves flag and algo 0 even in session mode; else they must be right. */
-	if (header->header.flag & ~(uint32_t)VIRTIO_CRYPTO_FLAG_SESSION_MODE ||
-	    (header->header.algo && header->header.algo != session_algorithm(params)))
+	/* Without REVISION_1 the flag is ignored (virtio 1.3, 5.9.7.3). Linux leaves the algorithm
+	 * 0; who names one names the session's. */
+	if (header->header.algo && !is_algorithm(params, header->header.algo))
 		return VIRTIO_CRYPTO_ERR;
 	switch (params->service) {
 	case VIRTIO_CRYPTO_SERVICE_CIPHER:
@@ -377,9 +436,9 @@ static int place_akcipher(struct vc_request *req, const struct vring_chain *chai
                           const struct request_context *context, struct stream out,
                           const struct shape *shape)
 {
-	uint32_t modulus = (req->session->params.key_bits + 7u) / 8;
+	uint32_t room = akcipher_room(&req->session->params);
 	size_t segments = vc_round_up(chain->in * sizeof(struct vring_segment), 64);
-	uint32_t src_room = (uint32_t)vc_round_up(modulus, 64);
+	uint32_t src_room = (uint32_t)vc_round_up(room, 64);
 	uint64_t size = segments + 2 * (uint64_t)src_room;
 	uint8_t *space;
 
@@ -394,7 +453,7 @@ static int place_akcipher(struct vc_request *req, const struct vring_chain *chai
 	stream_read(&out, space, shape->length);
 	req->src = space;
 	req->dst = space + src_room;
-	req->dst_len = modulus;
+	req->dst_len = room;
 	if (shape->tag_in) {
 		stream_read(&out, req->dst, shape->tag_in);
 		req->tag = req->dst;

@@ -19,8 +19,9 @@
 
 #define REQUEST_MAX_IV 16
 #define REQUEST_MAX_TAG 64
-/* An RSA-4096 signature followed by its digest. */
-#define REQUEST_MAX_ASYM 576
+/* Inputs of asymmetric requests that are no RSA blocks: a digest, an ECDSA signature in DER. */
+#define REQUEST_MAX_DIGEST 128
+#define REQUEST_MAX_ECDSA 160
 
 enum vc_request_kind {
 	VC_REQUEST_CIPHER,
@@ -84,8 +85,12 @@ struct vc_request {
  *
  * src and dst are the same, or apart; only a hostile guest has them overlap. CIPHER, CHAIN and AEAD
  * may write length bytes at dst. CHAIN: dst is all of src with the cipher range done; both ranges
- * lie in length. AKCIPHER: src and dst are private; dst_len is room for the modulus, and
- * request_finish() knows how much of it the guest asked for.
+ * lie in length. AKCIPHER: src and dst are private; dst_len is room for the modulus (RSA) or the
+ * longest signature in DER (ECDSA, at most REQUEST_MAX_ECDSA), and request_finish() knows how much
+ * of it the guest asked for.
+ *
+ * IVs as long as the algorithm takes them: GCM 1 to 15 bytes (SP 800-38D; 16 would be J0 itself by
+ * virtio 1.3, 5.9.7.7, and is not passed on), CCM 7 to 13, ChaCha20-Poly1305 12.
  */
 
 /* Limits of the device, and where bounce buffers come from. */

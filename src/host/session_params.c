@@ -14,10 +14,11 @@
 
 #define MAX_CIPHER_KEY 64
 #define MAX_AUTH_KEY 512
-/* RSAPrivateKey of 4096 bits is 2,350 bytes or so. */
-#define MAX_RSA_KEY 4096
+/* RSAPrivateKey of 8192 bits is 4,700 bytes or so. Which sizes a device takes its resources say. */
+#define MAX_RSA_KEY 5120
 #define MIN_RSA_BITS 512
-#define MAX_RSA_BITS 4096
+#define MAX_RSA_BITS 8192
+#define MAX_EC_KEY 256
 
 /* ---- algorithms that we know ---- */
 
@@ -117,6 +118,13 @@ static int check_mac(struct session_params *params)
 	return resolve_digest(params, kind);
 }
 
+static int check_hash(struct session_params *params)
+{
+	const struct digest_kind *kind = digest_find(hashes, vc_array_size(hashes), params->hash);
+
+	return kind ? resolve_digest(params, kind) : -ENOTSUP;
+}
+
 static int check_cipher(struct session_params *params)
 {
 	const struct cipher_kind *kind =
@@ -131,14 +139,13 @@ static int check_cipher(struct session_params *params)
 	if (params->chain != VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER &&
 	    params->chain != VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH)
 		return -EINVAL;
-	return check_mac(params);
-}
-
-static int check_hash(struct session_params *params)
-{
-	const struct digest_kind *kind = digest_find(hashes, vc_array_size(hashes), params->hash);
-
-	return kind ? resolve_digest(params, kind) : -ENOTSUP;
+	/* What additional data would mean for a chain is said nowhere (virtio 1.3, 5.9.7.6): the
+	 * hash has a range of the source. */
+	if (params->aad_len)
+		return -ENOTSUP;
+	if (params->mac)
+		return check_mac(params);
+	return params->auth_key_len ? -EINVAL : check_hash(params);
 }
 
 /* Tag lengths: SP 800-38D (GCM), SP 800-38C (CCM), RFC 8439. */
@@ -167,13 +174,11 @@ static int check_aead(struct session_params *params)
 	return aead_tag_fits(params->aead, params->tag_len) ? 0 : -EINVAL;
 }
 
-static int check_akcipher(struct session_params *params)
+static int check_rsa(struct session_params *params)
 {
 	unsigned int bits;
 	int rc;
 
-	if (params->akcipher != VIRTIO_CRYPTO_AKCIPHER_RSA)
-		return -ENOTSUP;
 	if (params->rsa_padding > VIRTIO_CRYPTO_RSA_PKCS1_PADDING ||
 	    params->rsa_hash > VIRTIO_CRYPTO_RSA_SHA224)
 		return -ENOTSUP;
@@ -187,6 +192,36 @@ static int check_akcipher(struct session_params *params)
 		return -ENOTSUP;
 	params->key_bits = (uint16_t)bits;
 	return 0;
+}
+
+static int check_ecdsa(struct session_params *params)
+{
+	unsigned int bits = der_ec_bits(params->curve);
+	struct der_ec key;
+	int rc;
+
+	if (!bits)
+		return -ENOTSUP;
+	if (!params->key_len || params->key_len > MAX_EC_KEY)
+		return -EKEYREJECTED;
+	rc = params->private_key ? der_ec_private(params->key, params->key_len, params->curve, &key)
+	                         : der_ec_public(params->key, params->key_len, params->curve, &key);
+	if (rc < 0)
+		return -EKEYREJECTED;
+	params->key_bits = (uint16_t)bits;
+	return 0;
+}
+
+static int check_akcipher(struct session_params *params)
+{
+	switch (params->akcipher) {
+	case VIRTIO_CRYPTO_AKCIPHER_RSA:
+		return check_rsa(params);
+	case VIRTIO_CRYPTO_AKCIPHER_ECDSA:
+		return check_ecdsa(params);
+	default:
+		return -ENOTSUP;
+	}
 }
 
 int session_params_check(struct session_params *params)
@@ -238,24 +273,37 @@ static int place_keys(struct session_params *params, const uint8_t *keys, size_t
 	return 0;
 }
 
+/* The hash of a chain: a MAC with a key, or plain. Nested hashes nobody has defined. */
+static int chain_hash(uint32_t mode, uint32_t algorithm, uint32_t auth_key_len,
+                      struct session_params *params)
+{
+	uint8_t *field = mode == VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN ? &params->hash : &params->mac;
+
+	if (mode != VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN && mode != VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH)
+		return -ENOTSUP;
+	if (mode == VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH)
+		params->auth_key_len = auth_key_len;
+	/* 0 is no algorithm. */
+	return algorithm ? narrow_algorithm(algorithm, field) : -ENOTSUP;
+}
+
 static int from_chain(const struct virtio_crypto_alg_chain_session_para *chain,
                       struct session_params *params)
 {
 	int rc;
 
-	if (chain->hash_mode != VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH)
-		return -ENOTSUP;
 	rc = narrow_algorithm(chain->alg_chain_order, &params->chain);
 	if (rc < 0 || !params->chain)
 		return -EINVAL;
 	params->key_len = chain->cipher.key_len;
-	params->auth_key_len = chain->u.mac.auth_key_len;
 	params->aad_len = chain->aad_len;
 	rc = direction(chain->cipher.op, &params->encrypt);
 	if (!rc)
 		rc = narrow_algorithm(chain->cipher.algo, &params->cipher);
+	/* Algorithm and length have the same place for both. */
 	if (!rc)
-		rc = narrow_algorithm(chain->u.mac.algo, &params->mac);
+		rc = chain_hash(chain->hash_mode, chain->u.mac.algo, chain->u.mac.auth_key_len,
+		                params);
 	if (!rc)
 		rc = narrow_tag_len(chain->u.mac.hash_result_len, &params->tag_len);
 	return rc;
@@ -293,26 +341,35 @@ static int from_aead(const struct virtio_crypto_aead_session_para *aead,
 	return rc;
 }
 
-/* Also for QEMU's message, which says the same in another order. */
-static int from_akcipher(uint32_t algo, uint32_t key_type, uint32_t padding, uint32_t hash,
-                         struct session_params *params)
+/* The wire's words for an asymmetric session, which come in three layouts. */
+struct akcipher_words {
+	uint32_t algo, key_type;
+	uint32_t extra[2]; /* RSA: padding, hash; ECDSA: curve */
+};
+
+static int from_akcipher(const struct akcipher_words *words, struct session_params *params)
 {
 	int rc;
 
 	params->service = VIRTIO_CRYPTO_SERVICE_AKCIPHER;
-	params->private_key = key_type == VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE;
-	if (!params->private_key && key_type != VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC)
+	params->private_key = words->key_type == VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE;
+	if (!params->private_key && words->key_type != VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC)
 		return -EINVAL;
-	rc = narrow_algorithm(algo, &params->akcipher);
-	if (rc < 0 || params->akcipher != VIRTIO_CRYPTO_AKCIPHER_RSA)
+	switch (words->algo) {
+	case VIRTIO_CRYPTO_AKCIPHER_RSA:
+		params->akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA;
+		rc = narrow_algorithm(words->extra[0], &params->rsa_padding);
+		/* The hash is the padding's: raw has none, whatever is said. */
+		if (!rc && params->rsa_padding)
+			rc = narrow_algorithm(words->extra[1], &params->rsa_hash);
+		return rc;
+	case VIRTIO_CRYPTO_AKCIPHER_ECDSA:
+	case VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX:
+		params->akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA;
+		return narrow_algorithm(words->extra[0], &params->curve);
+	default:
 		return -ENOTSUP;
-	rc = narrow_algorithm(padding, &params->rsa_padding);
-	if (!rc)
-		rc = narrow_algorithm(hash, &params->rsa_hash);
-	/* The hash is the padding's: raw has none, whatever is said. */
-	if (!params->rsa_padding)
-		params->rsa_hash = VIRTIO_CRYPTO_RSA_NO_HASH;
-	return rc;
+	}
 }
 
 int session_params_from_ctrl(const struct virtio_crypto_op_ctrl_req *req, const uint8_t *keys,
@@ -345,9 +402,11 @@ int session_params_from_ctrl(const struct virtio_crypto_op_ctrl_req *req, const 
 		break;
 	case VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION:
 		params->key_len = req->u.akcipher.key_len;
-		rc = from_akcipher(req->u.akcipher.algo, req->u.akcipher.key_type,
-		                   req->u.akcipher.u.rsa.padding_algo,
-		                   req->u.akcipher.u.rsa.hash_algo, params);
+		rc = from_akcipher(&(struct akcipher_words){req->u.akcipher.algo,
+		                                            req->u.akcipher.key_type,
+		                                            {req->u.akcipher.u.rsa.padding_algo,
+		                                             req->u.akcipher.u.rsa.hash_algo}},
+		                   params);
 		break;
 	default:
 		return -ENOTSUP;
@@ -371,16 +430,14 @@ int session_params_from_sym(const struct vhost_user_crypto_sym *sym, struct sess
 	if (rc < 0 || sym->op_type == VIRTIO_CRYPTO_SYM_OP_CIPHER)
 		return rc;
 
-	if (sym->op_type != VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING ||
-	    sym->hash_mode != VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH)
+	if (sym->op_type != VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING)
 		return -ENOTSUP;
-	if (!sym->alg_chain_order)
-		return -EINVAL;
 	params->chain = sym->alg_chain_order;
 	params->auth_key = sym->auth_key;
-	params->auth_key_len = sym->auth_key_len;
 	params->aad_len = sym->add_len;
-	rc = narrow_algorithm(sym->hash_alg, &params->mac);
+	rc = chain_hash(sym->hash_mode, sym->hash_alg, sym->auth_key_len, params);
+	if (!rc && !params->chain)
+		rc = -EINVAL;
 	return rc ? rc : narrow_tag_len(sym->hash_result_len, &params->tag_len);
 }
 
@@ -392,7 +449,12 @@ int session_params_from_asym(const struct vhost_user_crypto_asym *asym,
 		return -EKEYREJECTED;
 	params->key = asym->key;
 	params->key_len = asym->key_len;
-	return from_akcipher(asym->algo, asym->key_type, asym->padding_algo, asym->hash_algo,
+	/* QEMU sends RSA only; curves have no field there. */
+	if (asym->algo != VIRTIO_CRYPTO_AKCIPHER_RSA)
+		return -ENOTSUP;
+	return from_akcipher(&(struct akcipher_words){asym->algo,
+	                                              asym->key_type,
+	                                              {asym->padding_algo, asym->hash_algo}},
 	                     params);
 }
 
@@ -443,7 +505,9 @@ const char *session_params_name(const struct session_params *params, char *buffe
 		if (params->chain) {
 			size_t used = strlen(buffer);
 
-			digest = digest_find(macs, vc_array_size(macs), params->mac);
+			digest = params->mac
+			                 ? digest_find(macs, vc_array_size(macs), params->mac)
+			                 : digest_find(hashes, vc_array_size(hashes), params->hash);
 			snprintf(buffer + used, size - used, "+%s", digest ? digest->name : "mac");
 		}
 		break;
@@ -460,7 +524,10 @@ const char *session_params_name(const struct session_params *params, char *buffe
 		snprintf(buffer, size, "%s", digest ? digest->name : "mac");
 		break;
 	default:
-		snprintf(buffer, size, "rsa-%u", params->key_bits);
+		if (params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA)
+			snprintf(buffer, size, "ecdsa-p%u", params->key_bits);
+		else
+			snprintf(buffer, size, "rsa-%u", params->key_bits);
 		break;
 	}
 	return buffer;

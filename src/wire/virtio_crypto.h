@@ -112,6 +112,7 @@ enum virtio_crypto_mac_alg {
 	VIRTIO_CRYPTO_MAC_CBCMAC_AES = 49,
 	VIRTIO_CRYPTO_MAC_CBCMAC_KASUMI_F9 = 50,
 	VIRTIO_CRYPTO_MAC_XCBC_AES = 53,
+	VIRTIO_CRYPTO_MAC_ZUC_EIA3 = 54,
 };
 
 enum virtio_crypto_aead_alg {
@@ -121,11 +122,12 @@ enum virtio_crypto_aead_alg {
 	VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305 = 3,
 };
 
+/* Linux's header has DSA (which the specification has not) as 2 and ECDSA as 3. */
 enum virtio_crypto_akcipher_alg {
 	VIRTIO_CRYPTO_NO_AKCIPHER = 0,
 	VIRTIO_CRYPTO_AKCIPHER_RSA = 1,
-	VIRTIO_CRYPTO_AKCIPHER_DSA = 2,
-	VIRTIO_CRYPTO_AKCIPHER_ECDSA = 3,
+	VIRTIO_CRYPTO_AKCIPHER_ECDSA = 2,
+	VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX = 3,
 };
 
 /* Direction of a session. */
@@ -164,6 +166,7 @@ enum virtio_crypto_rsa_hash {
 	VIRTIO_CRYPTO_RSA_SHA224 = 9,
 };
 
+#define VIRTIO_CRYPTO_CURVE_UNKNOWN 0
 #define VIRTIO_CRYPTO_CURVE_NIST_P192 1
 #define VIRTIO_CRYPTO_CURVE_NIST_P224 2
 #define VIRTIO_CRYPTO_CURVE_NIST_P256 3

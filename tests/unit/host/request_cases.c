@@ -30,6 +30,14 @@ enum {
 	S_RSA,
 	S_RSA_PUBLIC,
 	S_GCM_SHORT_TAG,
+	S_CCM,
+	S_CHACHA,
+	S_ECB,
+	S_3DES,
+	S_XTS,
+	S_CHAIN_PLAIN,
+	S_ECDSA,
+	S_ECDSA_PUBLIC,
 };
 
 static uint64_t add(struct fixture *f, struct session_params params)
@@ -64,6 +72,31 @@ static uint64_t add(struct fixture *f, struct session_params params)
 	                         .tag_len = (tag),                                                 \
 	                         .key_len = 16})
 
+#define AEAD_SESSION(alg, key, tag)                                                                \
+	((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AEAD,                            \
+	                         .aead = (alg),                                                    \
+	                         .encrypt = 1,                                                     \
+	                         .tag_len = (tag),                                                 \
+	                         .key_len = (key)})
+
+static void add_ecdsa(struct fixture *f)
+{
+	struct test_key private = test_ec_private(VIRTIO_CRYPTO_CURVE_NIST_P521);
+	struct test_key public = test_ec_public(VIRTIO_CRYPTO_CURVE_NIST_P521);
+	struct session_params ecdsa = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                               .akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA,
+	                               .curve = VIRTIO_CRYPTO_CURVE_NIST_P521,
+	                               .private_key = 1,
+	                               .key = private.der,
+	                               .key_len = (uint32_t) private.len};
+
+	f->session[S_ECDSA] = add(f, ecdsa);
+	ecdsa.private_key = 0;
+	ecdsa.key = public.der;
+	ecdsa.key_len = (uint32_t) public.len;
+	f->session[S_ECDSA_PUBLIC] = add(f, ecdsa);
+}
+
 static void add_sessions(struct fixture *f)
 {
 	struct test_key private = test_rsa_private(1024), public = test_rsa_public(1024);
@@ -89,6 +122,25 @@ static void add_sessions(struct fixture *f)
 	                                                   .mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_512,
 	                                                   .auth_key_len = 64});
 	f->session[S_RSA] = add(f, rsa);
+	f->session[S_CCM] = add(f, AEAD_SESSION(VIRTIO_CRYPTO_AEAD_CCM, 16, 8));
+	f->session[S_CHACHA] = add(f, AEAD_SESSION(VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305, 32, 16));
+	f->session[S_ECB] = add(f, CIPHER_SESSION(VIRTIO_CRYPTO_CIPHER_AES_ECB, 1));
+	f->session[S_3DES] = add(f, (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_CIPHER,
+	                                                    .cipher = VIRTIO_CRYPTO_CIPHER_3DES_CBC,
+	                                                    .encrypt = 1,
+	                                                    .key_len = 24});
+	f->session[S_XTS] = add(f, (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_CIPHER,
+	                                                   .cipher = VIRTIO_CRYPTO_CIPHER_AES_XTS,
+	                                                   .encrypt = 1,
+	                                                   .key_len = 64});
+	f->session[S_CHAIN_PLAIN] =
+		add(f, (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_CIPHER,
+	                                       .cipher = VIRTIO_CRYPTO_CIPHER_AES_CTR,
+	                                       .chain = 1,
+	                                       .hash = VIRTIO_CRYPTO_HASH_SHA1,
+	                                       .encrypt = 1,
+	                                       .key_len = 16});
+	add_ecdsa(f);
 	rsa.private_key = 0;
 	rsa.key = public.der;
 	rsa.key_len = (uint32_t) public.len;
@@ -142,16 +194,17 @@ int fixture_close(void **state)
 		                  .op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING},             \
 		},                                                                                 \
 	}
-#define AEAD_ENC_CASE(label, s, len, aad_bytes, tag)                                               \
+#define AEAD_CASE(label, s, iv_len, len, aad_bytes, tag)                                           \
 	{                                                                                          \
-		.name = (label), .session = (s), .kind = VC_REQUEST_AEAD, .iv = 12, .src = (len),  \
-		.aad = (aad_bytes), .in = (len) + (tag), .length = (len), .tag_at = (len),         \
-		.tag_out = (tag),                                                                  \
+		.name = (label), .session = (s), .kind = VC_REQUEST_AEAD, .iv = (iv_len),          \
+		.src = (len), .aad = (aad_bytes), .in = (len) + (tag), .length = (len),            \
+		.tag_at = (len), .tag_out = (tag),                                                 \
 		.header = {                                                                        \
 			.header.opcode = VIRTIO_CRYPTO_AEAD_ENCRYPT,                               \
-			.u.aead = {12, (aad_bytes), (len), (len) + (tag), (tag), 0},               \
+			.u.aead = {(iv_len), (aad_bytes), (len), (len) + (tag), (tag), 0},         \
 		},                                                                                 \
 	}
+#define AEAD_ENC_CASE(label, s, len, aad_bytes, tag) AEAD_CASE(label, s, 12, len, aad_bytes, tag)
 #define AEAD_DEC_CASE(label, s, len, aad_bytes, tag)                                               \
 	{                                                                                          \
 		.name = (label), .session = (s), .kind = VC_REQUEST_AEAD, .iv = 12, .src = (len),  \
@@ -202,6 +255,27 @@ const struct test_case test_cases[] = {
                 128, 48),
 	AK_CASE("rsa decrypt, little room", S_RSA, VIRTIO_CRYPTO_AKCIPHER_DECRYPT,
                 VC_REQUEST_AK_DECRYPT, 128, 48, 48),
+	CIPHER_CASE("ecb 64", S_ECB, VIRTIO_CRYPTO_CIPHER_ENCRYPT, 0, 64, 64),
+	CIPHER_CASE("3des 24", S_3DES, VIRTIO_CRYPTO_CIPHER_ENCRYPT, 8, 24, 24),
+	CIPHER_CASE("xts 17", S_XTS, VIRTIO_CRYPTO_CIPHER_ENCRYPT, 16, 17, 17),
+	AEAD_CASE("gcm, iv 1", S_GCM_ENC, 1, 100, 13, 16),
+	AEAD_CASE("gcm, iv 15", S_GCM_ENC, 15, 100, 13, 16),
+	AEAD_CASE("ccm, iv 7", S_CCM, 7, 64, 5, 8),
+	AEAD_CASE("ccm, iv 13", S_CCM, 13, 64, 5, 8),
+	AEAD_CASE("chacha", S_CHACHA, 12, 333, 5, 16),
+	CHAIN_CASE("chain, plain hash", S_CHAIN_PLAIN, VIRTIO_CRYPTO_CIPHER_ENCRYPT, 90, 20, 70, 0,
+                   90),
+	AK_CASE("ecdsa sign", S_ECDSA, VIRTIO_CRYPTO_AKCIPHER_SIGN, VC_REQUEST_AK_SIGN, 64, 139,
+                138),
+	AK_CASE("ecdsa sign, little room", S_ECDSA, VIRTIO_CRYPTO_AKCIPHER_SIGN, VC_REQUEST_AK_SIGN,
+                32, 8, 8),
+	{.name = "ecdsa verify",
+         .session = S_ECDSA_PUBLIC,
+         .kind = VC_REQUEST_AK_VERIFY,
+         .src = 139,
+         .tag_in = 64,
+         .length = 139,
+         .header = {.header.opcode = VIRTIO_CRYPTO_AKCIPHER_VERIFY, .u.akcipher = {139, 64}}},
 	{.name = "rsa verify",
          .session = S_RSA_PUBLIC,
          .kind = VC_REQUEST_AK_VERIFY,

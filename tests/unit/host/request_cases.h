@@ -16,13 +16,13 @@
 #include "host/request.h"
 
 #define MAX_SIZE (64u << 10)
-#define MAX_OUT 8192u
-#define MAX_IN 4096u
+#define MAX_OUT (80u << 10)
+#define MAX_IN (80u << 10)
 
 struct fixture {
 	struct guest guest;
 	struct request_context context;
-	uint64_t session[16];
+	uint64_t session[24];
 };
 
 int fixture_open(void **state);

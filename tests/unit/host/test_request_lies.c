@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "request_cases.h"
@@ -134,9 +135,9 @@ static void test_header_and_session_must_agree(void **state)
 	const size_t opcode = FIELD(header.opcode), algo = FIELD(header.algo);
 	const size_t flag = FIELD(header.flag), op_type = FIELD(u.sym.op_type);
 	const struct lie lies[] = {
-		/* Linux leaves these 0; who sets them sets them right. */
+		/* The flag is ignored; Linux leaves the algorithm 0, who sets it sets it right. */
 		{"cbc 16", flag, VIRTIO_CRYPTO_FLAG_SESSION_MODE, VIRTIO_CRYPTO_OK},
-		{"cbc 16", flag, 2, VIRTIO_CRYPTO_ERR},
+		{"cbc 16", flag, 2, VIRTIO_CRYPTO_OK},
 		{"cbc 16", algo, VIRTIO_CRYPTO_CIPHER_AES_CBC, VIRTIO_CRYPTO_OK},
 		{"cbc 16", algo, VIRTIO_CRYPTO_CIPHER_AES_CTR, VIRTIO_CRYPTO_ERR},
 		{"gcm", algo, VIRTIO_CRYPTO_AEAD_GCM, VIRTIO_CRYPTO_OK},
@@ -158,6 +159,15 @@ static void test_header_and_session_must_agree(void **state)
 		{"rsa encrypt", opcode, VIRTIO_CRYPTO_AKCIPHER_SIGN, VIRTIO_CRYPTO_ERR},
 		{"rsa encrypt", opcode, VIRTIO_CRYPTO_AKCIPHER_DECRYPT, VIRTIO_CRYPTO_ERR},
 		{"rsa sign", opcode, VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION, VIRTIO_CRYPTO_ERR},
+		/* ECDSA signs and verifies, and has two numbers. */
+		{"ecdsa sign", opcode, VIRTIO_CRYPTO_AKCIPHER_ENCRYPT, VIRTIO_CRYPTO_NOTSUPP},
+		{"ecdsa sign", opcode, VIRTIO_CRYPTO_AKCIPHER_DECRYPT, VIRTIO_CRYPTO_NOTSUPP},
+		{"ecdsa sign", opcode, VIRTIO_CRYPTO_AKCIPHER_DESTROY_SESSION, VIRTIO_CRYPTO_ERR},
+		{"ecdsa verify", opcode, VIRTIO_CRYPTO_AKCIPHER_SIGN, VIRTIO_CRYPTO_ERR},
+		{"ecdsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_ECDSA, VIRTIO_CRYPTO_OK},
+		{"ecdsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX, VIRTIO_CRYPTO_OK},
+		{"ecdsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_RSA, VIRTIO_CRYPTO_ERR},
+		{"rsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX, VIRTIO_CRYPTO_ERR},
 		/* Plain or chained is the session's to say. */
 		{"cbc 16", op_type, VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING, VIRTIO_CRYPTO_ERR},
 		{"chain", op_type, VIRTIO_CRYPTO_SYM_OP_CIPHER, VIRTIO_CRYPTO_ERR},
@@ -201,6 +211,22 @@ static void test_lengths_must_fit_the_algorithm(void **state)
 		{"gcm", aead_iv, 16, VIRTIO_CRYPTO_NOTSUPP},
 		{"gcm", aead_iv, 17, VIRTIO_CRYPTO_ERR},
 		{"gcm", aead_iv, 0, VIRTIO_CRYPTO_ERR},
+		{"ccm, iv 7", aead_iv, 6, VIRTIO_CRYPTO_ERR},
+		{"ccm, iv 7", aead_iv, 14, VIRTIO_CRYPTO_ERR},
+		{"chacha", aead_iv, 11, VIRTIO_CRYPTO_ERR},
+		{"chacha", aead_iv, 13, VIRTIO_CRYPTO_ERR},
+		{"ecb 64", src, 63, VIRTIO_CRYPTO_ERR},
+		{"ecb 64", iv, 16, VIRTIO_CRYPTO_ERR},
+		{"3des 24", src, 23, VIRTIO_CRYPTO_ERR},
+		{"3des 24", iv, 16, VIRTIO_CRYPTO_ERR},
+		{"xts 17", src, 15, VIRTIO_CRYPTO_ERR},
+		{"xts 17", src, 16, VIRTIO_CRYPTO_OK},
+		{"ecdsa sign", ak_src, 0, VIRTIO_CRYPTO_ERR},
+		{"ecdsa sign", ak_src, REQUEST_MAX_DIGEST + 1, VIRTIO_CRYPTO_ERR},
+		{"ecdsa sign", ak_dst, 0, VIRTIO_CRYPTO_ERR},
+		{"ecdsa verify", ak_src, REQUEST_MAX_ECDSA + 1, VIRTIO_CRYPTO_ERR},
+		{"ecdsa verify", ak_dst, REQUEST_MAX_DIGEST + 1, VIRTIO_CRYPTO_ERR},
+		{"ecdsa verify", ak_dst, 0, VIRTIO_CRYPTO_ERR},
 		{"chain", FIELD(u.sym.u.chain.aad_len), 8, VIRTIO_CRYPTO_NOTSUPP},
 		{"gcm", FIELD(u.aead.tag_len), 12, VIRTIO_CRYPTO_ERR},
 		{"gcm", FIELD(u.aead.tag_len), 0, VIRTIO_CRYPTO_ERR},
@@ -227,6 +253,28 @@ static void test_lengths_must_fit_the_algorithm(void **state)
 	tell(*state, lies, vc_array_size(lies));
 }
 
+/* A CCM nonce of 13 bytes leaves two for the length of the message. */
+static void test_ccm_messages_that_the_nonce_cannot_count(void **state)
+{
+	struct fixture *f = *state;
+	const struct test_case *c = test_case("ccm, iv 13");
+	struct virtio_crypto_op_data_req header;
+	uint8_t *out = calloc(1, MAX_SIZE + 128);
+
+	for (uint32_t length = 0xffff; length <= 0x10000; length++) {
+		f->context.max_size = 2 * MAX_SIZE;
+		case_bytes(f, c, out);
+		memcpy(&header, out, sizeof(header));
+		header.u.aead.src_len = length;
+		header.u.aead.aad_len = 0;
+		header.u.aead.dst_len = length + 8;
+		memcpy(out, &header, sizeof(header));
+		expect_status(f, out, 72 + 13 + length, length + 9,
+		              length == 0xffff ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR);
+	}
+	free(out);
+}
+
 /* More than the device's limit, though the chain has it all. */
 static void test_requests_above_the_limit(void **state)
 {
@@ -249,6 +297,7 @@ int main(void)
 		request_test(test_header_and_session_must_agree),
 		request_test(test_sessions_that_are_not_there),
 		request_test(test_lengths_must_fit_the_algorithm),
+		request_test(test_ccm_messages_that_the_nonce_cannot_count),
 		request_test(test_requests_above_the_limit),
 	};
 

@@ -287,6 +287,35 @@ static void test_mangled_keys_are_no_keys_or_sane(void **state)
 	free(copy);
 }
 
+/* A public key with a modulus of so many bits, every bit set. */
+static size_t large_rsa_key(uint8_t *der, unsigned int bits)
+{
+	unsigned int bytes = (bits + 7) / 8;
+	const uint8_t head[] = {0x30, 0x82, (uint8_t)((bytes + 10) >> 8), (uint8_t)(bytes + 10),
+	                        2,    0x82, (uint8_t)((bytes + 1) >> 8),  (uint8_t)(bytes + 1),
+	                        0};
+	const uint8_t exponent[] = {2, 3, 1, 0, 1};
+
+	memcpy(der, head, sizeof(head));
+	memset(der + sizeof(head), 0xff, bytes);
+	memcpy(der + sizeof(head) + bytes, exponent, sizeof(exponent));
+	return sizeof(head) + bytes + sizeof(exponent);
+}
+
+static void test_large_rsa_keys(void **state)
+{
+	uint8_t der[2048];
+	struct session_params p = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                           .akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                           .key = der};
+
+	p.key_len = (uint32_t)large_rsa_key(der, 8192);
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.key_bits, 8192);
+	p.key_len = (uint32_t)large_rsa_key(der, 8200);
+	assert_int_equal(session_params_check(&p), -ENOTSUP);
+}
+
 static void test_rsa_sessions(void **state)
 {
 	struct test_key private = test_rsa_private(1024), small = test_rsa_private(512);
@@ -315,6 +344,256 @@ static void test_rsa_sessions(void **state)
 	p.key_len = (uint32_t)small.len;
 	assert_int_equal(session_params_check(&p), 0);
 	assert_int_equal(p.key_bits, 512);
+}
+
+/* ---- EC keys ---- */
+
+#define EACH_CURVE(c)                                                                              \
+	for (unsigned int c = VIRTIO_CRYPTO_CURVE_NIST_P192; c <= VIRTIO_CRYPTO_CURVE_NIST_P521;   \
+	     c++)
+
+static void test_ec_keys_of_every_curve(void **state)
+{
+	const unsigned int bits[] = {0, 192, 224, 256, 384, 521};
+
+	EACH_CURVE(c)
+	{
+		struct test_key private = test_ec_private(c), public = test_ec_public(c);
+		struct der_ec key;
+
+		assert_int_equal(der_ec_bits(c), bits[c]);
+		assert_int_equal(der_ec_private(private.der, (size_t) private.len, c, &key), 0);
+		assert_int_equal(key.scalar_len, (bits[c] + 7) / 8);
+		assert_int_equal(key.point_len, public.len);
+		assert_memory_equal(key.point, public.der, (size_t) public.len);
+		assert_int_equal(der_ec_public(public.der, (size_t) public.len, c, &key), 0);
+		assert_null(key.scalar);
+		/* Of another curve, neither is right. */
+		EACH_CURVE(other)
+		{
+			int wanted = other == c ? 0 : -EINVAL;
+
+			assert_int_equal(
+				der_ec_private(private.der, (size_t) private.len, other, &key),
+				wanted);
+			assert_int_equal(
+				der_ec_public(public.der, (size_t) public.len, other, &key),
+				wanted);
+		}
+	}
+	assert_int_equal(der_ec_bits(0), 0);
+	assert_int_equal(der_ec_bits(6), 0);
+}
+
+static void test_ec_key_cut_short_or_with_more(void **state)
+{
+	struct test_key private = test_ec_private(VIRTIO_CRYPTO_CURVE_NIST_P256);
+	struct test_key public = test_ec_public(VIRTIO_CRYPTO_CURVE_NIST_P256);
+	struct der_ec key;
+
+	for (size_t n = 0; n <= (size_t) private.len + 1; n++) {
+		uint8_t *part = calloc(1, n + 1);
+
+		memcpy(part + 1, private.der, vc_min(n, (size_t) private.len));
+		assert_int_equal(der_ec_private(part + 1, n, VIRTIO_CRYPTO_CURVE_NIST_P256, &key),
+		                 n == (size_t) private.len ? 0 : -EINVAL);
+		memcpy(part + 1, public.der, vc_min(n, (size_t) public.len));
+		assert_int_equal(der_ec_public(part + 1, n, VIRTIO_CRYPTO_CURVE_NIST_P256, &key),
+		                 n == (size_t) public.len ? 0 : -EINVAL);
+		free(part);
+	}
+}
+
+/* SEQUENCE { 1, scalar } of P-256 with a scalar of so many bytes; returns its length. */
+static size_t bare_ec_key(uint8_t *der, const uint8_t *scalar, size_t len)
+{
+	const uint8_t head[] = {0x30, (uint8_t)(5 + len), 2, 1, 1, 4, (uint8_t)len};
+
+	memcpy(der, head, sizeof(head));
+	memcpy(der + sizeof(head), scalar, len);
+	return sizeof(head) + len;
+}
+
+static void test_ec_scalars_lie_below_the_order(void **state)
+{
+	static const uint8_t order[] = {0xff, 0xff, 0xff, 0xff, 0,    0,    0,    0,
+	                                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	                                0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
+	                                0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
+	uint8_t scalar[34] = {0}, der[64];
+	struct der_ec key;
+	const struct {
+		uint8_t len;
+		int add; /* to the order; or a value of its own when `of` is 0 */
+		uint8_t of;
+		int wanted;
+	} cases[] = {
+		{32, -1, 1, 0},      {32, 0, 1, -EINVAL}, {32, 1, 1, -EINVAL},
+		{32, 0, 0, -EINVAL}, {32, 1, 0, 0},       {1, 1, 0, 0},
+		{1, 0, 0, -EINVAL},  {33, 1, 0, -EINVAL}, {0, 0, 0, -EINVAL},
+	};
+
+	for (size_t i = 0; i < vc_array_size(cases); i++) {
+		memset(scalar, 0, sizeof(scalar));
+		if (cases[i].of)
+			memcpy(scalar, order, 32);
+		if (cases[i].len)
+			scalar[cases[i].len - 1] =
+				(uint8_t)(scalar[cases[i].len - 1] + cases[i].add);
+		size_t n = bare_ec_key(der, scalar, cases[i].len);
+
+		assert_int_equal(der_ec_private(der, n, VIRTIO_CRYPTO_CURVE_NIST_P256, &key),
+		                 cases[i].wanted);
+		if (!cases[i].wanted) {
+			assert_int_equal(key.scalar_len, cases[i].len);
+			assert_null(key.point);
+		}
+	}
+}
+
+static void test_ec_points_have_their_form(void **state)
+{
+	const struct {
+		uint8_t form;
+		size_t len;
+		int wanted;
+	} cases[] = {
+		{4, 65, 0},       {2, 33, 0},       {3, 33, 0},       {4, 33, -EINVAL},
+		{2, 65, -EINVAL}, {6, 65, -EINVAL}, {0, 1, -EINVAL},  {4, 64, -EINVAL},
+		{5, 33, -EINVAL}, {3, 32, -EINVAL}, {4, 97, -EINVAL},
+	};
+	uint8_t point[97] = {0};
+	struct der_ec key;
+
+	for (size_t i = 0; i < vc_array_size(cases); i++) {
+		point[0] = cases[i].form;
+		assert_int_equal(
+			der_ec_public(point, cases[i].len, VIRTIO_CRYPTO_CURVE_NIST_P256, &key),
+			cases[i].wanted);
+	}
+}
+
+/* A key of 121 bytes with every byte changed in every way: refused, or with sane pointers. */
+static void test_mangled_ec_keys_are_no_keys_or_sane(void **state)
+{
+	struct test_key good = test_ec_private(VIRTIO_CRYPTO_CURVE_NIST_P256);
+	uint8_t *copy = malloc((size_t)good.len);
+	unsigned int refused = 0;
+	struct der_ec key;
+
+	for (int at = 0; at < good.len; at++) {
+		for (unsigned int value = 0; value < 256; value++) {
+			memcpy(copy, good.der, (size_t)good.len);
+			copy[at] = (uint8_t)value;
+			if (der_ec_private(copy, (size_t)good.len, VIRTIO_CRYPTO_CURVE_NIST_P256,
+			                   &key) < 0) {
+				refused++;
+				continue;
+			}
+			assert_true(key.scalar > copy && key.scalar_len == 32);
+			assert_true(key.scalar + 32 <= copy + good.len);
+			assert_true(!key.point || key.point + key.point_len == copy + good.len);
+		}
+	}
+	/* Tags, lengths, version and the curve's name: 255 wrong values for each of their bytes. */
+	assert_true(refused > 20 * 255);
+	free(copy);
+}
+
+static void test_ecdsa_sessions(void **state)
+{
+	EACH_CURVE(c)
+	{
+		struct test_key private = test_ec_private(c), public = test_ec_public(c);
+		struct session_params p = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+		                           .akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA,
+		                           .private_key = 1,
+		                           .curve = (uint8_t)c,
+		                           .key = private.der,
+		                           .key_len = (uint32_t) private.len};
+
+		assert_int_equal(session_params_check(&p), 0);
+		assert_int_equal(p.key_bits, der_ec_bits(c));
+		p.private_key = 0;
+		assert_int_equal(session_params_check(&p), -EKEYREJECTED);
+		p.key = public.der;
+		p.key_len = (uint32_t) public.len;
+		assert_int_equal(session_params_check(&p), 0);
+		p.key_len--;
+		assert_int_equal(session_params_check(&p), -EKEYREJECTED);
+		p.key_len = 0;
+		assert_int_equal(session_params_check(&p), -EKEYREJECTED);
+		p.curve = VIRTIO_CRYPTO_CURVE_UNKNOWN;
+		assert_int_equal(session_params_check(&p), -ENOTSUP);
+	}
+}
+
+/* Both numbers that ECDSA has: the specification's, and the one of Linux's header. */
+static void test_ecdsa_from_the_control_queue(void **state)
+{
+	struct test_key key = test_ec_private(VIRTIO_CRYPTO_CURVE_NIST_P384);
+	struct virtio_crypto_op_ctrl_req req = {
+		.header.opcode = VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION,
+		.u.akcipher = {.key_type = VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE,
+	                       .key_len = (uint32_t)key.len,
+	                       .u.ecdsa.curve_id = VIRTIO_CRYPTO_CURVE_NIST_P384}};
+	struct session_params p;
+
+	for (uint32_t algo = 2; algo <= 3; algo++) {
+		req.u.akcipher.algo = algo;
+		assert_int_equal(session_params_from_ctrl(&req, key.der, (size_t)key.len, &p), 0);
+		assert_int_equal(p.akcipher, VIRTIO_CRYPTO_AKCIPHER_ECDSA);
+		assert_int_equal(p.curve, VIRTIO_CRYPTO_CURVE_NIST_P384);
+		assert_int_equal(session_params_check(&p), 0);
+	}
+	req.u.akcipher.algo = 4;
+	assert_int_equal(session_params_from_ctrl(&req, key.der, (size_t)key.len, &p), -ENOTSUP);
+	req.u.akcipher.algo = 2;
+	req.u.akcipher.u.ecdsa.curve_id = 0x104;
+	assert_int_equal(session_params_from_ctrl(&req, key.der, (size_t)key.len, &p), -ENOTSUP);
+}
+
+/* ---- chains ---- */
+
+static void test_chain_hash_modes(void **state)
+{
+	static const uint8_t keys[64];
+	struct virtio_crypto_op_ctrl_req req = {
+		.header.opcode = VIRTIO_CRYPTO_CIPHER_CREATE_SESSION,
+		.u.sym = {.u.chain = {.alg_chain_order = 1,
+	                              .hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN,
+	                              .cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16,
+	                                         VIRTIO_CRYPTO_OP_ENCRYPT, 0},
+	                              .u.mac = {VIRTIO_CRYPTO_HASH_SHA3_256, 0, 0, 0}},
+	                  .op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING},
+	};
+	struct session_params p;
+
+	assert_int_equal(session_params_from_ctrl(&req, keys, 64, &p), 0);
+	assert_int_equal(session_params_check(&p), 0);
+	assert_int_equal(p.hash, VIRTIO_CRYPTO_HASH_SHA3_256);
+	assert_int_equal(p.mac, 0);
+	assert_int_equal(p.tag_len, 32);
+	/* What a plain hash has where a MAC has the length of its key is ignored. */
+	req.u.sym.u.chain.u.mac.auth_key_len = 1000;
+	assert_int_equal(session_params_from_ctrl(&req, keys, 16, &p), 0);
+	assert_int_equal(p.auth_key_len, 0);
+	req.u.sym.u.chain.u.mac.algo = 11;
+	assert_int_equal(session_params_from_ctrl(&req, keys, 64, &p), 0);
+	assert_int_equal(session_params_check(&p), -ENOTSUP);
+	req.u.sym.u.chain.u.mac.algo = 0;
+	assert_int_equal(session_params_from_ctrl(&req, keys, 64, &p), -ENOTSUP);
+	req.u.sym.u.chain.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_NESTED;
+	req.u.sym.u.chain.u.mac.algo = VIRTIO_CRYPTO_HASH_SHA_256;
+	assert_int_equal(session_params_from_ctrl(&req, keys, 64, &p), -ENOTSUP);
+	req.u.sym.u.chain.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
+	req.u.sym.u.chain.u.mac.auth_key_len = 20;
+	assert_int_equal(session_params_from_ctrl(&req, keys, 64, &p), 0);
+	assert_int_equal(p.hash, 0);
+	assert_int_equal(session_params_check(&p), 0);
+	req.u.sym.u.chain.aad_len = 8;
+	assert_int_equal(session_params_from_ctrl(&req, keys, 64, &p), 0);
+	assert_int_equal(session_params_check(&p), -ENOTSUP);
 }
 
 /* ---- QEMU's messages ---- */
@@ -383,7 +662,7 @@ static void test_qemu_messages_that_lie(void **state)
 	sym.op_type = 0;
 	assert_int_equal(session_params_from_sym(&sym, &p), -ENOTSUP);
 	sym.op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING;
-	sym.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN;
+	sym.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_NESTED;
 	assert_int_equal(session_params_from_sym(&sym, &p), -ENOTSUP);
 	sym.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
 	assert_int_equal(session_params_from_sym(&sym, &p), -EINVAL);
@@ -460,8 +739,18 @@ static void test_names(void **state)
 	                                    .mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_384},
 	            "hmac-sha384");
 	expect_name((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                    .akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA,
 	                                    .key_bits = 2048},
 	            "rsa-2048");
+	expect_name((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                    .akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA,
+	                                    .key_bits = 521},
+	            "ecdsa-p521");
+	p = cipher(VIRTIO_CRYPTO_CIPHER_AES_CTR);
+	p.key_len = 16;
+	p.chain = 2;
+	p.hash = VIRTIO_CRYPTO_HASH_SHA_256;
+	expect_name(p, "aes-128-ctr+sha256");
 }
 
 static void test_statuses(void **state)
@@ -486,7 +775,16 @@ int main(void)
 		cmocka_unit_test(test_der_that_is_not_strict),
 		cmocka_unit_test(test_keys_in_another_form),
 		cmocka_unit_test(test_mangled_keys_are_no_keys_or_sane),
+		cmocka_unit_test(test_large_rsa_keys),
 		cmocka_unit_test(test_rsa_sessions),
+		cmocka_unit_test(test_ec_keys_of_every_curve),
+		cmocka_unit_test(test_ec_key_cut_short_or_with_more),
+		cmocka_unit_test(test_ec_scalars_lie_below_the_order),
+		cmocka_unit_test(test_ec_points_have_their_form),
+		cmocka_unit_test(test_mangled_ec_keys_are_no_keys_or_sane),
+		cmocka_unit_test(test_ecdsa_sessions),
+		cmocka_unit_test(test_ecdsa_from_the_control_queue),
+		cmocka_unit_test(test_chain_hash_modes),
 		cmocka_unit_test(test_qemu_cipher_message),
 		cmocka_unit_test(test_qemu_messages_that_lie),
 		cmocka_unit_test(test_qemu_rsa_message),
