@@ -30,6 +30,9 @@ SKIPPED = 77
 TARGETS = {
     "config": ["src/base/config.c", "src/base/config_check.c", "src/host/config.c",
                "src/host/config_check.c", "src/engined/config.c"],
+    "control": ["src/host/control.c", "src/host/inband.c", "src/host/session.c",
+                "src/host/session_params.c", "src/host/der.c"],
+    "request": ["src/host/request.c", "src/host/stream.h", "src/host/bounce.c"],
     "ring": ["src/host/vring.c"],
 }
 # Inputs of a short run: some seconds each.

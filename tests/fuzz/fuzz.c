@@ -57,7 +57,8 @@ void seed_save(const char *name, const void *data, size_t size)
 void seed_bytes(struct seed *seed, const void *bytes, size_t n)
 {
 	must(n <= sizeof(seed->bytes) - seed->size, "a seed is too long");
-	memcpy(seed->bytes + seed->size, bytes, n);
+	if (n)
+		memcpy(seed->bytes + seed->size, bytes, n);
 	seed->size += n;
 }
 
