@@ -42,6 +42,27 @@ const char *vcrypto_version(void);
 
 /* ------------------------------------------------------------------------------------ device */
 
+/** How sessions get to the device. */
+enum vcrypto_session_way {
+	/** Over the control queue. */
+	VCRYPTO_SESSIONS_AUTO = 0,
+	VCRYPTO_SESSIONS_CONTROL_QUEUE = 1,
+	/** Over data queue 0, once the control queue has shown that the device is vcrypto-host's
+	 *  (docs/in-band.md): for devices whose control queue can do less than their data queues,
+	 *  as behind QEMU. Each call on that queue then takes a lock, its room and its counters
+	 *  are for these requests too, and sessions are made only while it is not full. */
+	VCRYPTO_SESSIONS_IN_BAND = 2,
+	/** By QEMU's vhost-user message, in the layouts of QEMU up to 7.0 (and of DPDK), of 7.1 to
+	 *  8.0, and of 8.1 and later: for back ends that have no control queue, and perhaps no
+	 *  configuration space either, such as DPDK's vhost_crypto. Then there is AES-CBC, and
+	 *  AES-CBC with HMAC-SHA1, and whatever else the back end takes without saying so, on one
+	 *  data queue. Each call waits for the back end. Parts of a request are not joined in one
+	 *  descriptor, as some of these want it. */
+	VCRYPTO_SESSIONS_MESSAGE_70 = 3,
+	VCRYPTO_SESSIONS_MESSAGE_71 = 4,
+	VCRYPTO_SESSIONS_MESSAGE_81 = 5,
+};
+
 /** How to open a device. Zero a field to get its default. */
 struct vcrypto_device_options {
 	/** Path of the vhost-user socket of the device (a UNIX stream socket that the back end
@@ -60,6 +81,8 @@ struct vcrypto_device_options {
 	size_t memory;
 	/** Use huge pages: 0 if there are enough, 1 required, -1 never. */
 	int hugepages;
+	/** How sessions are made; default over the control queue. */
+	enum vcrypto_session_way sessions;
 };
 
 /**

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "virtio/driver.h"
+#include "virtio/inband.h"
 
 #define BIT(n) (1ull << (n))
 #define FEATURES_NEEDED BIT(VIRTIO_F_VERSION_1)
@@ -25,6 +26,11 @@
 #define DEFAULT_TIMEOUT_MS 5000u
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 #define PAGE 4096u
+
+static bool by_message(enum vcrypto_session_way sessions)
+{
+	return sessions >= VCRYPTO_SESSIONS_MESSAGE_70;
+}
 
 /* What open() decides on its way. */
 struct plan {
@@ -75,16 +81,56 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 		                    plan->options.memory);
 	else if (plan->options.hugepages < -1 || plan->options.hugepages > 1)
 		transport_error_set(error, "hugepages is -1, 0 or 1");
+	else if ((unsigned int)plan->options.sessions > VCRYPTO_SESSIONS_MESSAGE_81)
+		transport_error_set(error, "sessions is none of enum vcrypto_session_way");
 	else
 		return 0;
 	return -EINVAL;
+}
+
+/* Sessions by message are for back ends without a control queue, which know no more than QEMU's
+ * cryptodev does: what its devices show to their guests is then what there is. */
+static int config_get(struct vcrypto_device *device)
+{
+	struct virtio_crypto_config *config = &device->config;
+	int err = device->ops->config_read(device->transport, config, sizeof(*config),
+	                                   &device->error);
+
+	if (err != -EOPNOTSUPP || !by_message(device->sessions))
+		return err == -EOPNOTSUPP ? -EPROTO : err;
+	*config = (struct virtio_crypto_config){
+		.status = VIRTIO_CRYPTO_S_HW_READY,
+		.max_dataqueues = device->ops->queues_max(device->transport),
+		.crypto_services = 1u << VIRTIO_CRYPTO_SERVICE_CIPHER,
+		.cipher_algo_l = 1u << VIRTIO_CRYPTO_CIPHER_AES_CBC,
+		.mac_algo_l = 1u << VIRTIO_CRYPTO_MAC_HMAC_SHA1,
+		.max_cipher_key_len = 64,
+		.max_auth_key_len = 512,
+		.max_size = UINT32_MAX,
+	};
+	return 0;
+}
+
+static int device_count_queues(struct vcrypto_device *device, const struct plan *plan)
+{
+	unsigned int queues = device->ops->queues_max(device->transport);
+	unsigned int control = by_message(device->sessions) ? 0 : 1;
+
+	if (!device->config.max_dataqueues || device->config.max_dataqueues + control > queues) {
+		transport_error_set(&device->error,
+		                    "the device has %u data queues, the back end takes %u queues",
+		                    device->config.max_dataqueues, queues);
+		return -EPROTO;
+	}
+	device->queue_count = vc_min(plan->options.queues, device->config.max_dataqueues);
+	device->queue_count = vc_min(device->queue_count, MAX_QUEUES);
+	return 0;
 }
 
 static int device_negotiate(struct vcrypto_device *device, struct plan *plan, uint64_t without)
 {
 	struct transport_error *error = &device->error;
 	uint64_t offered;
-	unsigned int queues;
 	int err = device->ops->open(plan->options.socket, device->timeout_ms, &device->transport,
 	                            &offered, error);
 
@@ -100,20 +146,8 @@ static int device_negotiate(struct vcrypto_device *device, struct plan *plan, ui
 	err = device->ops->features_set(device->transport, plan->features, error);
 	if (err)
 		return err;
-	err = device->ops->config_read(device->transport, &device->config, sizeof(device->config),
-	                               error);
-	if (err)
-		return err;
-	queues = device->ops->queues_max(device->transport);
-	if (!device->config.max_dataqueues || device->config.max_dataqueues >= queues) {
-		transport_error_set(error,
-		                    "the device has %u data queues, the back end takes %u queues",
-		                    device->config.max_dataqueues, queues);
-		return -EPROTO;
-	}
-	device->queue_count = vc_min(plan->options.queues, device->config.max_dataqueues);
-	device->queue_count = vc_min(device->queue_count, MAX_QUEUES);
-	return 0;
+	err = config_get(device);
+	return err ? err : device_count_queues(device, plan);
 }
 
 static int device_memory(struct vcrypto_device *device, struct plan *plan)
@@ -145,6 +179,23 @@ static int device_memory(struct vcrypto_device *device, struct plan *plan)
 	                               device->region.fd, 0, &device->error);
 }
 
+static int control_start(struct vcrypto_device *device)
+{
+	int err;
+
+	if (by_message(device->sessions)) {
+		device->control.way = &control_way_message;
+		return 0;
+	}
+	device->control.way = &control_way_queue;
+	device->control.transport.index = device->config.max_dataqueues;
+	err = device->ops->queue_start(device->transport, &device->control.transport,
+	                               &device->error);
+	if (!err && device->sessions == VCRYPTO_SESSIONS_IN_BAND)
+		err = inband_begin(device);
+	return err;
+}
+
 static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 {
 	uint8_t *memory = device->region.base;
@@ -161,6 +212,7 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 	for (unsigned int i = 0; i < device->queue_count; i++, memory += plan->queue_size) {
 		q = &device->queues[i];
 		err = queue_init(q, device, memory, plan->depth, plan->indirect, plan->event_idx);
+		q->context.apart = by_message(device->sessions);
 		if (err)
 			return err;
 		err = device->ops->queue_start(device->transport, &q->transport, &device->error);
@@ -170,9 +222,7 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 	/* Keys pass here: out of the swap, as far as we are allowed to. */
 	mlock(memory, plan->control_size);
 	control_init(&device->control, memory, plan->indirect, plan->event_idx);
-	device->control.transport.index = device->config.max_dataqueues;
-	return device->ops->queue_start(device->transport, &device->control.transport,
-	                                &device->error);
+	return control_start(device);
 }
 
 static void queue_close(struct transport_queue *queue)
@@ -190,6 +240,7 @@ void vcrypto_device_close(struct vcrypto_device *device)
 	/* The back end first: it must not touch memory that somebody else may get. */
 	if (device->transport)
 		device->ops->close(device->transport);
+	inband_end(device);
 	for (unsigned int i = 0; device->queues && i < device->queue_count; i++) {
 		queue_close(&device->queues[i].transport);
 		queue_fini(&device->queues[i]);
@@ -203,8 +254,8 @@ void vcrypto_device_close(struct vcrypto_device *device)
 	free(device);
 }
 
-int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
-                        struct vcrypto_device **device, char **error)
+int device_open_over(const struct transport_ops *ops, const struct vcrypto_device_options *options,
+                     uint64_t features, struct vcrypto_device **device, char **error)
 {
 	struct transport_error text = {""};
 	struct vcrypto_device *d = NULL;
@@ -217,7 +268,8 @@ int device_open_without(const struct vcrypto_device_options *options, uint64_t f
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		goto out;
-	d->ops = &transport_vhost_user;
+	d->ops = ops;
+	d->sessions = plan.options.sessions;
 	d->timeout_ms = plan.options.timeout_ms;
 	d->region.fd = -1;
 	d->control.transport =
@@ -238,6 +290,12 @@ out:
 	}
 	*device = d;
 	return 0;
+}
+
+int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
+                        struct vcrypto_device **device, char **error)
+{
+	return device_open_over(&transport_vhost_user, options, features, device, error);
 }
 
 int vcrypto_device_open(const struct vcrypto_device_options *options,
@@ -263,13 +321,20 @@ struct vcrypto_queue *vcrypto_device_queue(struct vcrypto_device *device, unsign
 
 int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_capabilities *caps)
 {
-	struct virtio_crypto_config c;
+	int (*read)(struct vcrypto_device *, struct virtio_crypto_config *) =
+		device->control.way->config_read;
+	struct virtio_crypto_config c = device->config;
 	int err;
 
-	pthread_mutex_lock(&device->lock);
-	err = device_result(
-		device, device->ops->config_read(device->transport, &c, sizeof(c), &device->error));
-	pthread_mutex_unlock(&device->lock);
+	if (read) {
+		err = device_result(device, read(device, &c));
+	} else {
+		pthread_mutex_lock(&device->lock);
+		err = device->ops->config_read(device->transport, &c, sizeof(c), &device->error);
+		/* There is none to read again. */
+		err = err == -EOPNOTSUPP ? 0 : device_result(device, err);
+		pthread_mutex_unlock(&device->lock);
+	}
 	if (err)
 		return err;
 	*caps = (struct vcrypto_capabilities){

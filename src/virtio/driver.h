@@ -31,6 +31,7 @@ struct vcrypto_queue {
 	uint16_t *free;           /* ring of free slots: taken at free_out, put back at free_in */
 	unsigned int depth, mask; /* slots */
 	bool indirect;
+	struct inband *inband; /* control requests use it too, under a lock; mostly NULL */
 	/* Written by it. */
 	vc_cache_aligned uint32_t free_out, free_in; /* free-running */
 	unsigned int empty_polls;                    /* in a row, with operations in flight */
@@ -39,22 +40,57 @@ struct vcrypto_queue {
 	struct transport_queue transport;
 };
 
-/* The control queue: sessions. */
+/* Control requests: sessions made and destroyed. */
 #define CONTROL_SLOTS 256
-struct control_slot;
+#define CONTROL_KEYS_MAX (4096 - 128 - sizeof(struct virtio_crypto_op_ctrl_req))
+
+/* One request, shared with the device. */
+struct control_slot {
+	vc_cache_aligned struct virtq_desc table[4]; /* control queue: of the request */
+	struct virtio_crypto_session_input input;
+	uint8_t padding[48];
+	struct virtio_crypto_op_ctrl_req request; /* the keys follow */
+	uint8_t keys[CONTROL_KEYS_MAX];
+};
+
+static_assert(sizeof(struct control_slot) == 4096, "a page");
+
+/* How control requests get to the device. All under the device's lock. */
+struct control_way {
+	/* Can one be sent now, there being a slot? NULL: always. */
+	bool (*room)(struct vcrypto_device *device);
+	/* Slot i: so many bytes from request on, and of the answer. */
+	void (*send)(struct vcrypto_device *device, unsigned int i, uint32_t out, uint32_t in);
+	/* Call control_answered() for each one that the device has answered. NULL: send has. */
+	void (*reap)(struct vcrypto_device *device);
+	/* Wait a little for an answer, without the lock. NULL: for a moment. */
+	void (*wait)(struct vcrypto_device *device);
+	/* What the device can do, NULL: as the transport says. Without the lock. */
+	int (*config_read)(struct vcrypto_device *device, struct virtio_crypto_config *config);
+};
+
+extern const struct control_way control_way_queue;   /* the control queue */
+extern const struct control_way control_way_inband;  /* a data queue, see inband.h */
+extern const struct control_way control_way_message; /* the transport's session message */
+
 struct control {
-	struct ring_split ring;
+	const struct control_way *way;
 	struct control_slot *slots; /* shared */
 	struct vcrypto_session
 		*owner[CONTROL_SLOTS]; /* whose creation it is; NULL: a destruction */
 	bool busy[CONTROL_SLOTS];
+	uint16_t keys_len[CONTROL_SLOTS]; /* bytes of keys in the slot */
 	uint16_t free[CONTROL_SLOTS];
 	unsigned int free_count;
 	/* Destructions that wait for a slot. */
 	struct vcrypto_session *pending;
 	/* Every one that there is, for the end of the device. */
 	struct vcrypto_session *all;
+	/* Of control_way_queue. */
+	struct ring_split ring;
 	struct transport_queue transport;
+	/* Of control_way_inband. */
+	struct inband *inband;
 };
 
 struct vcrypto_device {
@@ -63,6 +99,7 @@ struct vcrypto_device {
 	struct shared_region region; /* rings and slots, then the arena */
 	struct regions regions;
 	struct virtio_crypto_config config;
+	enum vcrypto_session_way sessions;
 	unsigned int queue_count;
 	struct vcrypto_queue *queues;
 	atomic_bool dead; /* any thread */
@@ -88,6 +125,9 @@ struct vcrypto_session {
 /* Open with some feature bits left out, for tests. */
 int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
                         struct vcrypto_device **device, char **error);
+/* The same, over another transport than vhost-user. */
+int device_open_over(const struct transport_ops *ops, const struct vcrypto_device_options *options,
+                     uint64_t features, struct vcrypto_device **device, char **error);
 
 /* Remember that the back end is gone. */
 void device_lost(struct vcrypto_device *device);
@@ -110,8 +150,20 @@ void session_wire_describe(struct op_session *op, const struct vcrypto_session_p
 void session_wire_request(struct virtio_crypto_op_ctrl_req *request,
                           const struct vcrypto_session_params *params, uint16_t tag_len);
 
+/* What vcrypto_queue_submit() and _poll() do when nobody else has the queue. */
+int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n);
+int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n);
+
+/* Slots first, then the ring of the control queue. */
 size_t control_bytes(bool indirect);
 void control_init(struct control *control, void *memory, bool indirect, bool event_idx);
 void control_fini(struct control *control);
+/* A slot's request was answered, in slot->input. */
+void control_answered(struct vcrypto_device *device, unsigned int i);
+/* Wait a little for whatever comes. False: it has been too long since start_ns. No lock. */
+bool control_wait_more(struct vcrypto_device *device, uint64_t start_ns);
+
+size_t control_queue_bytes(bool indirect);
+void control_queue_init(struct control *control, void *memory, bool indirect, bool event_idx);
 
 #endif

@@ -26,7 +26,7 @@ static inline void segment_add(struct op_context *c, struct segments *s, const v
 
 	if (!length)
 		return;
-	if (last->flags == flags && last->addr + last->len == (uintptr_t)address &&
+	if (last->flags == flags && last->addr + last->len == (uintptr_t)address && !c->apart &&
 	    length <= UINT32_MAX - last->len &&
 	    regions_contain(c->regions, &c->hints, (void *)(uintptr_t)last->addr,
 	                    (size_t)last->len + length)) {
@@ -170,6 +170,13 @@ static int describe_akcipher(struct op_context *c, struct segments *s,
 	return op->dst_len && reach(c, op->dst, op->dst_len) ? 0 : -EINVAL;
 }
 
+static int describe_inband(struct op_context *c, struct segments *s, const struct vcrypto_op *op)
+{
+	segment_add(c, s, op->src, op->length, 0);
+	segment_add(c, s, op->dst, op->dst_len, VIRTQ_DESC_F_WRITE);
+	return 0;
+}
+
 static inline int describe(struct op_context *c, struct segments *s,
                            struct virtio_crypto_op_data_req *r, const struct op_session *session,
                            const struct vcrypto_op *op)
@@ -184,6 +191,8 @@ static inline int describe(struct op_context *c, struct segments *s,
 		return describe_digest(c, s, r, session, op);
 	case OP_AEAD:
 		return describe_aead(c, s, r, session, op);
+	case OP_INBAND:
+		return describe_inband(c, s, op);
 	default:
 		return describe_akcipher(c, s, r, session, op);
 	}
@@ -208,6 +217,11 @@ int op_describe(struct op_context *context, const struct op_place *place,
 	s.count = 1;
 	s.list[0] = (struct segment){(uintptr_t)&slot->request,
 	                             (uint32_t)sizeof(slot->request) + op->iv_len, 0};
+	if (vc_unlikely(context->apart)) {
+		s.list[0].len = sizeof(slot->request);
+		if (op->iv_len)
+			s.list[s.count++] = (struct segment){(uintptr_t)slot->iv, op->iv_len, 0};
+	}
 	error = describe(context, &s, &slot->request, session, op);
 	if (vc_unlikely(error))
 		return error;

@@ -14,7 +14,7 @@
 #include "wire/virtio_crypto.h"
 #include "wire/virtio_ring.h"
 
-/* header, iv | src | tag | aad; dst | tag | status */
+/* header | iv | src | tag | aad; dst | tag | status */
 #define OP_MAX_SEGMENTS 8
 
 #define OP_SHORT_TABLE 4
@@ -52,6 +52,7 @@ enum op_kind {
 	OP_MAC,
 	OP_AEAD,
 	OP_AKCIPHER,
+	OP_INBAND, /* not the caller's: a control request in an envelope (inband.h) */
 };
 
 /* What the data path has to know of a session. */
@@ -70,6 +71,9 @@ struct op_context {
 	const struct regions *regions;
 	struct region_hints hints;
 	uint64_t max_size;
+	/* Every part in descriptors of its own, as Linux has them: for back ends that go by
+	 * descriptors and not by bytes. */
+	bool apart;
 };
 
 /* Describe an operation. Returns the number of descriptors, or -EINVAL. */

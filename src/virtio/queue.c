@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "virtio/driver.h"
+#include "virtio/inband.h"
 
 #define STATUS_UNSET 0xff
 #define PREFETCH_SLOTS 8u
@@ -144,7 +145,7 @@ static inline void slot_prefetch(const struct vcrypto_queue *queue, unsigned int
 	__asm__ volatile("prefetchw %0" : : "m"(queue->slots[i].iv));
 }
 
-int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
+int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
 {
 	unsigned int taken = 0;
 	int error = 0;
@@ -170,6 +171,12 @@ int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *
 		queue->device->ops->kick(&queue->transport);
 	}
 	return (int)taken;
+}
+
+int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
+{
+	return vc_likely(!queue->inband) ? queue_submit(queue, ops, n)
+	                                 : inband_queue_submit(queue, ops, n);
 }
 
 static void complete_one(struct vcrypto_queue *queue, struct vcrypto_op *op, unsigned int i,
@@ -200,7 +207,7 @@ static int nothing_to_take(struct vcrypto_queue *queue)
 	return vcrypto_device_alive(queue->device) ? 0 : -EPIPE;
 }
 
-int vcrypto_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
+int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
 {
 	unsigned int pending = ring_split_pending(&queue->ring);
 	unsigned int shift = queue->indirect ? 0 : __builtin_ctz(OP_MAX_SEGMENTS);
@@ -235,6 +242,12 @@ broken:
 	return -EPROTO;
 }
 
+int vcrypto_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
+{
+	return vc_likely(!queue->inband) ? queue_poll(queue, ops, n)
+	                                 : inband_queue_poll(queue, ops, n);
+}
+
 unsigned int vcrypto_queue_room(const struct vcrypto_queue *queue)
 {
 	return room(queue);
@@ -242,6 +255,8 @@ unsigned int vcrypto_queue_room(const struct vcrypto_queue *queue)
 
 unsigned int vcrypto_queue_in_flight(const struct vcrypto_queue *queue)
 {
+	if (vc_unlikely(queue->inband))
+		return inband_queue_in_flight(queue);
 	return queue->depth - room(queue);
 }
 
@@ -252,6 +267,8 @@ int vcrypto_queue_fd(const struct vcrypto_queue *queue)
 
 bool vcrypto_queue_arm(struct vcrypto_queue *queue)
 {
+	if (vc_unlikely(queue->inband))
+		return inband_queue_arm(queue);
 	return ring_split_arm(&queue->ring);
 }
 
@@ -259,7 +276,10 @@ void vcrypto_queue_disarm(struct vcrypto_queue *queue)
 {
 	uint64_t calls;
 
-	ring_split_disarm(&queue->ring);
+	if (vc_unlikely(queue->inband))
+		inband_queue_disarm(queue);
+	else
+		ring_split_disarm(&queue->ring);
 	/* An eventfd counts how often it was signalled. */
 	if (read(queue->transport.call_fd, &calls, sizeof(calls)) == sizeof(calls))
 		count(&queue->stats.calls, calls);

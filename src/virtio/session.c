@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions, made and destroyed over the control queue (virtio 1.3, 5.9.7.1). Any thread, under the
- * device's lock.
+ * Sessions, made and destroyed by control requests (virtio 1.3, 5.9.7.1). Any thread, under the
+ * device's lock. How a request gets to the device is another file's: struct control_way.
  *
  * A creation holds a slot of shared memory until the device answers, with a copy of the keys that
  * is wiped then. A destruction is sent and forgotten: its answer only frees the slot.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/secmem.h"
 #include "virtio/driver.h"
@@ -17,40 +17,19 @@
 /* A session id must not be missing from an answer. */
 #define STATUS_UNSET 0xff
 #define SPIN_NS 20000
-
-#define KEYS_MAX (4096 - 128 - sizeof(struct virtio_crypto_op_ctrl_req))
-
-/* Shared with the device. */
-struct control_slot {
-	vc_cache_aligned struct virtq_desc table[4];
-	struct virtio_crypto_session_input input;
-	uint8_t padding[48];
-	struct virtio_crypto_op_ctrl_req request; /* the keys follow */
-	uint8_t keys[KEYS_MAX];
-};
-
-static_assert(sizeof(struct control_slot) == 4096, "a page");
+#define MOMENT_NS 50000
 
 size_t control_bytes(bool indirect)
 {
-	return ring_split_bytes(CONTROL_SLOTS * (indirect ? 1 : 2)) +
-	       CONTROL_SLOTS * sizeof(struct control_slot);
+	return control_queue_bytes(indirect) + CONTROL_SLOTS * sizeof(struct control_slot);
 }
 
-/* Slot i is descriptor i with an indirect table, or descriptors 2 i and 2 i + 1. */
 void control_init(struct control *control, void *memory, bool indirect, bool event_idx)
 {
-	unsigned int size = CONTROL_SLOTS * (indirect ? 1 : 2);
-
 	control->slots = memory;
-	ring_split_init(&control->ring, control->slots + CONTROL_SLOTS, size, event_idx);
-	for (unsigned int i = 0; i < CONTROL_SLOTS; i++) {
+	control_queue_init(control, control->slots + CONTROL_SLOTS, indirect, event_idx);
+	for (unsigned int i = 0; i < CONTROL_SLOTS; i++)
 		control->free[i] = (uint16_t)(CONTROL_SLOTS - 1 - i);
-		if (indirect)
-			control->ring.desc[i] = (struct virtq_desc){
-				(uintptr_t)control->slots[i].table, 2 * sizeof(struct virtq_desc),
-				VIRTQ_DESC_F_INDIRECT, 0};
-	}
 	control->free_count = CONTROL_SLOTS;
 }
 
@@ -91,20 +70,11 @@ void control_fini(struct control *control)
 		secmem_wipe(control->slots, CONTROL_SLOTS * sizeof(struct control_slot));
 }
 
-static void control_send(struct vcrypto_device *device, unsigned int i, uint32_t out, uint32_t in)
+static bool can_send(struct vcrypto_device *device)
 {
-	struct control *control = &device->control;
-	struct control_slot *slot = &control->slots[i];
-	bool indirect = control->ring.size == CONTROL_SLOTS;
-	uint16_t base = indirect ? 0 : (uint16_t)(2 * i);
-	struct virtq_desc *table = indirect ? slot->table : &control->ring.desc[base];
+	const struct control *control = &device->control;
 
-	table[0] = (struct virtq_desc){(uintptr_t)&slot->request, out, VIRTQ_DESC_F_NEXT,
-	                               (uint16_t)(base + 1)};
-	table[1] = (struct virtq_desc){(uintptr_t)&slot->input, in, VIRTQ_DESC_F_WRITE, 0};
-	ring_split_push(&control->ring, indirect ? (uint16_t)i : base);
-	if (ring_split_publish(&control->ring))
-		device->ops->kick(&control->transport);
+	return control->free_count && (!control->way->room || control->way->room(device));
 }
 
 static struct control_slot *slot_take(struct control *control, struct vcrypto_session *owner,
@@ -127,8 +97,8 @@ static void destroy_send(struct vcrypto_device *device, struct vcrypto_session *
 
 	slot->request.header.opcode = session->destroy_opcode;
 	slot->request.u.destroy.session_id = session->op.request.header.session_id;
-	control_send(device, i, sizeof(slot->request), 1);
 	session_free(session);
+	device->control.way->send(device, i, sizeof(slot->request), 1);
 }
 
 /* Later, when a slot is free. */
@@ -136,7 +106,7 @@ static void destroy_queue(struct vcrypto_device *device, struct vcrypto_session 
 {
 	struct control *control = &device->control;
 
-	if (control->free_count) {
+	if (can_send(device)) {
 		destroy_send(device, session);
 		return;
 	}
@@ -179,39 +149,30 @@ static void create_done(struct vcrypto_device *device, struct vcrypto_session *s
 	}
 }
 
+void control_answered(struct vcrypto_device *device, unsigned int i)
+{
+	struct control *control = &device->control;
+	struct vcrypto_session *session = control->owner[i];
+	struct virtio_crypto_session_input input = control->slots[i].input;
+
+	if (control->keys_len[i])
+		secmem_wipe(control->slots[i].keys, control->keys_len[i]);
+	control->keys_len[i] = 0;
+	control->busy[i] = false;
+	control->owner[i] = NULL;
+	control->free[control->free_count++] = (uint16_t)i;
+	if (session)
+		create_done(device, session, &input);
+}
+
 /* Take what the device has answered. */
 static void control_reap(struct vcrypto_device *device)
 {
 	struct control *control = &device->control;
-	unsigned int n = ring_split_pending(&control->ring);
 
-	if (n > CONTROL_SLOTS - control->free_count) {
-		transport_error_set(&device->error, "the back end broke the control queue");
-		device_lost(device);
-		return;
-	}
-	while (n--) {
-		struct virtq_used_elem e = ring_split_take(&control->ring);
-		unsigned int i = control->ring.size == CONTROL_SLOTS ? e.id : e.id / 2;
-
-		if (e.id >= control->ring.size || !control->busy[i]) {
-			transport_error_set(&device->error,
-			                    "the back end gave back a control request twice");
-			device_lost(device);
-			return;
-		}
-		struct vcrypto_session *session = control->owner[i];
-		struct virtio_crypto_session_input input = control->slots[i].input;
-
-		if (session)
-			secmem_wipe(control->slots[i].keys, sizeof(control->slots[i].keys));
-		control->busy[i] = false;
-		control->owner[i] = NULL;
-		control->free[control->free_count++] = (uint16_t)i;
-		if (session)
-			create_done(device, session, &input);
-	}
-	while (control->pending && control->free_count) {
+	if (control->way->reap)
+		control->way->reap(device);
+	while (control->pending && can_send(device)) {
 		struct vcrypto_session *session = control->pending;
 
 		control->pending = session->next;
@@ -230,7 +191,7 @@ static int create_locked(struct vcrypto_device *device, const struct vcrypto_ses
 	control_reap(device);
 	if (atomic_load_explicit(&device->dead, memory_order_relaxed))
 		return -EPIPE;
-	if (!control->free_count)
+	if (!can_send(device))
 		return -EAGAIN;
 	s = session_new(device);
 	if (!s)
@@ -246,10 +207,10 @@ static int create_locked(struct vcrypto_device *device, const struct vcrypto_ses
 		memcpy(slot->keys, params->key, params->key_len);
 	if (params->auth_key_len)
 		memcpy(slot->keys + params->key_len, params->auth_key, params->auth_key_len);
-	control_send(device, i,
-	             (uint32_t)(sizeof(slot->request) + params->key_len + params->auth_key_len),
-	             sizeof(slot->input));
 	*session = s;
+	control->keys_len[i] = (uint16_t)(params->key_len + params->auth_key_len);
+	control->way->send(device, i, (uint32_t)sizeof(slot->request) + control->keys_len[i],
+	                   sizeof(slot->input));
 	return 0;
 }
 
@@ -259,7 +220,7 @@ int vcrypto_session_create_begin(struct vcrypto_device *device,
 {
 	int error;
 
-	if (!session_wire_ok(params, KEYS_MAX))
+	if (!session_wire_ok(params, CONTROL_KEYS_MAX))
 		return -EINVAL;
 	pthread_mutex_lock(&device->lock);
 	error = create_locked(device, params, session);
@@ -284,39 +245,19 @@ int vcrypto_session_state(struct vcrypto_session *session)
 	return state;
 }
 
-/* Wait for the control queue for a moment. Several threads may: each looks again after 1 ms at the
- * latest, for another one may have emptied the descriptor. */
-static void control_wait(struct vcrypto_device *device)
-{
-	struct control *control = &device->control;
-	struct pollfd fds[2] = {{.fd = control->transport.call_fd, .events = POLLIN},
-	                        {.fd = device->ops->fd(device->transport), .events = POLLIN}};
-	bool ready;
-
-	pthread_mutex_lock(&device->lock);
-	ready = ring_split_arm(&control->ring);
-	pthread_mutex_unlock(&device->lock);
-	if (!ready)
-		poll(fds, 2, 1);
-	pthread_mutex_lock(&device->lock);
-	ring_split_disarm(&control->ring);
-	event_clear(control->transport.call_fd);
-	pthread_mutex_unlock(&device->lock);
-	if (fds[1].revents)
-		vcrypto_device_alive(device);
-}
-
-/* Wait a little. False: it has been too long since start_ns. */
-static bool control_wait_more(struct vcrypto_device *device, uint64_t start_ns)
+bool control_wait_more(struct vcrypto_device *device, uint64_t start_ns)
 {
 	uint64_t waited_ns = clock_now_ns() - start_ns;
+	const struct timespec moment = {.tv_nsec = MOMENT_NS};
 
 	if (waited_ns > device->timeout_ms * 1000000ull)
 		return false;
 	if (waited_ns < SPIN_NS)
 		cpu_relax();
+	else if (device->control.way->wait)
+		device->control.way->wait(device);
 	else
-		control_wait(device);
+		nanosleep(&moment, NULL);
 	return true;
 }
 

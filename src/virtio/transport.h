@@ -40,7 +40,8 @@ struct transport_ops {
 	                    struct transport_error *error);
 	/* Queues that the transport can carry, the control queue counted. */
 	unsigned int (*queues_max)(struct transport *transport);
-	/* The first size bytes of the device's configuration. */
+	/* The first size bytes of the device's configuration. -EOPNOTSUPP: the back end has none.
+	 */
 	int (*config_read)(struct transport *transport, void *config, size_t size,
 	                   struct transport_error *error);
 	/* guest address = our address. */
@@ -51,6 +52,12 @@ struct transport_ops {
 	/* Set a queue up and start it. */
 	int (*queue_start)(struct transport *transport, struct transport_queue *queue,
 	                   struct transport_error *error);
+	/* QEMU's message that makes a session, in the layout that payload has; the answer takes its
+	 * place. And the one that closes a session. */
+	int (*session_create)(struct transport *transport, void *payload, uint32_t size,
+	                      struct transport_error *error);
+	int (*session_close)(struct transport *transport, uint64_t id,
+	                     struct transport_error *error);
 	/* Data path; any thread. */
 	void (*kick)(const struct transport_queue *queue);
 	/* Any thread; one system call. */

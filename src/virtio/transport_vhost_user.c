@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/secmem.h"
 #include "base/util.h"
 #include "virtio/transport.h"
 #include "wire/vhost_user.h"
@@ -24,8 +25,9 @@
 #define BIT(n) (1ull << (n))
 #define PROTOCOL_WANTED                                                                            \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
-	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
-#define PAYLOAD_MAX 512
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |      \
+	 BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION))
+#define PAYLOAD_MAX 1072
 
 struct transport {
 	int socket;
@@ -74,6 +76,8 @@ static const char *request_name(uint32_t request)
 		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
 		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
 		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
+		[VHOST_USER_CREATE_CRYPTO_SESSION] = "CREATE_CRYPTO_SESSION",
+		[VHOST_USER_CLOSE_CRYPTO_SESSION] = "CLOSE_CRYPTO_SESSION",
 		[VHOST_USER_ADD_MEM_REG] = "ADD_MEM_REG",
 		[VHOST_USER_REM_MEM_REG] = "REM_MEM_REG",
 	};
@@ -133,20 +137,23 @@ static int message_send(const struct transport *t, const struct message *m, uint
 	struct vhost_user_header header = {
 		.request = m->request, .flags = VHOST_USER_VERSION | flags, .size = m->size};
 	size_t size = sizeof(header) + m->size, sent = 0;
+	long err = 0;
 
 	memcpy(buffer, &header, sizeof(header));
 	if (m->size)
 		memcpy(buffer + sizeof(header), m->payload, m->size);
-	while (sent < size) {
-		long n = unix_send_fds(t->socket, buffer + sent, size - sent, m->fds,
-		                       sent ? 0 : m->nfds, MSG_NOSIGNAL);
-
-		if (n == -EAGAIN)
-			n = socket_wait(t, POLLOUT, deadline_ns);
-		if (n < 0)
-			return n == -ECONNRESET ? -EPIPE : (int)n;
-		sent += (size_t)n;
+	while (sent < size && err >= 0) {
+		err = unix_send_fds(t->socket, buffer + sent, size - sent, m->fds,
+		                    sent ? 0 : m->nfds, MSG_NOSIGNAL);
+		if (err > 0)
+			sent += (size_t)err;
+		if (err == -EAGAIN)
+			err = socket_wait(t, POLLOUT, deadline_ns);
 	}
+	/* There may have been keys in it. */
+	secmem_wipe(buffer, size);
+	if (err < 0)
+		return err == -ECONNRESET ? -EPIPE : (int)err;
 	return 0;
 }
 
@@ -305,10 +312,6 @@ static int vu_negotiate(struct transport *t, uint64_t *features, struct transpor
 	if (err)
 		return err;
 	t->protocol &= PROTOCOL_WANTED;
-	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIG))) {
-		transport_error_set(error, "the back end does not give the device's configuration");
-		return -EPROTO;
-	}
 	/* Replies to this and what follows are there only once it has been taken: not asked. */
 	struct message set = {.request = VHOST_USER_SET_PROTOCOL_FEATURES,
 	                      .payload = &t->protocol,
@@ -352,7 +355,7 @@ static unsigned int vu_queues_max(struct transport *t)
 	struct transport_error error;
 	uint64_t n;
 
-	/* Without MQ there is one queue and no control queue, which is of no use to us. */
+	/* Without MQ there is one queue: no control queue. */
 	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_MQ)) ||
 	    get_u64(t, VHOST_USER_GET_QUEUE_NUM, &n, &error))
 		return 1;
@@ -369,6 +372,10 @@ static int vu_config_read(struct transport *t, void *config, size_t size,
 	struct message m = {.request = VHOST_USER_GET_CONFIG, .payload = request, .size = bytes};
 	int err;
 
+	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIG))) {
+		transport_error_set(error, "the back end does not give the device's configuration");
+		return -EOPNOTSUPP;
+	}
 	memcpy(request, &header, sizeof(header));
 	err = message_ask(t, &m, 0, reply, bytes, error);
 	if (!err)
@@ -486,6 +493,28 @@ static int vu_queue_start(struct transport *t, struct transport_queue *q,
 	return err;
 }
 
+static int vu_session_create(struct transport *t, void *payload, uint32_t size,
+                             struct transport_error *error)
+{
+	struct message m = {
+		.request = VHOST_USER_CREATE_CRYPTO_SESSION, .payload = payload, .size = size};
+
+	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION))) {
+		transport_error_set(error, "the back end makes no sessions by message");
+		return -EOPNOTSUPP;
+	}
+	return message_ask(t, &m, 0, payload, size, error);
+}
+
+/* Nobody has to wait for it. */
+static int vu_session_close(struct transport *t, uint64_t id, struct transport_error *error)
+{
+	struct message m = {
+		.request = VHOST_USER_CLOSE_CRYPTO_SESSION, .payload = &id, .size = sizeof(id)};
+
+	return message_ask(t, &m, 0, NULL, 0, error);
+}
+
 static void vu_kick(const struct transport_queue *q)
 {
 	event_signal(q->kick_fd);
@@ -512,6 +541,8 @@ const struct transport_ops transport_vhost_user = {
 	.memory_add = vu_memory_add,
 	.memory_remove = vu_memory_remove,
 	.queue_start = vu_queue_start,
+	.session_create = vu_session_create,
+	.session_close = vu_session_close,
 	.kick = vu_kick,
 	.alive = vu_alive,
 	.fd = vu_fd,

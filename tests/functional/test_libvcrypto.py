@@ -15,10 +15,15 @@ TESTS = os.path.join(vctest.BUILD, "tests/functional/libvcrypto")
 QUICK = ["--seconds", "0.3", "--depth", "64"]
 
 
-def run_on_host(name, timeout=600, queues=1):
+# enum vcrypto_session_way
+IN_BAND, MESSAGE_70, MESSAGE_71, MESSAGE_81 = range(2, 6)
+
+
+def run_on_host(name, timeout=600, queues=1, sessions=0):
     """One of the C programs beside this file; its own report is shown when it fails."""
     with vctest.Stack(engined=False, queues=queues) as stack:
-        stack.run([os.path.join(TESTS, name)], timeout=timeout)
+        stack.run([os.path.join(TESTS, name)], timeout=timeout,
+                  env={**stack.env, "LIVE_SESSIONS": str(sessions)})
         status = stack.ctl("host", "status")
         check(status, "the host still answers")
 
@@ -45,6 +50,17 @@ def test_known_answers_of_rsa():
 
 def test_use():
     run_on_host("libvcrypto_use", queues=2)
+
+
+def test_everything_with_in_band_sessions():
+    run_on_host("libvcrypto_ciphers", sessions=IN_BAND)
+    run_on_host("libvcrypto_rsa", sessions=IN_BAND)
+    run_on_host("libvcrypto_use", queues=2, sessions=IN_BAND)
+
+
+def test_sessions_by_every_layout_of_the_message():
+    for layout in (MESSAGE_70, MESSAGE_71, MESSAGE_81):
+        run_on_host("libvcrypto_ciphers", sessions=layout)
 
 
 def test_a_host_that_is_killed_is_noticed():

@@ -23,9 +23,17 @@ const char *live_socket(void)
 	return path;
 }
 
+enum vcrypto_session_way live_sessions(void)
+{
+	const char *way = getenv("LIVE_SESSIONS");
+
+	return (enum vcrypto_session_way)(way ? atoi(way) : 0);
+}
+
 void live_open(struct live *live, uint64_t without, unsigned int queues)
 {
-	struct vcrypto_device_options options = {.socket = live_socket(), .queues = queues};
+	struct vcrypto_device_options options = {
+		.socket = live_socket(), .queues = queues, .sessions = live_sessions()};
 	char *error = NULL;
 
 	if (device_open_without(&options, without, &live->device, &error))

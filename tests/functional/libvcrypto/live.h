@@ -30,6 +30,8 @@ struct live {
 
 /* The socket of $VCRYPTO_HOST_SOCKET; leaves with status 77 when that is not set. */
 const char *live_socket(void);
+/* How sessions are to be made: $LIVE_SESSIONS, a number of the enum. */
+enum vcrypto_session_way live_sessions(void);
 /* without: feature bits to leave out; queues: wanted. */
 void live_open(struct live *live, uint64_t without, unsigned int queues);
 void live_close(struct live *live);

@@ -391,7 +391,16 @@ int main(void)
 		cmocka_unit_test(bursts_match_libcrypto),
 	};
 
+	/* Sessions by message: what QEMU's has a place for. */
+	const struct CMUnitTest by_message[] = {
+		cmocka_unit_test(aes_cbc_matches_libcrypto),
+		cmocka_unit_test(aes_cbc_with_hmac_matches_libcrypto_in_both_orders),
+		cmocka_unit_test(bursts_match_libcrypto),
+	};
+
 	live_socket();
+	if (live_sessions() >= VCRYPTO_SESSIONS_MESSAGE_70)
+		return cmocka_run_group_tests_name("by message", by_message, setup_all, teardown);
 	return cmocka_run_group_tests_name("indirect, event_idx", all, setup_all, teardown) |
 	       cmocka_run_group_tests_name("direct, event_idx", some, setup_direct, teardown) |
 	       cmocka_run_group_tests_name("indirect, flags", some, setup_no_event_idx, teardown);
