@@ -3,6 +3,7 @@
  * What the control socket tells: the commands of vcryptoctl. Main thread. Counters belong to the
  * workers and are read while they write them: each figure is right by itself.
  */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +23,23 @@ static json_int_t figure(const uint64_t *counter)
 	return (json_int_t)__atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
+#if STAGE_TIMER
+/* Nanoseconds by stage. */
+static json_t *stages_json(const struct worker_counters *counters)
+{
+	static const char *const names[] = {"idle", "pop",    "parse",  "submit",
+	                                    "poll", "finish", "publish"};
+	json_t *stages = json_object();
+
+	static_assert(vc_array_size(names) == STAGE_COUNT, "a name each");
+	for (unsigned int s = 0; s < STAGE_COUNT; s++)
+		json_object_set_new(stages, names[s],
+		                    json_integer(figure(&counters->stage_ticks[s]) * 1000 /
+		                                 (json_int_t)clock_ticks_per_us()));
+	return stages;
+}
+#endif
+
 static json_t *workers_json(const struct host *host)
 {
 	json_t *list = json_array();
@@ -29,12 +47,15 @@ static json_t *workers_json(const struct host *host)
 	for (unsigned int i = 0; i < host->worker_count; i++) {
 		const struct worker_counters *c = worker_counters(host->worker[i]);
 		int cpu = worker_cpu(host->worker[i]);
+		json_t *worker = json_pack("{s:i, s:o, s:I, s:I, s:I}", "index", (int)i, "cpu",
+		                           cpu < 0 ? json_null() : json_integer(cpu), "rounds",
+		                           figure(&c->rounds), "sleeps", figure(&c->sleeps),
+		                           "requests", figure(&c->requests));
 
-		json_array_append_new(list,
-		                      json_pack("{s:i, s:o, s:I, s:I, s:I}", "index", (int)i, "cpu",
-		                                cpu < 0 ? json_null() : json_integer(cpu), "rounds",
-		                                figure(&c->rounds), "sleeps", figure(&c->sleeps),
-		                                "requests", figure(&c->requests)));
+#if STAGE_TIMER
+		json_object_set_new(worker, "stage_ns", stages_json(c));
+#endif
+		json_array_append_new(list, worker);
 	}
 	return list;
 }

@@ -15,6 +15,7 @@
 #define VC_HOST_WORKER_H
 
 #include "host/device.h"
+#include "host/stage.h"
 
 struct worker;
 
@@ -34,6 +35,7 @@ struct worker_options {
 /* Written by the worker alone. */
 struct worker_counters {
 	uint64_t rounds, sleeps, requests;
+	uint64_t stage_ticks[STAGE_COUNT]; /* where STAGE_TIMER */
 };
 
 /* Start the thread and open an instance of every resource. 0, -errno with *error (to be freed). */

@@ -229,10 +229,13 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 	bool sound;
 
 	while (taken < WORKER_BURST && worker->free_count && queue_pop(worker, queue, &sound)) {
+		stage_mark(&worker->stages, STAGE_POP);
 		if (sound && !data_chain(worker, queue, &context))
 			break;
+		stage_mark(&worker->stages, STAGE_PARSE);
 		taken++;
 	}
+	stage_mark(&worker->stages, STAGE_POP);
 	return taken;
 }
 
@@ -324,6 +327,7 @@ static unsigned int poll_one(struct worker *worker, struct resource_instance *in
 	struct vc_request *done[WORKER_BURST];
 	unsigned int n = instance->resource->ops->poll(instance, done, WORKER_BURST, flush);
 
+	stage_mark(&worker->stages, STAGE_POLL);
 	for (unsigned int i = 0; i < n; i++) {
 		struct vc_request *req = done[i];
 
@@ -337,6 +341,7 @@ static unsigned int poll_one(struct worker *worker, struct resource_instance *in
 	}
 	if (n)
 		counter_add(&instance->counters.completed, n);
+	stage_mark(&worker->stages, STAGE_FINISH);
 	return n;
 }
 
@@ -391,8 +396,11 @@ bool worker_round(struct worker *worker)
 	unsigned int taken = take_all(worker), done;
 
 	submit_all(worker);
+	stage_mark(&worker->stages, STAGE_SUBMIT);
 	done = poll_all(worker, !taken);
 	publish_all(worker);
+	stage_mark(&worker->stages, STAGE_PUBLISH);
+	stage_round(&worker->stages, worker->counters.stage_ticks, taken || done);
 	counter_add(&worker->counters.rounds, 1);
 	return taken || done;
 }

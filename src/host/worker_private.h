@@ -71,6 +71,7 @@ struct worker {
 	unsigned int waiting_count; /* in all lists */
 	struct bounce_pool *bounces;
 	struct poller poller;
+	struct stage_timer stages;
 	_Atomic(bool) mail; /* there are messages */
 	vc_cache_aligned struct worker_counters counters;
 	/* Rest of the worker's own. */
