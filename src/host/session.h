@@ -21,6 +21,9 @@
 
 #define HOST_MAX_WORKERS 64
 #define HOST_MAX_RESOURCES 16
+/* Bytes of raw keys. */
+#define SESSION_MAX_CIPHER_KEY 64
+#define SESSION_MAX_AUTH_KEY 512
 
 /* What a session is; checked. Numbers are virtio's. */
 struct session_params {

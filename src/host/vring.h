@@ -32,6 +32,14 @@ struct vring_chain {
 	struct vring_segment segment[VRING_MAX_SEGMENTS];
 };
 
+/* The last byte of IN, of which there must be some: where a data request has its status. */
+static inline uint8_t *vring_last_byte(const struct vring_chain *chain)
+{
+	const struct vring_segment *last = &chain->segment[chain->out + chain->in - 1];
+
+	return last->base + last->len - 1;
+}
+
 struct vring {
 	/* Set by vring_setup(). */
 	const struct memtable *memory;
