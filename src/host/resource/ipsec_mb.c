@@ -17,6 +17,7 @@
 
 #include "base/secmem.h"
 #include "base/util.h"
+#include "host/resource/algorithm.h"
 #include "host/resource/ipsec_mb.h"
 
 static int mb_create(const struct resource_config *config, struct resource **resource, char **error)
@@ -34,11 +35,6 @@ static void mb_destroy(struct resource *resource)
 	free(resource);
 }
 
-static bool aes_key_ok(uint32_t length)
-{
-	return length == 16 || length == 24 || length == 32;
-}
-
 /* Bytes of the full digest; 0 when we do not have the MAC. */
 static uint8_t mac_digest(uint8_t mac)
 {
@@ -53,18 +49,19 @@ static bool mb_can(const struct resource *resource, const struct session_params 
 {
 	switch (params->service) {
 	case VIRTIO_CRYPTO_SERVICE_CIPHER:
-		if (!aes_key_ok(params->key_len))
+		if (!algorithm_aes_key_ok(params->key_len))
 			return false;
 		if (!params->chain)
 			return params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CBC ||
 			       params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CTR;
 		return params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CBC && !params->aad_len &&
-		       params->tag_len && params->tag_len <= mac_digest(params->mac);
+		       mac_digest(params->mac) && algorithm_mac_params_ok(params);
 	case VIRTIO_CRYPTO_SERVICE_MAC:
-		return params->tag_len && params->tag_len <= mac_digest(params->mac);
+		return mac_digest(params->mac) && algorithm_mac_params_ok(params);
 	case VIRTIO_CRYPTO_SERVICE_AEAD:
-		return params->aead == VIRTIO_CRYPTO_AEAD_GCM && aes_key_ok(params->key_len) &&
-		       params->tag_len >= 4 && params->tag_len <= MB_MAX_GCM_TAG;
+		return params->aead == VIRTIO_CRYPTO_AEAD_GCM &&
+		       algorithm_aes_key_ok(params->key_len) && params->tag_len >= 4 &&
+		       params->tag_len <= MB_MAX_GCM_TAG;
 	}
 	return false;
 }
@@ -79,9 +76,7 @@ static void mb_offer(const struct resource *resource, struct virtio_crypto_confi
 	config->mac_algo_l |=
 		1u << VIRTIO_CRYPTO_MAC_HMAC_SHA1 | 1u << VIRTIO_CRYPTO_MAC_HMAC_SHA_256;
 	config->aead_algo |= 1u << VIRTIO_CRYPTO_AEAD_GCM;
-	config->max_cipher_key_len = vc_max(config->max_cipher_key_len, 32u);
-	config->max_auth_key_len = vc_max(config->max_auth_key_len, 512u);
-	config->max_size = vc_max(config->max_size, (uint64_t)1 << 30);
+	algorithm_offer_limits(config, 32);
 }
 
 static int mb_open(struct resource *resource, unsigned int worker,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resource type libcrypto: what OpenSSL can do, on threads of its own, so that a slow operation
- * (RSA) never holds a worker up. The resource of last resort.
+ * (RSA) never holds a worker up; small symmetric ones in the worker. The resource of last resort.
  *
  * It has a library context of its own with the default provider alone, and reads no openssl.cnf:
  * the host's may name the vcrypto provider, and that would lead back to us.
  *
  * create, destroy: main thread; open, close, realise, drop: the worker. The work is done in
- * libcrypto_sym.c and libcrypto_rsa.c, by the threads of libcrypto_threads.c.
+ * libcrypto_sym.c, libcrypto_rsa.c and libcrypto_ec.c, by the threads of libcrypto_threads.c.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -16,47 +16,64 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/secmem.h"
 #include "host/resource/libcrypto.h"
+
+static const char *const cipher_names[ALGORITHM_CIPHERS][LC_KEY_SIZES] = {
+	[VIRTIO_CRYPTO_CIPHER_AES_ECB] = {"AES-128-ECB", "AES-192-ECB", "AES-256-ECB"},
+	[VIRTIO_CRYPTO_CIPHER_AES_CBC] = {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"},
+	[VIRTIO_CRYPTO_CIPHER_AES_CTR] = {"AES-128-CTR", "AES-192-CTR", "AES-256-CTR"},
+	[VIRTIO_CRYPTO_CIPHER_3DES_CBC] = {"DES-EDE3-CBC"},
+	[VIRTIO_CRYPTO_CIPHER_AES_XTS] = {"AES-128-XTS", "AES-256-XTS"},
+};
+
+static const char *const aead_names[ALGORITHM_AEADS][LC_KEY_SIZES] = {
+	[VIRTIO_CRYPTO_AEAD_GCM] = {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"},
+	[VIRTIO_CRYPTO_AEAD_CCM] = {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"},
+	[VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305] = {"ChaCha20-Poly1305"},
+};
+
+static const char *const hash_names[ALGORITHM_HASHES] = {
+	[VIRTIO_CRYPTO_HASH_SHA1] = "SHA1",         [VIRTIO_CRYPTO_HASH_SHA_224] = "SHA2-224",
+	[VIRTIO_CRYPTO_HASH_SHA_256] = "SHA2-256",  [VIRTIO_CRYPTO_HASH_SHA_384] = "SHA2-384",
+	[VIRTIO_CRYPTO_HASH_SHA_512] = "SHA2-512",  [VIRTIO_CRYPTO_HASH_SHA3_224] = "SHA3-224",
+	[VIRTIO_CRYPTO_HASH_SHA3_256] = "SHA3-256", [VIRTIO_CRYPTO_HASH_SHA3_384] = "SHA3-384",
+	[VIRTIO_CRYPTO_HASH_SHA3_512] = "SHA3-512",
+};
 
 static void free_algorithms(struct lc_algorithms *a)
 {
-	for (int i = 0; i < 3; i++) {
-		EVP_CIPHER_free(a->cbc[i]);
-		EVP_CIPHER_free(a->ctr[i]);
-		EVP_CIPHER_free(a->gcm[i]);
+	for (unsigned int size = 0; size < LC_KEY_SIZES; size++) {
+		for (unsigned int i = 0; i < ALGORITHM_CIPHERS; i++)
+			EVP_CIPHER_free(a->cipher[i][size]);
+		for (unsigned int i = 0; i < ALGORITHM_AEADS; i++)
+			EVP_CIPHER_free(a->aead[i][size]);
 	}
-	for (int i = 0; i < LC_HASHES; i++)
+	for (unsigned int i = 0; i < ALGORITHM_HASHES; i++)
 		EVP_MD_free(a->hash[i]);
-	EVP_MAC_free(a->hmac);
+	EVP_MAC_free(a->cmac);
 }
 
-static EVP_CIPHER *fetch_aes(OSSL_LIB_CTX *library, int bits, const char *mode)
-{
-	char name[16];
-
-	snprintf(name, sizeof(name), "AES-%d-%s", bits, mode);
-	return EVP_CIPHER_fetch(library, name, NULL);
-}
-
-static bool fetch_algorithms(struct lc_resource *lc)
+/* What this build of OpenSSL does not have is simply not offered. */
+static void fetch_algorithms(struct lc_resource *lc)
 {
 	struct lc_algorithms *a = &lc->algorithms;
-	bool ok = true;
 
-	for (int i = 0; i < 3; i++) {
-		a->cbc[i] = fetch_aes(lc->library, 128 + 64 * i, "CBC");
-		a->ctr[i] = fetch_aes(lc->library, 128 + 64 * i, "CTR");
-		a->gcm[i] = fetch_aes(lc->library, 128 + 64 * i, "GCM");
-		ok = ok && a->cbc[i] && a->ctr[i] && a->gcm[i];
+	for (unsigned int size = 0; size < LC_KEY_SIZES; size++) {
+		for (unsigned int i = 0; i < ALGORITHM_CIPHERS; i++)
+			if (cipher_names[i][size])
+				a->cipher[i][size] =
+					EVP_CIPHER_fetch(lc->library, cipher_names[i][size], NULL);
+		for (unsigned int i = 0; i < ALGORITHM_AEADS; i++)
+			if (aead_names[i][size])
+				a->aead[i][size] =
+					EVP_CIPHER_fetch(lc->library, aead_names[i][size], NULL);
 	}
-	for (unsigned int i = 0; i < LC_HASHES; i++) {
-		if (!lc_hash_name(i))
-			continue;
-		a->hash[i] = EVP_MD_fetch(lc->library, lc_hash_name(i), NULL);
-		ok = ok && a->hash[i];
-	}
-	a->hmac = EVP_MAC_fetch(lc->library, "HMAC", NULL);
-	return ok && a->hmac;
+	for (unsigned int i = 0; i < ALGORITHM_HASHES; i++)
+		if (hash_names[i])
+			a->hash[i] = EVP_MD_fetch(lc->library, hash_names[i], NULL);
+	a->cmac = EVP_MAC_fetch(lc->library, "CMAC", NULL);
+	ERR_clear_error();
 }
 
 static void lc_destroy(struct resource *resource)
@@ -88,68 +105,75 @@ static int lc_create(const struct resource_config *config, struct resource **res
 	lc->library = OSSL_LIB_CTX_new();
 	if (lc->library)
 		lc->provider = OSSL_PROVIDER_load(lc->library, "default");
-	if (!lc->provider || !fetch_algorithms(lc)) {
+	if (!lc->provider) {
 		*error = str_format("resource '%s': OpenSSL: %s", config->name,
 		                    ERR_reason_error_string(ERR_peek_last_error()));
 		ERR_clear_error();
 		lc_destroy(&lc->base);
 		return -ENODEV;
 	}
+	fetch_algorithms(lc);
 	*resource = &lc->base;
 	return 0;
 }
 
-static bool aes_key_ok(uint32_t length)
+static bool mac_can(const struct lc_algorithms *a, const struct session_params *params)
 {
-	return length == 16 || length == 24 || length == 32;
-}
-
-static bool cipher_can(const struct session_params *params)
-{
-	if (!aes_key_ok(params->key_len))
+	if (params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES ? !a->cmac
+	                                              : !a->hash[algorithm_hmac_hash(params->mac)])
 		return false;
-	if (!params->chain)
-		return params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CBC ||
-		       params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CTR;
-	return params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CBC && !params->aad_len &&
-	       params->tag_len && params->tag_len <= lc_mac_size(params->mac);
+	return algorithm_mac_params_ok(params);
 }
 
 static bool lc_can(const struct resource *resource, const struct session_params *params)
 {
+	const struct lc_algorithms *a = &((const struct lc_resource *)resource)->algorithms;
+
 	switch (params->service) {
 	case VIRTIO_CRYPTO_SERVICE_CIPHER:
-		return cipher_can(params);
+		if (!lc_cipher_find(a, params))
+			return false;
+		return !params->chain || (!params->aad_len && mac_can(a, params));
 	case VIRTIO_CRYPTO_SERVICE_HASH:
-		return params->tag_len && params->tag_len <= lc_hash_size(params->hash);
+		return params->hash < ALGORITHM_HASHES && a->hash[params->hash] &&
+		       params->tag_len && params->tag_len <= algorithm_hash_size(params->hash);
 	case VIRTIO_CRYPTO_SERVICE_MAC:
-		return params->tag_len && params->tag_len <= lc_mac_size(params->mac);
+		return mac_can(a, params);
 	case VIRTIO_CRYPTO_SERVICE_AEAD:
-		return params->aead == VIRTIO_CRYPTO_AEAD_GCM && aes_key_ok(params->key_len) &&
-		       params->tag_len >= 4 && params->tag_len <= 16;
+		return lc_cipher_find(a, params) &&
+		       algorithm_aead_tag_ok(params->aead, params->tag_len);
 	case VIRTIO_CRYPTO_SERVICE_AKCIPHER:
-		return lc_rsa_can(params);
+		return lc_rsa_can(params) || lc_ecdsa_can(params);
 	}
 	return false;
 }
 
 static void lc_offer(const struct resource *resource, struct virtio_crypto_config *config)
 {
-	config->crypto_services |=
-		1u << VIRTIO_CRYPTO_SERVICE_CIPHER | 1u << VIRTIO_CRYPTO_SERVICE_HASH |
-		1u << VIRTIO_CRYPTO_SERVICE_MAC | 1u << VIRTIO_CRYPTO_SERVICE_AEAD |
-		1u << VIRTIO_CRYPTO_SERVICE_AKCIPHER;
-	config->cipher_algo_l |=
-		1u << VIRTIO_CRYPTO_CIPHER_AES_CBC | 1u << VIRTIO_CRYPTO_CIPHER_AES_CTR;
-	for (unsigned int i = 0; i < LC_HASHES; i++)
-		config->hash_algo |= lc_hash_name(i) ? 1u << i : 0;
-	for (unsigned int i = 0; i < LC_MACS; i++)
-		config->mac_algo_l |= lc_mac_digest(i) ? 1u << i : 0;
-	config->aead_algo |= 1u << VIRTIO_CRYPTO_AEAD_GCM;
-	config->akcipher_algo |= 1u << VIRTIO_CRYPTO_AKCIPHER_RSA;
-	config->max_cipher_key_len = vc_max(config->max_cipher_key_len, 32u);
-	config->max_auth_key_len = vc_max(config->max_auth_key_len, 512u);
-	config->max_size = vc_max(config->max_size, (uint64_t)1 << 30);
+	const struct lc_algorithms *a = &((const struct lc_resource *)resource)->algorithms;
+	uint32_t ciphers = 0, hashes = 0, macs = 0, aeads = 0;
+
+	for (unsigned int i = 0; i < ALGORITHM_CIPHERS; i++)
+		ciphers |= (uint32_t)(a->cipher[i][0] != NULL) << i;
+	for (unsigned int i = 0; i < ALGORITHM_HASHES; i++)
+		hashes |= (uint32_t)(a->hash[i] != NULL) << i;
+	for (unsigned int i = 0; i < ALGORITHM_MACS; i++)
+		macs |= (uint32_t)(a->hash[algorithm_hmac_hash(i)] != NULL) << i;
+	macs |= (uint32_t)(a->cmac != NULL) << VIRTIO_CRYPTO_MAC_CMAC_AES;
+	for (unsigned int i = 0; i < ALGORITHM_AEADS; i++)
+		aeads |= (uint32_t)(a->aead[i][0] != NULL) << i;
+	config->cipher_algo_l |= ciphers;
+	config->hash_algo |= hashes;
+	config->mac_algo_l |= macs;
+	config->aead_algo |= aeads;
+	config->akcipher_algo |=
+		1u << VIRTIO_CRYPTO_AKCIPHER_RSA | 1u << VIRTIO_CRYPTO_AKCIPHER_ECDSA;
+	config->crypto_services |= (uint32_t)(ciphers != 0) << VIRTIO_CRYPTO_SERVICE_CIPHER |
+	                           (uint32_t)(hashes != 0) << VIRTIO_CRYPTO_SERVICE_HASH |
+	                           (uint32_t)(macs != 0) << VIRTIO_CRYPTO_SERVICE_MAC |
+	                           (uint32_t)(aeads != 0) << VIRTIO_CRYPTO_SERVICE_AEAD |
+	                           1u << VIRTIO_CRYPTO_SERVICE_AKCIPHER;
+	algorithm_offer_limits(config, a->cipher[VIRTIO_CRYPTO_CIPHER_AES_XTS][0] ? 64 : 32);
 }
 
 static int lc_open(struct resource *resource, unsigned int worker,
@@ -191,6 +215,33 @@ static void lc_close(struct resource_instance *instance)
 	free(in);
 }
 
+/* XTS with two equal keys is no XTS (IEEE 1619, SP 800-38E), and libcrypto would not encrypt. */
+static bool key_is_weak(const struct session_params *params)
+{
+	return params->service == VIRTIO_CRYPTO_SERVICE_CIPHER &&
+	       params->cipher == VIRTIO_CRYPTO_CIPHER_AES_XTS &&
+	       secmem_equal(params->key, params->key + params->key_len / 2, params->key_len / 2);
+}
+
+/* How many bytes of AES one byte costs, roughly; 0: never for the worker itself. */
+static uint8_t weight_of(const struct session_params *params)
+{
+	switch (params->service) {
+	case VIRTIO_CRYPTO_SERVICE_CIPHER:
+		if (params->cipher == VIRTIO_CRYPTO_CIPHER_3DES_CBC)
+			return 64;
+		return params->chain ? 4 : 1;
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+		return params->hash >= VIRTIO_CRYPTO_HASH_SHA3_224 ? 8 : 4;
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		return 4;
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		return params->aead == VIRTIO_CRYPTO_AEAD_GCM ? 1 : 2;
+	default:
+		return 0;
+	}
+}
+
 /*
  * The threads do what is slow (decoding an RSA key takes 0.1 ms), each for itself at its first
  * request: nothing is shared between them, and a worker does not wait.
@@ -199,17 +250,30 @@ static int lc_realise(struct resource_instance *instance, const struct session_p
                       void **handle)
 {
 	struct lc_instance *in = (struct lc_instance *)instance;
-	size_t size = sizeof(struct lc_session) + in->threads * sizeof(struct lc_local);
+	unsigned int locals = in->threads + 1;
+	size_t size = sizeof(struct lc_session) + locals * sizeof(struct lc_local);
 	struct lc_session *session;
 
 	if (!lc_can(instance->resource, params))
 		return -ENOTSUP;
+	if (key_is_weak(params))
+		return -EKEYREJECTED;
 	session = aligned_alloc(VC_CACHE_LINE, vc_round_up(size, VC_CACHE_LINE));
 	if (!session)
 		return -ENOMEM;
 	memset(session, 0, size);
 	session->params = params;
-	session->threads = in->threads;
+	session->locals = locals;
+	session->weight = weight_of(params);
+	if ((params->service == VIRTIO_CRYPTO_SERVICE_MAC || params->chain) &&
+	    algorithm_hmac_hash(params->mac)) {
+		session->hmac = secmem_alloc(sizeof(*session->hmac));
+		if (!session->hmac || !lc_hmac_expand(in->algorithms, params, session->hmac)) {
+			secmem_free(session->hmac);
+			free(session);
+			return -ENOMEM;
+		}
+	}
 	*handle = session;
 	return 0;
 }
@@ -219,15 +283,16 @@ static void lc_drop(struct resource_instance *instance, void *handle)
 {
 	struct lc_session *session = handle;
 
-	for (unsigned int t = 0; t < session->threads; t++) {
+	for (unsigned int t = 0; t < session->locals; t++) {
 		struct lc_local *local = &session->local[t];
 
 		EVP_CIPHER_CTX_free(local->cipher);
-		EVP_MAC_CTX_free(local->mac);
+		EVP_MAC_CTX_free(local->cmac);
 		for (unsigned int i = 0; i < vc_array_size(local->operation); i++)
 			EVP_PKEY_CTX_free(local->operation[i]);
 		EVP_PKEY_free(local->key);
 	}
+	secmem_free(session->hmac);
 	free(session);
 }
 

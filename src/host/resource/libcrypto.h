@@ -12,24 +12,36 @@
 #include <stdatomic.h>
 
 #include "base/util.h"
+#include "host/resource/algorithm.h"
 #include "host/resource/resource.h"
 
 /* Requests in one instance, waiting or being worked on; a power of two. */
 #define LC_RING 256
 #define LC_MAX_THREADS 32
-#define LC_HASHES (VIRTIO_CRYPTO_HASH_SHA3_512 + 1)
-#define LC_MACS (VIRTIO_CRYPTO_MAC_HMAC_SHA_512 + 1)
 #define LC_RSA_HASHES (VIRTIO_CRYPTO_RSA_SHA224 + 1)
-#define LC_RSA_MIN_BITS 1024
+#define LC_RSA_MIN_BITS 512
 #define LC_RSA_MAX_BITS 8192
 /* An RSA-8192 private key in DER has about 4,700 bytes. */
 #define LC_RSA_MAX_DER 5120
+/* An ECPrivateKey of P-521 with all that is optional has 223 bytes. */
+#define LC_EC_MAX_KEY 512
+#define LC_KEY_SIZES 3
+#define LC_MAX_BLOCK 128 /* of a hash that has an HMAC */
 
-/* Fetched once, read by every thread. Arrays by virtio's numbers; NULL: not here. */
+/*
+ * What the worker itself does of a burst, counted in bytes of AES (see lc_cost()): handing a
+ * request to a thread and back costs both sides some microseconds, in which AES does 16 KiB; and
+ * no burst may hold the worker up for longer than a RSA verification would.
+ */
+#define LC_INLINE_COST 8192
+#define LC_INLINE_BURST 32768
+
+/* Fetched once, read by every thread. Arrays by virtio's numbers; NULL: not in this OpenSSL. */
 struct lc_algorithms {
-	EVP_CIPHER *cbc[3], *ctr[3], *gcm[3]; /* by key size: 128, 192, 256 */
-	EVP_MD *hash[LC_HASHES];
-	EVP_MAC *hmac;
+	EVP_CIPHER *cipher[ALGORITHM_CIPHERS][LC_KEY_SIZES];
+	EVP_CIPHER *aead[ALGORITHM_AEADS][LC_KEY_SIZES];
+	EVP_MD *hash[ALGORITHM_HASHES];
+	EVP_MAC *cmac;
 };
 
 struct lc_resource {
@@ -44,16 +56,23 @@ struct lc_resource {
 /* What a session needs in one thread; made by that thread at first use and touched by it only. */
 struct lc_local {
 	vc_cache_aligned EVP_CIPHER_CTX *cipher;
-	EVP_MAC_CTX *mac;
+	EVP_MAC_CTX *cmac;
 	EVP_PKEY *key;
 	EVP_PKEY_CTX *operation[4]; /* by kind - VC_REQUEST_AK_ENCRYPT */
 	uint8_t iv_len;             /* that cipher is set up for */
 	bool bad;                   /* key or context cannot be made */
 };
 
+/* The keys of an HMAC (RFC 2104), in locked memory. */
+struct lc_hmac {
+	uint8_t inner[LC_MAX_BLOCK], outer[LC_MAX_BLOCK];
+};
+
 struct lc_session {
 	const struct session_params *params;
-	unsigned int threads;
+	struct lc_hmac *hmac; /* NULL: no HMAC in it */
+	uint8_t weight;       /* see lc_cost(); 0: for the threads always */
+	unsigned int locals;  /* threads, then the worker */
 	struct lc_local local[];
 };
 
@@ -66,12 +85,13 @@ struct lc_done {
 
 struct lc_instance;
 
+/* A thread of the instance, or the worker itself (the last of them: it has no id and no done). */
 struct lc_thread {
 	struct lc_instance *instance;
 	unsigned int index;
 	pthread_t id;
 	struct lc_done *done;
-	EVP_MD_CTX *digest;
+	EVP_MD_CTX *digest[ALGORITHM_HASHES]; /* made at first use */
 };
 
 /*
@@ -85,6 +105,7 @@ struct lc_instance {
 	OSSL_LIB_CTX *library;
 	unsigned int threads, started;
 	int done_fd;
+	uint32_t here_head, here_tail;           /* of here */
 	vc_cache_aligned _Atomic(uint32_t) tail; /* worker */
 	vc_cache_aligned _Atomic(uint32_t) head; /* threads */
 	vc_cache_aligned _Atomic(uint32_t) wake; /* futex; counts wake-ups */
@@ -92,7 +113,8 @@ struct lc_instance {
 	_Atomic(bool) stop;
 	vc_cache_aligned _Atomic(bool) armed; /* the worker sleeps: signal done_fd */
 	vc_cache_aligned _Atomic(struct vc_request *) entry[LC_RING];
-	struct lc_thread thread[LC_MAX_THREADS];
+	struct vc_request *here[LC_RING]; /* done by the worker itself, not yet polled */
+	struct lc_thread thread[LC_MAX_THREADS + 1];
 };
 
 /* libcrypto_threads.c */
@@ -106,15 +128,28 @@ int lc_fd(struct resource_instance *instance);
 bool lc_arm(struct resource_instance *instance);
 void lc_disarm(struct resource_instance *instance);
 
-/* libcrypto_sym.c, libcrypto_rsa.c: a thread of the instance; the status of the request. */
-uint8_t lc_symmetric(struct lc_thread *thread, struct vc_request *req, struct lc_session *session,
-                     struct lc_local *local);
-uint8_t lc_rsa(struct lc_thread *thread, struct vc_request *req, struct lc_session *session,
+/* A thread, or the worker: do it, and set its status. */
+void lc_execute(struct lc_thread *thread, struct vc_request *req);
+
+/* libcrypto_sym.c. The status of the request. */
+uint8_t lc_symmetric(struct lc_thread *thread, const struct vc_request *req,
+                     const struct lc_session *session, struct lc_local *local);
+/* The cipher or AEAD of a session; NULL: not here, or not with a key of that length. */
+const EVP_CIPHER *lc_cipher_find(const struct lc_algorithms *algorithms,
+                                 const struct session_params *params);
+/* Fill in the HMAC's keys; the key is hashed first if it is longer than a block. */
+bool lc_hmac_expand(const struct lc_algorithms *algorithms, const struct session_params *params,
+                    struct lc_hmac *hmac);
+
+/* libcrypto_rsa.c, libcrypto_ec.c. The status of the request. */
+uint8_t lc_rsa(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
                struct lc_local *local);
-const char *lc_mac_digest(unsigned int mac);  /* name of the hash; NULL unknown */
-unsigned int lc_mac_size(unsigned int mac);   /* bytes */
-const char *lc_hash_name(unsigned int hash);  /* NULL unknown */
-unsigned int lc_hash_size(unsigned int hash); /* bytes */
+uint8_t lc_ecdsa(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
+                 struct lc_local *local);
 bool lc_rsa_can(const struct session_params *params);
+bool lc_ecdsa_can(const struct session_params *params);
+/* For both: the operation begun; the result given out, or NOSPC. */
+int lc_operation_begin(EVP_PKEY_CTX *context, unsigned int kind);
+uint8_t lc_result(struct vc_request *req, const uint8_t *data, size_t length);
 
 #endif

@@ -23,19 +23,59 @@
 #include "base/secmem.h"
 #include "host/resource/libcrypto.h"
 
+/*
+ * DigestInfo of a hash up to the digest itself (RFC 8017, 9.2): the same 19 bytes but for lengths
+ * and object identifier. Written out, because libcrypto has not all of them any more.
+ */
+#define MAX_PREFIX 19
 struct rsa_hash {
-	unsigned int number; /* enum virtio_crypto_hash_alg */
-	unsigned int size;
+	uint8_t size;       /* of the digest; 0: not here */
+	uint8_t prefix_len; /* of what comes before it */
+	uint8_t prefix[MAX_PREFIX];
 };
 
-/* Hashes of sessions; those that nobody should sign with any more (MD2 to MD5) are not here. */
+/* rsadsi digestAlgorithm(2).n */
+#define RSADSI(n)                                                                                  \
+	{                                                                                          \
+		16, 18,                                                                            \
+		{                                                                                  \
+			0x30, 0x20, 0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d,    \
+				0x02, n, 0x05, 0x00, 0x04, 0x10                                    \
+		}                                                                                  \
+	}
+/* nistAlgorithm(4) hashAlgs(2).n */
+#define NIST(size, n)                                                                              \
+	{                                                                                          \
+		size, 19,                                                                          \
+		{                                                                                  \
+			0x30, 0x11 + (size), 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, \
+				0x03, 0x04, 0x02, n, 0x05, 0x00, 0x04, size                        \
+		}                                                                                  \
+	}
+
+/* MD3 was never published, and has neither an identifier nor an implementation. */
 static const struct rsa_hash rsa_hashes[LC_RSA_HASHES] = {
-	[VIRTIO_CRYPTO_RSA_SHA1] = {VIRTIO_CRYPTO_HASH_SHA1, 20},
-	[VIRTIO_CRYPTO_RSA_SHA224] = {VIRTIO_CRYPTO_HASH_SHA_224, 28},
-	[VIRTIO_CRYPTO_RSA_SHA256] = {VIRTIO_CRYPTO_HASH_SHA_256, 32},
-	[VIRTIO_CRYPTO_RSA_SHA384] = {VIRTIO_CRYPTO_HASH_SHA_384, 48},
-	[VIRTIO_CRYPTO_RSA_SHA512] = {VIRTIO_CRYPTO_HASH_SHA_512, 64},
+	[VIRTIO_CRYPTO_RSA_MD2] = RSADSI(2),
+	[VIRTIO_CRYPTO_RSA_MD4] = RSADSI(4),
+	[VIRTIO_CRYPTO_RSA_MD5] = RSADSI(5),
+	[VIRTIO_CRYPTO_RSA_SHA1] = {20,
+                                    15,
+                                    {0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02,
+                                     0x1a, 0x05, 0x00, 0x04, 0x14}},
+	[VIRTIO_CRYPTO_RSA_SHA224] = NIST(28, 4),
+	[VIRTIO_CRYPTO_RSA_SHA256] = NIST(32, 1),
+	[VIRTIO_CRYPTO_RSA_SHA384] = NIST(48, 2),
+	[VIRTIO_CRYPTO_RSA_SHA512] = NIST(64, 3),
 };
+
+/* The hash of a session whose signatures say it; NULL: they do not. */
+static const struct rsa_hash *hash_of(const struct session_params *params)
+{
+	if (params->rsa_padding != VIRTIO_CRYPTO_RSA_PKCS1_PADDING ||
+	    params->rsa_hash == VIRTIO_CRYPTO_RSA_NO_HASH)
+		return NULL;
+	return &rsa_hashes[params->rsa_hash];
+}
 
 bool lc_rsa_can(const struct session_params *params)
 {
@@ -74,7 +114,7 @@ static EVP_PKEY *decode_key(OSSL_LIB_CTX *library, const struct session_params *
 	return key;
 }
 
-static int begin(EVP_PKEY_CTX *c, unsigned int kind)
+int lc_operation_begin(EVP_PKEY_CTX *c, unsigned int kind)
 {
 	switch (kind) {
 	case VC_REQUEST_AK_ENCRYPT:
@@ -94,8 +134,6 @@ static EVP_PKEY_CTX *prepare(struct lc_thread *thread, const struct session_para
 {
 	bool raw = params->rsa_padding == VIRTIO_CRYPTO_RSA_RAW_PADDING;
 	EVP_PKEY_CTX **slot = &local->operation[kind - VC_REQUEST_AK_ENCRYPT];
-	bool hashed =
-		!raw && params->rsa_hash != VIRTIO_CRYPTO_RSA_NO_HASH && kind >= VC_REQUEST_AK_SIGN;
 	EVP_PKEY_CTX *c = *slot;
 
 	if (c)
@@ -107,12 +145,8 @@ static EVP_PKEY_CTX *prepare(struct lc_thread *thread, const struct session_para
 		return NULL;
 	}
 	c = EVP_PKEY_CTX_new_from_pkey(thread->instance->library, local->key, NULL);
-	if (!c || begin(c, kind) <= 0 ||
-	    EVP_PKEY_CTX_set_rsa_padding(c, raw ? RSA_NO_PADDING : RSA_PKCS1_PADDING) <= 0 ||
-	    (hashed &&
-	     EVP_PKEY_CTX_set_signature_md(
-		     c, thread->instance->algorithms->hash[rsa_hashes[params->rsa_hash].number]) <=
-	             0)) {
+	if (!c || lc_operation_begin(c, kind) <= 0 ||
+	    EVP_PKEY_CTX_set_rsa_padding(c, raw ? RSA_NO_PADDING : RSA_PKCS1_PADDING) <= 0) {
 		EVP_PKEY_CTX_free(c);
 		return NULL;
 	}
@@ -131,7 +165,7 @@ static bool widen(uint8_t *block, size_t size, const uint8_t *data, size_t lengt
 	return true;
 }
 
-static uint8_t copy_out(struct vc_request *req, const uint8_t *data, size_t length)
+uint8_t lc_result(struct vc_request *req, const uint8_t *data, size_t length)
 {
 	if (length > req->dst_len)
 		return VIRTIO_CRYPTO_NOSPC;
@@ -139,6 +173,21 @@ static uint8_t copy_out(struct vc_request *req, const uint8_t *data, size_t leng
 		memcpy(req->dst, data, length);
 	req->result_len = (uint32_t)length;
 	return VIRTIO_CRYPTO_OK;
+}
+
+/* What is signed: the digest behind its DigestInfo, or just what there is. 0: of a wrong size. */
+static size_t encode(const struct session_params *params, uint8_t *block, const uint8_t *data,
+                     size_t length)
+{
+	const struct rsa_hash *hash = hash_of(params);
+	size_t prefix = hash ? hash->prefix_len : 0;
+
+	if (length > LC_RSA_MAX_BITS / 8 - MAX_PREFIX || (hash && length != hash->size))
+		return 0;
+	if (hash)
+		memcpy(block, hash->prefix, prefix);
+	memcpy(block + prefix, data, length);
+	return prefix + length;
 }
 
 /* Encrypt, decrypt, sign: something in, something out. */
@@ -163,9 +212,11 @@ static uint8_t transform(struct lc_thread *thread, struct vc_request *req,
 		if (!widen(in, in_len, req->src, req->length))
 			return VIRTIO_CRYPTO_ERR;
 		data = in;
-	} else if (kind == VC_REQUEST_AK_SIGN && params->rsa_hash != VIRTIO_CRYPTO_RSA_NO_HASH &&
-	           in_len != rsa_hashes[params->rsa_hash].size) {
-		return VIRTIO_CRYPTO_ERR;
+	} else if (kind == VC_REQUEST_AK_SIGN) {
+		in_len = encode(params, in, req->src, req->length);
+		if (!in_len)
+			return VIRTIO_CRYPTO_ERR;
+		data = in;
 	}
 	if (kind == VC_REQUEST_AK_ENCRYPT)
 		r = EVP_PKEY_encrypt(c, out, &length, data, in_len);
@@ -174,7 +225,7 @@ static uint8_t transform(struct lc_thread *thread, struct vc_request *req,
 	else
 		r = EVP_PKEY_sign(c, out, &length, data, in_len);
 	if (r > 0)
-		status = copy_out(req, out, length);
+		status = lc_result(req, out, length);
 	secmem_wipe(in, sizeof(in));
 	secmem_wipe(out, sizeof(out));
 	return status;
@@ -194,18 +245,20 @@ static uint8_t verify(struct lc_thread *thread, struct vc_request *req,
 	if (!c)
 		return VIRTIO_CRYPTO_KEY_REJECTED;
 	size = (size_t)EVP_PKEY_get_size(local->key);
-	if (!raw)
-		ok = EVP_PKEY_verify(c, req->src, req->length, req->tag, req->tag_len) == 1;
-	else
+	if (!raw) {
+		length = encode(params, expected, req->tag, req->tag_len);
+		ok = length && EVP_PKEY_verify(c, req->src, req->length, expected, length) == 1;
+	} else {
 		ok = widen(in, size, req->src, req->length) &&
 		     widen(expected, size, req->tag, req->tag_len) &&
 		     EVP_PKEY_encrypt(c, out, &length, in, size) > 0 && length == size &&
 		     memcmp(out, expected, size) == 0;
+	}
 	/* The specification's word for a signature that does not fit. */
 	return ok ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_KEY_REJECTED;
 }
 
-uint8_t lc_rsa(struct lc_thread *thread, struct vc_request *req, struct lc_session *session,
+uint8_t lc_rsa(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
                struct lc_local *local)
 {
 	const struct session_params *params = session->params;

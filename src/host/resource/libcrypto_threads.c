@@ -5,6 +5,7 @@
  * One submit ring for all threads of an instance, so that a long operation in one does not hold up
  * what another could take; one done ring for each thread. No locks. A thread without work spins for
  * some microseconds, then sleeps on a futex; the worker makes a system call only if one sleeps.
+ * Small symmetric requests do not go this way at all: the worker does them in submit.
  */
 #include <errno.h>
 #include <limits.h>
@@ -84,15 +85,17 @@ static void give_back(struct lc_thread *thread, struct vc_request *req)
 		event_signal(in->done_fd);
 }
 
-static void execute(struct lc_thread *thread, struct vc_request *req)
+void lc_execute(struct lc_thread *thread, struct vc_request *req)
 {
-	struct lc_session *session = req->handle;
-	struct lc_local *local = &session->local[thread->index];
+	const struct lc_session *session = req->handle;
+	struct lc_local *local = &((struct lc_session *)req->handle)->local[thread->index];
 
-	if (req->kind >= VC_REQUEST_AK_ENCRYPT)
-		req->status = lc_rsa(thread, req, session, local);
-	else
+	if (req->kind < VC_REQUEST_AK_ENCRYPT)
 		req->status = lc_symmetric(thread, req, session, local);
+	else if (session->params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA)
+		req->status = lc_ecdsa(thread, req, session, local);
+	else
+		req->status = lc_rsa(thread, req, session, local);
 }
 
 static void *run(void *argument)
@@ -105,7 +108,7 @@ static void *run(void *argument)
 		struct vc_request *req;
 
 		while ((req = ring_take(in))) {
-			execute(thread, req);
+			lc_execute(thread, req);
 			give_back(thread, req);
 		}
 	} while (wait_for_work(in));
@@ -120,21 +123,23 @@ static int start_one(struct lc_instance *in, const pthread_attr_t *attributes)
 
 	thread->instance = in;
 	thread->index = in->started;
-	thread->digest = EVP_MD_CTX_new();
 	thread->done = aligned_alloc(VC_CACHE_LINE, sizeof(*thread->done));
-	if (thread->done && thread->digest) {
-		memset(thread->done, 0, sizeof(*thread->done));
-		r = pthread_create(&thread->id, attributes, run, thread);
-		if (r == 0) {
-			in->started++;
-			return 0;
-		}
-	} else {
-		r = ENOMEM;
+	if (!thread->done)
+		return -ENOMEM;
+	memset(thread->done, 0, sizeof(*thread->done));
+	r = pthread_create(&thread->id, attributes, run, thread);
+	if (r) {
+		free(thread->done);
+		return -r;
 	}
-	free(thread->done);
-	EVP_MD_CTX_free(thread->digest);
-	return -r;
+	in->started++;
+	return 0;
+}
+
+static void digests_free(struct lc_thread *thread)
+{
+	for (unsigned int i = 0; i < ALGORITHM_HASHES; i++)
+		EVP_MD_CTX_free(thread->digest[i]);
 }
 
 int lc_threads_start(struct lc_instance *in, const cpu_set_t *cpus)
@@ -142,6 +147,9 @@ int lc_threads_start(struct lc_instance *in, const cpu_set_t *cpus)
 	pthread_attr_t attributes;
 	int r = 0;
 
+	/* The worker's own, behind the threads'. */
+	in->thread[in->threads].instance = in;
+	in->thread[in->threads].index = in->threads;
 	pthread_attr_init(&attributes);
 	/* Not the one CPU of the worker, which polls there. */
 	if (CPU_COUNT(cpus))
@@ -162,32 +170,65 @@ void lc_threads_stop(struct lc_instance *in)
 	for (unsigned int i = 0; i < in->started; i++) {
 		pthread_join(in->thread[i].id, NULL);
 		free(in->thread[i].done);
-		EVP_MD_CTX_free(in->thread[i].digest);
+		digests_free(&in->thread[i]);
 	}
+	digests_free(&in->thread[in->threads]);
 	in->started = 0;
+}
+
+/* What a request costs, in bytes of AES; the constant is about what any call of EVP costs. */
+static uint64_t lc_cost(const struct vc_request *req, const struct lc_session *session)
+{
+	return 512 + ((uint64_t)req->length + req->aad_len) * session->weight;
+}
+
+/* Small requests are done here and now, as long as the burst does not get too long with them. */
+static bool stays_here(const struct vc_request *req, uint64_t *spent)
+{
+	const struct lc_session *session = req->handle;
+	uint64_t cost = lc_cost(req, session);
+
+	if (!session->weight || cost > LC_INLINE_COST || *spent + cost > LC_INLINE_BURST)
+		return false;
+	*spent += cost;
+	return true;
+}
+
+static void wake_threads(struct lc_instance *in, unsigned int n)
+{
+	unsigned int sleepers = atomic_load(&in->sleepers);
+
+	if (sleepers) {
+		atomic_fetch_add(&in->wake, 1);
+		futex_wake(&in->wake, vc_min(n, sleepers));
+	}
 }
 
 unsigned int lc_submit(struct resource_instance *instance, struct vc_request *const *reqs,
                        unsigned int n)
 {
 	struct lc_instance *in = (struct lc_instance *)instance;
-	uint32_t tail = atomic_load_explicit(&in->tail, memory_order_relaxed);
-	unsigned int sleepers;
+	uint32_t first = atomic_load_explicit(&in->tail, memory_order_relaxed), tail = first;
+	uint32_t here = in->here_tail;
+	uint64_t spent = 0;
 
 	n = vc_min(n, LC_RING - instance->in_flight);
-	if (!n)
-		return 0;
-	for (unsigned int i = 0; i < n; i++)
-		atomic_store_explicit(&in->entry[(tail + i) % LC_RING], reqs[i],
-		                      memory_order_relaxed);
 	instance->in_flight += n;
-	/* Pairs with ring_take() and, sequentially consistent, with wait_for_work(). */
-	atomic_store(&in->tail, tail + n);
-	sleepers = atomic_load(&in->sleepers);
-	if (sleepers) {
-		atomic_fetch_add(&in->wake, 1);
-		futex_wake(&in->wake, vc_min(n, sleepers));
+	for (unsigned int i = 0; i < n; i++) {
+		if (stays_here(reqs[i], &spent))
+			in->here[in->here_tail++ % LC_RING] = reqs[i];
+		else
+			atomic_store_explicit(&in->entry[tail++ % LC_RING], reqs[i],
+			                      memory_order_relaxed);
 	}
+	if (tail != first) {
+		/* Pairs with ring_take() and, sequentially consistent, with wait_for_work(). */
+		atomic_store(&in->tail, tail);
+		wake_threads(in, tail - first);
+	}
+	/* The threads have theirs, and work while we do. */
+	for (; here != in->here_tail; here++)
+		lc_execute(&in->thread[in->threads], in->here[here % LC_RING]);
 	return n;
 }
 
@@ -199,6 +240,8 @@ unsigned int lc_poll(struct resource_instance *instance, struct vc_request **req
 	struct lc_instance *in = (struct lc_instance *)instance;
 	unsigned int taken = 0;
 
+	while (in->here_head != in->here_tail && taken < n)
+		reqs[taken++] = in->here[in->here_head++ % LC_RING];
 	for (unsigned int t = 0; t < in->threads && taken < n; t++) {
 		struct lc_done *done = in->thread[t].done;
 		uint32_t tail = atomic_load_explicit(&done->tail, memory_order_acquire);
@@ -221,6 +264,8 @@ bool lc_arm(struct resource_instance *instance)
 
 	/* Sequentially consistent with give_back(): see there. */
 	atomic_store(&in->armed, true);
+	if (in->here_head != in->here_tail)
+		return true;
 	for (unsigned int t = 0; t < in->threads; t++)
 		if (atomic_load(&in->thread[t].done->tail) != in->thread[t].done->head)
 			return true;

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,19 +88,29 @@ void random_fill(void *data, size_t size)
 		p[i] = (uint8_t)test_random();
 }
 
-static const EVP_CIPHER *reference_cipher(const struct session_params *p)
+static EVP_CIPHER *reference_cipher(const struct session_params *p)
 {
-	int size = (int)(p->key_len - 16) / 8;
+	static const char *const modes[] = {
+		[VIRTIO_CRYPTO_CIPHER_AES_ECB] = "ECB",
+		[VIRTIO_CRYPTO_CIPHER_AES_CBC] = "CBC",
+		[VIRTIO_CRYPTO_CIPHER_AES_CTR] = "CTR",
+		[VIRTIO_CRYPTO_CIPHER_AES_XTS] = "XTS",
+	};
+	const char *mode;
+	char name[32];
 
-	if (p->service == VIRTIO_CRYPTO_SERVICE_AEAD)
-		return size == 0   ? EVP_aes_128_gcm()
-		       : size == 1 ? EVP_aes_192_gcm()
-		                   : EVP_aes_256_gcm();
-	if (p->cipher == VIRTIO_CRYPTO_CIPHER_AES_CTR)
-		return size == 0   ? EVP_aes_128_ctr()
-		       : size == 1 ? EVP_aes_192_ctr()
-		                   : EVP_aes_256_ctr();
-	return size == 0 ? EVP_aes_128_cbc() : size == 1 ? EVP_aes_192_cbc() : EVP_aes_256_cbc();
+	if (p->service == VIRTIO_CRYPTO_SERVICE_AEAD) {
+		if (p->aead == VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305)
+			return EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+		mode = p->aead == VIRTIO_CRYPTO_AEAD_CCM ? "CCM" : "GCM";
+	} else {
+		if (p->cipher == VIRTIO_CRYPTO_CIPHER_3DES_CBC)
+			return EVP_CIPHER_fetch(NULL, "DES-EDE3-CBC", NULL);
+		mode = modes[p->cipher];
+	}
+	snprintf(name, sizeof(name), "AES-%u-%s",
+	         p->key_len * (p->cipher == VIRTIO_CRYPTO_CIPHER_AES_XTS ? 4 : 8), mode);
+	return EVP_CIPHER_fetch(NULL, name, NULL);
 }
 
 static const EVP_MD *reference_md(uint8_t number)
@@ -115,42 +126,75 @@ static const EVP_MD *reference_md(uint8_t number)
 		return EVP_sha384();
 	case VIRTIO_CRYPTO_MAC_HMAC_SHA_512:
 		return EVP_sha512();
+	case VIRTIO_CRYPTO_HASH_SHA3_224:
+		return EVP_sha3_224();
 	case VIRTIO_CRYPTO_HASH_SHA3_256:
 		return EVP_sha3_256();
+	case VIRTIO_CRYPTO_HASH_SHA3_384:
+		return EVP_sha3_384();
+	case VIRTIO_CRYPTO_HASH_SHA3_512:
+		return EVP_sha3_512();
 	default:
 		fail();
 		return NULL;
 	}
 }
 
+/* Sealing an AEAD message: what a job that opens one starts from, too. */
+static void reference_seal(EVP_CIPHER_CTX *c, const struct session_params *p,
+                           const struct vc_request *req, const uint8_t *in, uint8_t *out,
+                           uint32_t length, uint8_t *tag)
+{
+	bool ccm = p->aead == VIRTIO_CRYPTO_AEAD_CCM;
+	uint8_t none[16];
+	int n = 0;
+
+	EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_IVLEN, req->iv_len, NULL);
+	if (ccm)
+		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, req->tag_len, NULL);
+	assert_int_equal(EVP_EncryptInit_ex(c, NULL, NULL, p->key, req->iv), 1);
+	if (ccm)
+		assert_int_equal(EVP_EncryptUpdate(c, NULL, &n, NULL, (int)length), 1);
+	if (req->aad_len)
+		EVP_EncryptUpdate(c, NULL, &n, req->aad, (int)req->aad_len);
+	if (length || ccm)
+		assert_int_equal(EVP_EncryptUpdate(c, out, &n, in, (int)length), 1);
+	assert_int_equal(EVP_EncryptFinal_ex(c, none, &n), 1);
+	assert_int_equal(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, req->tag_len, tag), 1);
+}
+
 static void reference_crypt(const struct session_params *p, const struct vc_request *req,
                             const uint8_t *in, uint8_t *out, uint32_t length, uint8_t *tag)
 {
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-	bool aead = p->service == VIRTIO_CRYPTO_SERVICE_AEAD;
+	EVP_CIPHER *cipher = reference_cipher(p);
 	int n = 0, rest = 0;
 
-	EVP_CipherInit_ex(c, reference_cipher(p), NULL, NULL, NULL, p->encrypt);
-	if (aead)
-		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_IVLEN, req->iv_len, NULL);
-	EVP_CipherInit_ex(c, NULL, NULL, p->key, req->iv, p->encrypt);
-	EVP_CIPHER_CTX_set_padding(c, 0);
-	if (aead && !p->encrypt)
-		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, req->tag_len, tag);
-	if (aead && req->aad_len)
-		EVP_CipherUpdate(c, NULL, &n, req->aad, (int)req->aad_len);
-	n = 0;
-	if (length)
+	assert_non_null(cipher);
+	EVP_CipherInit_ex(c, cipher, NULL, NULL, NULL, p->encrypt);
+	if (p->service == VIRTIO_CRYPTO_SERVICE_AEAD) {
+		reference_seal(c, p, req, in, out, length, tag);
+	} else if (length) {
+		EVP_CipherInit_ex(c, NULL, NULL, p->key, req->iv, p->encrypt);
+		EVP_CIPHER_CTX_set_padding(c, 0);
 		assert_int_equal(EVP_CipherUpdate(c, out, &n, in, (int)length), 1);
-	assert_int_equal(EVP_CipherFinal_ex(c, out + n, &rest), 1);
-	if (aead && p->encrypt)
-		EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, req->tag_len, tag);
+		assert_int_equal(EVP_CipherFinal_ex(c, out + n, &rest), 1);
+	}
+	EVP_CIPHER_free(cipher);
 	EVP_CIPHER_CTX_free(c);
 }
 
 static void reference_mac(const struct session_params *p, const uint8_t *data, uint32_t length,
                           uint8_t *tag)
 {
+	char cipher[16];
+
+	if (p->mac == VIRTIO_CRYPTO_MAC_CMAC_AES) {
+		snprintf(cipher, sizeof(cipher), "AES-%u-CBC", p->auth_key_len * 8);
+		assert_non_null(EVP_Q_mac(NULL, "CMAC", NULL, cipher, NULL, p->auth_key,
+		                          p->auth_key_len, data, length, tag, 16, NULL));
+		return;
+	}
 	assert_non_null(HMAC(reference_md(p->mac), p->auth_key, (int)p->auth_key_len, data, length,
 	                     tag, NULL));
 }
@@ -167,10 +211,25 @@ static void reference_chain(struct job *job, struct vc_request *req)
 	              req->hash_len, job->expected_tag);
 }
 
-static void chain_ranges(struct vc_request *req, uint32_t length)
+/* Nothing but whole blocks, and for XTS one at least; nothing at all is always possible. */
+static uint32_t cipher_fit(uint8_t cipher, uint32_t length)
+{
+	switch (cipher) {
+	case VIRTIO_CRYPTO_CIPHER_AES_CTR:
+		return length;
+	case VIRTIO_CRYPTO_CIPHER_AES_XTS:
+		return length < 16 ? 0 : length;
+	case VIRTIO_CRYPTO_CIPHER_3DES_CBC:
+		return length & ~7u;
+	default:
+		return length & ~15u;
+	}
+}
+
+static void chain_ranges(struct vc_request *req, uint8_t cipher, uint32_t length)
 {
 	req->cipher_offset = length > 16 ? test_random() % 16 : 0;
-	req->cipher_len = (length - req->cipher_offset) & ~15u;
+	req->cipher_len = cipher_fit(cipher, length - req->cipher_offset);
 	req->hash_offset = length > 16 ? test_random() % 8 : 0;
 	req->hash_len = length - req->hash_offset;
 }
@@ -190,6 +249,8 @@ static void job_params(struct job *job, const struct job_kind *kind)
 		.auth_key = job->auth_key,
 		.auth_key_len = kind->mac ? test_random() % sizeof(job->auth_key) : 0,
 	};
+	if (kind->mac == VIRTIO_CRYPTO_MAC_CMAC_AES)
+		p->auth_key_len = kind->chain ? 16 : kind->key_len;
 	random_fill(job->key, sizeof(job->key));
 	random_fill(job->auth_key, sizeof(job->auth_key));
 	if (kind->service == VIRTIO_CRYPTO_SERVICE_AEAD)
@@ -198,6 +259,15 @@ static void job_params(struct job *job, const struct job_kind *kind)
 		p->hash = kind->algorithm;
 	else if (kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER)
 		p->cipher = kind->algorithm;
+}
+
+bool kind_can(const struct fixture *f, const struct job_kind *kind)
+{
+	struct job job;
+
+	memset(&job, 0, sizeof(job));
+	job_params(&job, kind);
+	return f->resource->ops->can(f->resource, &job.params);
 }
 
 static void job_expect(struct job *job, struct vc_request *req, const struct job_kind *kind)
@@ -254,9 +324,8 @@ void job_make(struct fixture *f, struct job *job, struct vc_request *req,
 	unsigned int shift = test_random() % 32;
 
 	memset(job, 0, sizeof(*job));
-	if (kind->algorithm == VIRTIO_CRYPTO_CIPHER_AES_CBC && !kind->chain &&
-	    kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER)
-		length &= ~15u;
+	if (kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER && !kind->chain)
+		length = cipher_fit(kind->algorithm, length);
 	job->length = length;
 	job->source = malloc(length + 1);
 	job->expected = malloc(length + 17);
@@ -275,14 +344,15 @@ void job_make(struct fixture *f, struct job *job, struct vc_request *req,
 	req->status = 0x77;
 	random_fill(req->iv, sizeof(req->iv));
 	/* Now and then a counter that is about to wrap. */
-	if (kind->algorithm == VIRTIO_CRYPTO_CIPHER_AES_CTR && test_random() % 4 == 0)
+	if (kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER &&
+	    kind->algorithm == VIRTIO_CRYPTO_CIPHER_AES_CTR && test_random() % 4 == 0)
 		memset(req->iv + test_random() % 13, 0xff, 3);
 	if (kind->service == VIRTIO_CRYPTO_SERVICE_AEAD) {
-		req->aad_len = test_random() % sizeof(job->aad);
+		req->aad_len = test_random() % (test_random() % 2 ? 40 : sizeof(job->aad));
 		req->aad = req->aad_len ? job->aad : NULL;
 	}
 	if (kind->chain)
-		chain_ranges(req, length);
+		chain_ranges(req, kind->algorithm, length);
 	job_expect(job, req, kind);
 
 	req->dst = job->buffer + shift;

@@ -33,7 +33,7 @@ void fixture_run(struct fixture *f, struct vc_request *reqs, unsigned int n, uns
 /* One symmetric job with random content, and its expected result. */
 struct job {
 	struct session_params params;
-	uint8_t key[32], auth_key[200], aad[256];
+	uint8_t key[64], auth_key[200], aad[256];
 	uint8_t *source, *buffer; /* buffer: what the resource writes; guard bytes behind */
 	uint8_t *expected;        /* length bytes */
 	uint8_t expected_tag[64];
@@ -48,8 +48,11 @@ void random_fill(void *data, size_t size);
 struct job_kind {
 	uint8_t service, algorithm, mac, chain;
 	uint8_t encrypt;
-	uint8_t key_len, tag_len, iv_len;
+	uint8_t key_len, tag_len, iv_len; /* key_len: of a CMAC too; an HMAC's is random */
 };
+
+/* Says the resource that it can do the kind? */
+bool kind_can(const struct fixture *f, const struct job_kind *kind);
 
 /* Make session and request for a kind, of length bytes, in place or not, at a misaligned address;
  * compute what is expected. */

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static EVP_PKEY_CTX *reference(EVP_PKEY *key, int (*init)(EVP_PKEY_CTX *), int p
 
 static void raw_operations_agree(void **state)
 {
-	static const unsigned int sizes[] = {1024, 2048, 3072, 4096};
+	static const unsigned int sizes[] = {512, 1024, 2048, 3072, 4096};
 	struct fixture *f = *state;
 
 	for (unsigned int i = 0; i < vc_array_size(sizes); i++) {
@@ -199,7 +200,8 @@ struct hash {
 static const struct hash hashes[] = {
 	{VIRTIO_CRYPTO_RSA_SHA1, 20, EVP_sha1},     {VIRTIO_CRYPTO_RSA_SHA224, 28, EVP_sha224},
 	{VIRTIO_CRYPTO_RSA_SHA256, 32, EVP_sha256}, {VIRTIO_CRYPTO_RSA_SHA384, 48, EVP_sha384},
-	{VIRTIO_CRYPTO_RSA_SHA512, 64, EVP_sha512}, {VIRTIO_CRYPTO_RSA_NO_HASH, 51, NULL},
+	{VIRTIO_CRYPTO_RSA_SHA512, 64, EVP_sha512}, {VIRTIO_CRYPTO_RSA_MD5, 16, EVP_md5},
+	{VIRTIO_CRYPTO_RSA_NO_HASH, 51, NULL},
 };
 
 static void pkcs1_signatures_agree(void **state)
@@ -250,6 +252,63 @@ static void pkcs1_signatures_agree(void **state)
 		EVP_PKEY_CTX_free(c);
 	}
 	EVP_PKEY_free(key);
+}
+
+/* Hashes that libcrypto signs with no more: the DigestInfo that its ASN.1 makes of them. */
+static void old_hashes_are_encoded_right(void **state)
+{
+	static const struct {
+		uint8_t number;
+		int nid;
+	} old[] = {{VIRTIO_CRYPTO_RSA_MD2, NID_md2},
+	           {VIRTIO_CRYPTO_RSA_MD4, NID_md4},
+	           {VIRTIO_CRYPTO_RSA_MD5, NID_md5}};
+	EVP_PKEY *key = reference_key(1024);
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < vc_array_size(old); i++) {
+		EVP_PKEY_CTX *c =
+			reference(key, EVP_PKEY_verify_recover_init, RSA_PKCS1_PADDING, NULL);
+		uint8_t digest[16], out[128], recovered[128];
+		size_t recovered_len = sizeof(recovered);
+		X509_SIG *info = X509_SIG_new();
+		unsigned char *der = NULL;
+		X509_ALGOR *algorithm;
+		ASN1_OCTET_STRING *string;
+		struct rsa_session s;
+		uint32_t n = 128;
+		int length;
+
+		random_fill(digest, sizeof(digest));
+		session_open(f, &s, 1024, true, PKCS1, old[i].number);
+		assert_int_equal(operate(f, &s, VC_REQUEST_AK_SIGN, digest, 16, NULL, 0, out, &n),
+		                 VIRTIO_CRYPTO_OK);
+		assert_int_equal(EVP_PKEY_verify_recover(c, recovered, &recovered_len, out, n), 1);
+		X509_SIG_getm(info, &algorithm, &string);
+		X509_ALGOR_set0(algorithm, OBJ_nid2obj(old[i].nid), V_ASN1_NULL, NULL);
+		ASN1_OCTET_STRING_set(string, digest, sizeof(digest));
+		length = i2d_X509_SIG(info, &der);
+		assert_int_equal(recovered_len, length);
+		assert_memory_equal(recovered, der, recovered_len);
+		OPENSSL_free(der);
+		X509_SIG_free(info);
+		session_close(f, &s);
+		EVP_PKEY_CTX_free(c);
+	}
+	EVP_PKEY_free(key);
+}
+
+static void a_key_too_short_for_the_hash_signs_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t digest[64] = {0}, out[64];
+	struct rsa_session s;
+	uint32_t n = sizeof(out);
+
+	session_open(f, &s, 512, true, PKCS1, VIRTIO_CRYPTO_RSA_SHA512);
+	assert_int_equal(operate(f, &s, VC_REQUEST_AK_SIGN, digest, 64, NULL, 0, out, &n),
+	                 VIRTIO_CRYPTO_ERR);
+	session_close(f, &s);
 }
 
 static void pkcs1_encryption_agrees(void **state)
@@ -456,7 +515,7 @@ static void what_it_cannot_is_refused(void **state)
 	                           .key_len = 1200};
 
 	assert_true(f->resource->ops->can(f->resource, &p));
-	p.key_bits = 512;
+	p.key_bits = 511;
 	assert_false(f->resource->ops->can(f->resource, &p));
 	p.key_bits = 8200;
 	assert_false(f->resource->ops->can(f->resource, &p));
@@ -464,13 +523,13 @@ static void what_it_cannot_is_refused(void **state)
 	p.rsa_padding = 2;
 	assert_false(f->resource->ops->can(f->resource, &p));
 	p.rsa_padding = PKCS1;
-	p.rsa_hash = VIRTIO_CRYPTO_RSA_MD5;
+	p.rsa_hash = VIRTIO_CRYPTO_RSA_MD3;
 	assert_false(f->resource->ops->can(f->resource, &p));
 	p.rsa_hash = 10;
 	assert_false(f->resource->ops->can(f->resource, &p));
 	p.rsa_hash = VIRTIO_CRYPTO_RSA_SHA256;
 	assert_true(f->resource->ops->can(f->resource, &p));
-	p.akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA;
+	p.akcipher = 7;
 	assert_false(f->resource->ops->can(f->resource, &p));
 }
 
@@ -482,6 +541,8 @@ int main(void)
 		rsa_test(raw_operations_agree),
 		rsa_test(raw_takes_short_numbers_and_refuses_large_ones),
 		rsa_test(pkcs1_signatures_agree),
+		rsa_test(old_hashes_are_encoded_right),
+		rsa_test(a_key_too_short_for_the_hash_signs_nothing),
 		rsa_test(pkcs1_encryption_agrees),
 		rsa_test(wrong_padding_gives_nothing_away),
 		rsa_test(public_keys_have_no_private_operations),
