@@ -10,7 +10,77 @@
 #include <stdlib.h>
 
 #include "base/util.h"
-#include "cli/text.h"
+
+/* ---- tables */
+
+void cell_text(struct table *table, const json_t *row, const char *key)
+{
+	table_text(table, field_text(row, key));
+}
+
+void cell_count(struct table *table, const json_t *row, const char *key)
+{
+	table_count(table, field_number(row, key));
+}
+
+void cell_bytes(struct table *table, const json_t *row, const char *key)
+{
+	table_bytes(table, field_number(row, key));
+}
+
+void cell_id(struct table *table, const json_t *row, const char *key)
+{
+	char text[TEXT_FIGURE];
+
+	snprintf(text, sizeof(text), "%" PRId64, (int64_t)field_number(row, key));
+	table_text(table, text);
+}
+
+void cell_nonzero(struct table *table, const json_t *row, const char *key)
+{
+	const char *name;
+	char *text = NULL;
+	json_t *value;
+
+	json_object_foreach (json_object_get(row, key), name, value) {
+		char figure[TEXT_FIGURE];
+		char *more;
+
+		if (!json_integer_value(value))
+			continue;
+		more = str_format("%s%s%s %s", text ? text : "", text ? ", " : "", name,
+		                  text_count(json_integer_value(value), figure));
+		if (!more)
+			err(EXIT_FAILURE, NULL);
+		free(text);
+		text = more;
+	}
+	for (char *p = text; p && *p; p++) {
+		if (*p == '_')
+			*p = ' ';
+	}
+	table_text(table, text ? text : "-");
+	free(text);
+}
+
+void show_rows(const json_t *rows, unsigned int indent, const struct column *columns)
+{
+	const char *headings[TABLE_MAX_COLUMNS + 1] = {NULL};
+	struct table *table;
+	json_t *row;
+	size_t i;
+
+	for (i = 0; columns[i].heading && i < TABLE_MAX_COLUMNS; i++)
+		headings[i] = columns[i].heading;
+	table = table_create(indent, headings);
+	json_array_foreach (rows, i, row) {
+		for (unsigned int c = 0; headings[c]; c++)
+			columns[c].cell(table, row, columns[c].key);
+	}
+	table_print(table);
+}
+
+/* ---- answers */
 
 void show_daemon(const json_t *status)
 {
@@ -21,34 +91,6 @@ void show_daemon(const json_t *status)
 	print_clean(field_text(status, "version"));
 	printf(": process %" PRId64 ", up %s\n", (int64_t)field_number(status, "pid"),
 	       text_duration(field_number(status, "uptime_s"), uptime));
-}
-
-char *nonzero_text(const json_t *counters)
-{
-	char *text = NULL;
-	const char *key;
-	json_t *value;
-
-	json_object_foreach ((json_t *)(uintptr_t)counters, key, value) {
-		char figure[TEXT_FIGURE];
-		char *more;
-
-		if (!json_integer_value(value))
-			continue;
-		more = str_format("%s%s%s %s", text ? text : "", text ? ", " : "", key,
-		                  text_count(json_integer_value(value), figure));
-		free(text);
-		text = more;
-	}
-	for (char *p = text; p && *p; p++) {
-		if (*p == '_')
-			*p = ' ';
-	}
-	if (!text)
-		text = str_format("-");
-	if (!text)
-		err(EXIT_FAILURE, NULL);
-	return text;
 }
 
 void show_version(const json_t *result)

@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#include "cli/text.h"
+
 typedef void show_fn(const json_t *result);
 
 show_fn show_version, show_log_level; /* of both daemons */
@@ -15,8 +17,24 @@ show_fn show_engined_status, show_engined_devices, show_engined_clients, show_en
 
 /* First line of a status: name, version, process, how long it runs. */
 void show_daemon(const json_t *status);
-/* The named counters of an object that are not 0, as "badmsg 3, nospc 1"; "-" if all are. The
- * string is to be freed. */
-char *nonzero_text(const json_t *counters);
+
+/* A column of a table: its heading (see table_create), the field of each row, what makes a cell of
+ * it. The last one has no heading. */
+typedef void cell_fn(struct table *table, const json_t *row, const char *key);
+
+struct column {
+	const char *heading;
+	const char *key;
+	cell_fn *cell;
+};
+
+cell_fn cell_text, cell_count, cell_bytes;
+/* A number without commas. */
+cell_fn cell_id;
+/* The named counters of an object that are not 0, as "badmsg 3, nospc 1"; "-" if all are. */
+cell_fn cell_nonzero;
+
+/* An array of objects. Nothing is printed of an empty one. */
+void show_rows(const json_t *rows, unsigned int indent, const struct column *columns);
 
 #endif

@@ -2,36 +2,54 @@
 /*
  * Answers of vcrypto-engined as text.
  */
-#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/util.h"
 #include "cli/show.h"
-#include "cli/text.h"
 
 /* Of the applications' own counters: any number may be there. */
-static json_int_t sum(const json_t *counters)
+static void cell_sum(struct table *table, const json_t *row, const char *key)
 {
 	uint64_t total = 0;
-	const char *key;
+	const char *name;
 	json_t *value;
 
-	json_object_foreach ((json_t *)(uintptr_t)counters, key, value)
+	json_object_foreach (json_object_get(row, key), name, value)
 		total += (uint64_t)json_integer_value(value);
-	return (json_int_t)total;
+	table_count(table, (json_int_t)total);
 }
+
+static const struct column queue_columns[] = {
+	{"queue", "index", cell_id},
+	{">submitted", "submitted", cell_count},
+	{">completed", "completed", cell_count},
+	{">failed", "failed", cell_count},
+	{">kicks", "kicks", cell_count},
+	{">calls", "calls", cell_count},
+	{0},
+};
+
+static const struct column client_columns[] = {
+	{"client", "name", cell_text},
+	{">pid", "pid", cell_id},
+	{">uid", "uid", cell_id},
+	{">channels", "channels", cell_count},
+	{">sessions", "sessions", cell_count},
+	{">in flight", "in_flight", cell_count},
+	{">requests", "requests", cell_count},
+	{">data", "bytes", cell_bytes},
+	{">offloaded", "offloaded", cell_sum},
+	{">small", "small", cell_count},
+	{">errors", "errors", cell_count},
+	{"fallback", "fallback", cell_nonzero},
+	{0},
+};
 
 static void show_device(const json_t *device)
 {
-	static const char *const headings[] = {"queue",  ">submitted", ">completed", ">failed",
-	                                       ">kicks", ">calls",     NULL};
 	const char *error = json_string_value(json_object_get(device, "error"));
-	struct table *table;
 	char figure[TEXT_FIGURE];
-	json_t *queue;
-	size_t i;
 
 	printf("  device at ");
 	print_clean(field_text(device, "transport"));
@@ -45,16 +63,7 @@ static void show_device(const json_t *device)
 		printf(")");
 	}
 	printf(", reconnects %s\n", text_count(field_number(device, "reconnects"), figure));
-	table = table_create(4, headings);
-	json_array_foreach (json_object_get(device, "queues"), i, queue) {
-		table_text(table, text_count(field_number(queue, "index"), figure));
-		table_count(table, field_number(queue, "submitted"));
-		table_count(table, field_number(queue, "completed"));
-		table_count(table, field_number(queue, "failed"));
-		table_count(table, field_number(queue, "kicks"));
-		table_count(table, field_number(queue, "calls"));
-	}
-	table_print(table);
+	show_rows(json_object_get(device, "queues"), 4, queue_columns);
 }
 
 /* "  name   key 1, key 2" for all keys, zero or not. */
@@ -81,37 +90,7 @@ static void show_counters(const char *name, const json_t *counters)
 
 void show_engined_clients(const json_t *clients)
 {
-	static const char *const headings[] = {
-		"client",     ">pid",      ">uid",  ">channels",  ">sessions",
-		">in flight", ">requests", ">data", ">offloaded", ">small",
-		">errors",    "fallback",  NULL,
-	};
-	struct table *table = table_create(2, headings);
-	json_t *client;
-	size_t i;
-
-	json_array_foreach (clients, i, client) {
-		char *fallback = nonzero_text(json_object_get(client, "fallback"));
-		char *pid = str_format("%" PRId64, (int64_t)field_number(client, "pid"));
-		char *uid = str_format("%" PRId64, (int64_t)field_number(client, "uid"));
-
-		table_text(table, field_text(client, "name"));
-		table_text(table, pid ? pid : "?");
-		table_text(table, uid ? uid : "?");
-		table_count(table, field_number(client, "channels"));
-		table_count(table, field_number(client, "sessions"));
-		table_count(table, field_number(client, "in_flight"));
-		table_count(table, field_number(client, "requests"));
-		table_bytes(table, field_number(client, "bytes"));
-		table_count(table, sum(json_object_get(client, "offloaded")));
-		table_count(table, field_number(client, "small"));
-		table_count(table, field_number(client, "errors"));
-		table_text(table, fallback);
-		free(fallback);
-		free(pid);
-		free(uid);
-	}
-	table_print(table);
+	show_rows(clients, 2, client_columns);
 	if (!json_array_size(clients))
 		printf("  no clients\n");
 }

@@ -9,54 +9,20 @@
 
 #include "base/util.h"
 #include "cli/show.h"
-#include "cli/text.h"
 
-static void show_workers(const json_t *workers)
+/* A worker that is not pinned has no CPU. */
+static void cell_cpu(struct table *table, const json_t *row, const char *key)
 {
-	static const char *const headings[] = {"worker",  ">cpu",    ">requests",
-	                                       ">rounds", ">sleeps", NULL};
-	struct table *table = table_create(2, headings);
-	json_t *worker;
-	size_t i;
-
-	json_array_foreach (workers, i, worker) {
-		char figure[TEXT_FIGURE];
-
-		table_text(table, text_count(field_number(worker, "index"), figure));
-		if (json_is_integer(json_object_get(worker, "cpu")))
-			table_count(table, field_number(worker, "cpu"));
-		else
-			table_text(table, "any");
-		table_count(table, field_number(worker, "requests"));
-		table_count(table, field_number(worker, "rounds"));
-		table_count(table, field_number(worker, "sleeps"));
-	}
-	table_print(table);
+	if (json_is_integer(json_object_get(row, key)))
+		cell_id(table, row, key);
+	else
+		table_text(table, "any");
 }
 
-static void show_resources(const json_t *resources)
+/* Names with commas between; "-" for none. */
+static void cell_names(struct table *table, const json_t *row, const char *key)
 {
-	static const char *const headings[] = {"resource", "type",    ">completed", ">failed",
-	                                       ">data",    ">bursts", ">in flight", NULL};
-	struct table *table = table_create(2, headings);
-	json_t *resource;
-	size_t i;
-
-	json_array_foreach (resources, i, resource) {
-		table_text(table, field_text(resource, "name"));
-		table_text(table, field_text(resource, "type"));
-		table_count(table, field_number(resource, "completed"));
-		table_count(table, field_number(resource, "failed"));
-		table_bytes(table, field_number(resource, "bytes"));
-		table_count(table, field_number(resource, "bursts"));
-		table_count(table, field_number(resource, "in_flight"));
-	}
-	table_print(table);
-}
-
-/* Names with commas between; "-" for none. To be freed. */
-static char *names_text(const json_t *names)
-{
+	const json_t *names = json_object_get(row, key);
 	char *text = NULL;
 	json_t *name;
 	size_t i;
@@ -65,68 +31,59 @@ static char *names_text(const json_t *names)
 		char *more = str_format("%s%s%s", text ? text : "", text ? ", " : "",
 		                        json_is_string(name) ? json_string_value(name) : "?");
 
+		if (!more)
+			err(EXIT_FAILURE, NULL);
 		free(text);
 		text = more;
 	}
-	if (!text)
-		text = str_format("-");
+	table_text(table, text ? text : "-");
+	free(text);
+}
+
+static void cell_state(struct table *table, const json_t *row, const char *key)
+{
+	const char *broken = json_string_value(json_object_get(row, "broken"));
+	char *text;
+
+	if (!broken) {
+		table_text(table, json_is_true(json_object_get(row, key)) ? "started" : "stopped");
+		return;
+	}
+	text = str_format("broken: %s", broken);
 	if (!text)
 		err(EXIT_FAILURE, NULL);
-	return text;
+	table_text(table, text);
+	free(text);
 }
 
-static void show_groups(const json_t *groups)
-{
-	static const char *const headings[] = {"group", "policy", "primary", "secondary", NULL};
-	struct table *table = table_create(2, headings);
-	json_t *group;
-	size_t i;
+static const struct column worker_columns[] = {
+	{"worker", "index", cell_id},          {">cpu", "cpu", cell_cpu},
+	{">requests", "requests", cell_count}, {">rounds", "rounds", cell_count},
+	{">sleeps", "sleeps", cell_count},     {0},
+};
 
-	json_array_foreach (groups, i, group) {
-		char *primary = names_text(json_object_get(group, "primary"));
-		char *secondary = names_text(json_object_get(group, "secondary"));
+static const struct column resource_columns[] = {
+	{"resource", "name", cell_text},         {"type", "type", cell_text},
+	{">completed", "completed", cell_count}, {">failed", "failed", cell_count},
+	{">data", "bytes", cell_bytes},          {">bursts", "bursts", cell_count},
+	{">in flight", "in_flight", cell_count}, {0},
+};
 
-		table_text(table, field_text(group, "name"));
-		table_text(table, field_text(group, "policy"));
-		table_text(table, primary);
-		table_text(table, secondary);
-		free(primary);
-		free(secondary);
-	}
-	table_print(table);
-}
+static const struct column group_columns[] = {
+	{"group", "name", cell_text},
+	{"policy", "policy", cell_text},
+	{"primary", "primary", cell_names},
+	{"secondary", "secondary", cell_names},
+	{0},
+};
 
-static void show_queues(const json_t *queues)
-{
-	static const char *const headings[] = {"queue",  "kind",   "state",  ">requests",
-	                                       ">data",  ">kicks", ">calls", ">bad chains",
-	                                       "errors", NULL};
-	struct table *table = table_create(4, headings);
-	json_t *queue;
-	size_t i;
-
-	json_array_foreach (queues, i, queue) {
-		const char *broken = json_string_value(json_object_get(queue, "broken"));
-		char *errors = nonzero_text(json_object_get(queue, "errors"));
-		bool started = json_is_true(json_object_get(queue, "started"));
-		char *state = broken ? str_format("broken: %s", broken)
-		                     : str_format("%s", started ? "started" : "stopped");
-		char figure[TEXT_FIGURE];
-
-		table_text(table, text_count(field_number(queue, "index"), figure));
-		table_text(table, field_text(queue, "kind"));
-		table_text(table, state ? state : "-");
-		table_count(table, field_number(queue, "requests"));
-		table_bytes(table, field_number(queue, "bytes"));
-		table_count(table, field_number(queue, "kicks"));
-		table_count(table, field_number(queue, "calls"));
-		table_count(table, field_number(queue, "bad_chains"));
-		table_text(table, errors);
-		free(errors);
-		free(state);
-	}
-	table_print(table);
-}
+static const struct column queue_columns[] = {
+	{"queue", "index", cell_id},        {"kind", "kind", cell_text},
+	{"state", "started", cell_state},   {">requests", "requests", cell_count},
+	{">data", "bytes", cell_bytes},     {">kicks", "kicks", cell_count},
+	{">calls", "calls", cell_count},    {">bad chains", "bad_chains", cell_count},
+	{"errors", "errors", cell_nonzero}, {0},
+};
 
 static void show_device(const json_t *device)
 {
@@ -151,7 +108,7 @@ static void show_device(const json_t *device)
 	print_clean(line);
 	putchar('\n');
 	free(line);
-	show_queues(json_object_get(device, "queues"));
+	show_rows(json_object_get(device, "queues"), 4, queue_columns);
 }
 
 void show_host_devices(const json_t *devices)
@@ -169,11 +126,11 @@ void show_host_devices(const json_t *devices)
 void show_host_status(const json_t *status)
 {
 	show_daemon(status);
-	show_workers(json_object_get(status, "workers"));
+	show_rows(json_object_get(status, "workers"), 2, worker_columns);
 	putchar('\n');
-	show_resources(json_object_get(status, "resources"));
+	show_rows(json_object_get(status, "resources"), 2, resource_columns);
 	putchar('\n');
-	show_groups(json_object_get(status, "groups"));
+	show_rows(json_object_get(status, "groups"), 2, group_columns);
 	putchar('\n');
 	show_host_devices(json_object_get(status, "devices"));
 }

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 16
 #define GAP 2
 
 const char *text_count(json_int_t count, char buffer[TEXT_FIGURE])
@@ -112,8 +111,8 @@ static int width_of(const char *text)
 struct table {
 	unsigned int indent;
 	unsigned int columns;
-	const char *headings[COLUMNS_MAX];
-	int width[COLUMNS_MAX];
+	const char *headings[TABLE_MAX_COLUMNS];
+	int width[TABLE_MAX_COLUMNS];
 	char **cells; /* row by row */
 	size_t count, room;
 };
@@ -125,7 +124,7 @@ struct table *table_create(unsigned int indent, const char *const *headings)
 	if (!table)
 		err(EXIT_FAILURE, NULL);
 	table->indent = indent;
-	for (; headings[table->columns] && table->columns < COLUMNS_MAX; table->columns++) {
+	for (; headings[table->columns] && table->columns < TABLE_MAX_COLUMNS; table->columns++) {
 		const char *heading = headings[table->columns];
 
 		table->headings[table->columns] = heading;
@@ -228,7 +227,7 @@ static bool is_scalar(const json_t *value)
 /* An array of objects: the first one's keys head the columns. */
 static void print_objects(const json_t *array, unsigned int indent)
 {
-	const char *headings[COLUMNS_MAX + 1] = {NULL};
+	const char *headings[TABLE_MAX_COLUMNS + 1] = {NULL};
 	const json_t *first = json_array_get(array, 0);
 	struct table *table;
 	unsigned int n = 0;
@@ -237,7 +236,7 @@ static void print_objects(const json_t *array, unsigned int indent)
 	size_t i;
 
 	json_object_foreach ((json_t *)(uintptr_t)first, key, value) {
-		if (n < COLUMNS_MAX)
+		if (n < TABLE_MAX_COLUMNS)
 			headings[n++] = key;
 	}
 	if (!n)

@@ -28,6 +28,8 @@ const char *field_text(const json_t *object, const char *key);
 
 struct table;
 
+#define TABLE_MAX_COLUMNS 16
+
 /* headings end with NULL; one that starts with '>' is of a column of figures, set to the right. */
 struct table *table_create(unsigned int indent, const char *const *headings);
 void table_text(struct table *table, const char *text);
