@@ -125,6 +125,20 @@ int cipher_inner_set(struct cipher_ctx *c, const OSSL_PARAM *param)
 MODE_PARAMS(cbc, AES_128_CBC)
 MODE_PARAMS(gcm, AES_128_GCM)
 
+#define DIRECTION(mode, direction, encrypt)                                                        \
+	static OSSL_FUNC_cipher_##direction##_init_fn mode##_##direction##_init;                   \
+	static int mode##_##direction##_init(void *vctx, const unsigned char *key,                 \
+	                                     size_t key_size, const unsigned char *iv,             \
+	                                     size_t iv_size, const OSSL_PARAM params[])            \
+	{                                                                                          \
+		return mode##_init(vctx, encrypt, key, key_size, iv, iv_size, params);             \
+	}
+
+DIRECTION(cbc, encrypt, true)
+DIRECTION(cbc, decrypt, false)
+DIRECTION(gcm, encrypt, true)
+DIRECTION(gcm, decrypt, false)
+
 #define NEWCTX(name, mode, id)                                                                     \
 	static void *name##_newctx(void *provctx)                                                  \
 	{                                                                                          \

@@ -45,12 +45,12 @@ struct core_key *cipher_core_key(struct cipher_ctx *c);
 int cipher_inner_get(struct cipher_ctx *c, OSSL_PARAM *param);
 int cipher_inner_set(struct cipher_ctx *c, const OSSL_PARAM *param);
 
-/* The functions of the modes; newctx of each cipher is in cipher.c. */
+/* The functions of the modes; what OpenSSL wants by cipher or by direction is in cipher.c. */
 void *cbc_new(void *provctx, enum cipher_id id);
+int cbc_init(void *vctx, bool encrypt, const uint8_t *key, size_t key_size, const uint8_t *iv,
+             size_t iv_size, const OSSL_PARAM params[]);
 OSSL_FUNC_cipher_freectx_fn cbc_freectx;
 OSSL_FUNC_cipher_dupctx_fn cbc_dupctx;
-OSSL_FUNC_cipher_encrypt_init_fn cbc_encrypt_init;
-OSSL_FUNC_cipher_decrypt_init_fn cbc_decrypt_init;
 OSSL_FUNC_cipher_update_fn cbc_update;
 OSSL_FUNC_cipher_final_fn cbc_final;
 OSSL_FUNC_cipher_cipher_fn cbc_cipher;
@@ -58,10 +58,10 @@ OSSL_FUNC_cipher_get_ctx_params_fn cbc_get_ctx_params;
 OSSL_FUNC_cipher_set_ctx_params_fn cbc_set_ctx_params;
 
 void *gcm_new(void *provctx, enum cipher_id id);
+int gcm_init(void *vctx, bool encrypt, const uint8_t *key, size_t key_size, const uint8_t *iv,
+             size_t iv_size, const OSSL_PARAM params[]);
 OSSL_FUNC_cipher_freectx_fn gcm_freectx;
 OSSL_FUNC_cipher_dupctx_fn gcm_dupctx;
-OSSL_FUNC_cipher_encrypt_init_fn gcm_encrypt_init;
-OSSL_FUNC_cipher_decrypt_init_fn gcm_decrypt_init;
 OSSL_FUNC_cipher_update_fn gcm_update;
 OSSL_FUNC_cipher_final_fn gcm_final;
 OSSL_FUNC_cipher_cipher_fn gcm_cipher;

@@ -101,9 +101,10 @@ static int fetch_chain(struct cbc_ctx *c)
 	return cipher_inner_get(&c->base, &param);
 }
 
-static int init(struct cbc_ctx *c, bool encrypt, const uint8_t *key, size_t key_size,
-                const uint8_t *iv, size_t iv_size, const OSSL_PARAM params[])
+int cbc_init(void *vctx, bool encrypt, const uint8_t *key, size_t key_size, const uint8_t *iv,
+             size_t iv_size, const OSSL_PARAM params[])
 {
+	struct cbc_ctx *c = vctx;
 	/* Without a new IV a message begins with the last one given. */
 	const uint8_t *old = c->iv_set ? c->iv : c->stale ? c->chain : NULL;
 
@@ -120,18 +121,6 @@ static int init(struct cbc_ctx *c, bool encrypt, const uint8_t *key, size_t key_
 	c->stale = false;
 	c->held = 0;
 	return cbc_set_ctx_params(c, params);
-}
-
-int cbc_encrypt_init(void *vctx, const unsigned char *key, size_t key_size, const unsigned char *iv,
-                     size_t iv_size, const OSSL_PARAM params[])
-{
-	return init(vctx, true, key, key_size, iv, iv_size, params);
-}
-
-int cbc_decrypt_init(void *vctx, const unsigned char *key, size_t key_size, const unsigned char *iv,
-                     size_t iv_size, const OSSL_PARAM params[])
-{
-	return init(vctx, false, key, key_size, iv, iv_size, params);
 }
 
 int cbc_get_ctx_params(void *vctx, OSSL_PARAM params[])

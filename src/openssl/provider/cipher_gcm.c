@@ -293,9 +293,10 @@ void *gcm_dupctx(void *vctx)
 	return copy;
 }
 
-static int init(struct gcm_ctx *c, bool encrypt, const uint8_t *key, size_t key_size,
-                const uint8_t *iv, size_t iv_size, const OSSL_PARAM params[])
+int gcm_init(void *vctx, bool encrypt, const uint8_t *key, size_t key_size, const uint8_t *iv,
+             size_t iv_size, const OSSL_PARAM params[])
 {
+	struct gcm_ctx *c = vctx;
 	/* Without a new IV a message that was begun goes on. */
 	if (!iv && (c->phase == GCM_OFFLOADED || c->aad_len) && !to_software(c))
 		return 0;
@@ -314,18 +315,6 @@ static int init(struct gcm_ctx *c, bool encrypt, const uint8_t *key, size_t key_
 		}
 	}
 	return gcm_set_ctx_params(c, params);
-}
-
-int gcm_encrypt_init(void *vctx, const unsigned char *key, size_t key_size, const unsigned char *iv,
-                     size_t iv_size, const OSSL_PARAM params[])
-{
-	return init(vctx, true, key, key_size, iv, iv_size, params);
-}
-
-int gcm_decrypt_init(void *vctx, const unsigned char *key, size_t key_size, const unsigned char *iv,
-                     size_t iv_size, const OSSL_PARAM params[])
-{
-	return init(vctx, false, key, key_size, iv, iv_size, params);
 }
 
 static int get_tag(struct gcm_ctx *c, OSSL_PARAM *p)

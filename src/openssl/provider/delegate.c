@@ -23,114 +23,24 @@ const char *const cipher_names[CIPHERS] = {
 
 static const char *const keymgmt_names[RSA_KINDS] = {[RSA_PLAIN] = "RSA", [RSA_PSS] = "RSA-PSS"};
 
-/* Store what entry d says into the member of the same name. */
-#define TAKE(kind, KIND, member, function, FUNCTION)                                               \
-	case OSSL_FUNC_##KIND##_##FUNCTION:                                                        \
-		delegate->member = OSSL_FUNC_##kind##_##function(d);                               \
-		break
-
-static void take_cipher(struct cipher_delegate *delegate, const OSSL_DISPATCH *d)
-{
-	switch (d->function_id) {
-		TAKE(cipher, CIPHER, newctx, newctx, NEWCTX);
-		TAKE(cipher, CIPHER, freectx, freectx, FREECTX);
-		TAKE(cipher, CIPHER, dupctx, dupctx, DUPCTX);
-		TAKE(cipher, CIPHER, encrypt_init, encrypt_init, ENCRYPT_INIT);
-		TAKE(cipher, CIPHER, decrypt_init, decrypt_init, DECRYPT_INIT);
-		TAKE(cipher, CIPHER, update, update, UPDATE);
-		TAKE(cipher, CIPHER, final, final, FINAL);
-		TAKE(cipher, CIPHER, cipher, cipher, CIPHER);
-		TAKE(cipher, CIPHER, get_ctx_params, get_ctx_params, GET_CTX_PARAMS);
-		TAKE(cipher, CIPHER, set_ctx_params, set_ctx_params, SET_CTX_PARAMS);
-		TAKE(cipher, CIPHER, gettable_params, gettable_params, GETTABLE_PARAMS);
-		TAKE(cipher, CIPHER, gettable_ctx_params, gettable_ctx_params, GETTABLE_CTX_PARAMS);
-		TAKE(cipher, CIPHER, settable_ctx_params, settable_ctx_params, SETTABLE_CTX_PARAMS);
-	default:
+#define TAKE(k, K, function, FUNCTION)                                                             \
+	case OSSL_FUNC_##K##_##FUNCTION:                                                           \
+		delegate->function = OSSL_FUNC_##k##_##function(d);                                \
 		break;
-	}
-}
 
-static void take_keymgmt(struct keymgmt_delegate *delegate, const OSSL_DISPATCH *d)
-{
-	switch (d->function_id) {
-		TAKE(keymgmt, KEYMGMT, new_key, new, NEW);
-		TAKE(keymgmt, KEYMGMT, free_key, free, FREE);
-		TAKE(keymgmt, KEYMGMT, gen_init, gen_init, GEN_INIT);
-		TAKE(keymgmt, KEYMGMT, gen_set_template, gen_set_template, GEN_SET_TEMPLATE);
-		TAKE(keymgmt, KEYMGMT, gen_set_params, gen_set_params, GEN_SET_PARAMS);
-		TAKE(keymgmt, KEYMGMT, gen_settable_params, gen_settable_params,
-		     GEN_SETTABLE_PARAMS);
-		TAKE(keymgmt, KEYMGMT, gen, gen, GEN);
-		TAKE(keymgmt, KEYMGMT, gen_cleanup, gen_cleanup, GEN_CLEANUP);
-		TAKE(keymgmt, KEYMGMT, get_params, get_params, GET_PARAMS);
-		TAKE(keymgmt, KEYMGMT, gettable_params, gettable_params, GETTABLE_PARAMS);
-		TAKE(keymgmt, KEYMGMT, has, has, HAS);
-		TAKE(keymgmt, KEYMGMT, validate, validate, VALIDATE);
-		TAKE(keymgmt, KEYMGMT, match, match, MATCH);
-		TAKE(keymgmt, KEYMGMT, import, import, IMPORT);
-		TAKE(keymgmt, KEYMGMT, export, export, EXPORT);
-		TAKE(keymgmt, KEYMGMT, dup, dup, DUP);
-	default:
-		break;
+/* Store the function of a dispatch entry in the member of its name. */
+#define TAKE_FUNCTION(name, functions, k, K)                                                       \
+	static void take_##name(struct name##_delegate *delegate, const OSSL_DISPATCH *d)          \
+	{                                                                                          \
+		switch (d->function_id) {                                                          \
+			functions(TAKE, k, K) default : break;                                     \
+		}                                                                                  \
 	}
-}
 
-static void take_signature(struct signature_delegate *delegate, const OSSL_DISPATCH *d)
-{
-	switch (d->function_id) {
-		TAKE(signature, SIGNATURE, newctx, newctx, NEWCTX);
-		TAKE(signature, SIGNATURE, freectx, freectx, FREECTX);
-		TAKE(signature, SIGNATURE, dupctx, dupctx, DUPCTX);
-		TAKE(signature, SIGNATURE, sign_init, sign_init, SIGN_INIT);
-		TAKE(signature, SIGNATURE, sign, sign, SIGN);
-		TAKE(signature, SIGNATURE, verify_init, verify_init, VERIFY_INIT);
-		TAKE(signature, SIGNATURE, verify, verify, VERIFY);
-		TAKE(signature, SIGNATURE, verify_recover_init, verify_recover_init,
-		     VERIFY_RECOVER_INIT);
-		TAKE(signature, SIGNATURE, verify_recover, verify_recover, VERIFY_RECOVER);
-		TAKE(signature, SIGNATURE, digest_verify_init, digest_verify_init,
-		     DIGEST_VERIFY_INIT);
-		TAKE(signature, SIGNATURE, digest_verify_update, digest_verify_update,
-		     DIGEST_VERIFY_UPDATE);
-		TAKE(signature, SIGNATURE, digest_verify_final, digest_verify_final,
-		     DIGEST_VERIFY_FINAL);
-		TAKE(signature, SIGNATURE, get_ctx_params, get_ctx_params, GET_CTX_PARAMS);
-		TAKE(signature, SIGNATURE, gettable_ctx_params, gettable_ctx_params,
-		     GETTABLE_CTX_PARAMS);
-		TAKE(signature, SIGNATURE, set_ctx_params, set_ctx_params, SET_CTX_PARAMS);
-		TAKE(signature, SIGNATURE, settable_ctx_params, settable_ctx_params,
-		     SETTABLE_CTX_PARAMS);
-		TAKE(signature, SIGNATURE, get_ctx_md_params, get_ctx_md_params, GET_CTX_MD_PARAMS);
-		TAKE(signature, SIGNATURE, gettable_ctx_md_params, gettable_ctx_md_params,
-		     GETTABLE_CTX_MD_PARAMS);
-		TAKE(signature, SIGNATURE, set_ctx_md_params, set_ctx_md_params, SET_CTX_MD_PARAMS);
-		TAKE(signature, SIGNATURE, settable_ctx_md_params, settable_ctx_md_params,
-		     SETTABLE_CTX_MD_PARAMS);
-	default:
-		break;
-	}
-}
-
-static void take_asym(struct asym_delegate *delegate, const OSSL_DISPATCH *d)
-{
-	switch (d->function_id) {
-		TAKE(asym_cipher, ASYM_CIPHER, newctx, newctx, NEWCTX);
-		TAKE(asym_cipher, ASYM_CIPHER, freectx, freectx, FREECTX);
-		TAKE(asym_cipher, ASYM_CIPHER, dupctx, dupctx, DUPCTX);
-		TAKE(asym_cipher, ASYM_CIPHER, encrypt_init, encrypt_init, ENCRYPT_INIT);
-		TAKE(asym_cipher, ASYM_CIPHER, encrypt, encrypt, ENCRYPT);
-		TAKE(asym_cipher, ASYM_CIPHER, decrypt_init, decrypt_init, DECRYPT_INIT);
-		TAKE(asym_cipher, ASYM_CIPHER, decrypt, decrypt, DECRYPT);
-		TAKE(asym_cipher, ASYM_CIPHER, get_ctx_params, get_ctx_params, GET_CTX_PARAMS);
-		TAKE(asym_cipher, ASYM_CIPHER, gettable_ctx_params, gettable_ctx_params,
-		     GETTABLE_CTX_PARAMS);
-		TAKE(asym_cipher, ASYM_CIPHER, set_ctx_params, set_ctx_params, SET_CTX_PARAMS);
-		TAKE(asym_cipher, ASYM_CIPHER, settable_ctx_params, settable_ctx_params,
-		     SETTABLE_CTX_PARAMS);
-	default:
-		break;
-	}
-}
+TAKE_FUNCTION(cipher, CIPHER_FUNCTIONS, cipher, CIPHER)
+TAKE_FUNCTION(keymgmt, KEYMGMT_FUNCTIONS, keymgmt, KEYMGMT)
+TAKE_FUNCTION(signature, SIGNATURE_FUNCTIONS, signature, SIGNATURE)
+TAKE_FUNCTION(asym, ASYM_CIPHER_FUNCTIONS, asym_cipher, ASYM_CIPHER)
 
 /* Whether one of the colon-separated names is this one. */
 static bool has_name(const char *names, const char *name)
@@ -224,8 +134,7 @@ static bool complete(const struct provider *p)
 	for (unsigned int i = 0; i < RSA_KINDS; i++) {
 		const struct keymgmt_delegate *k = &p->keymgmt[i];
 
-		if (!k->new_key || !k->free_key || !k->has || !k->export || !k->import ||
-		    !k->get_params)
+		if (!k->new || !k->free || !k->has || !k->export || !k->import || !k->get_params)
 			return false;
 	}
 	return s->newctx && s->freectx && s->sign_init && s->sign && s->get_ctx_params &&

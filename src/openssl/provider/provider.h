@@ -34,78 +34,95 @@ enum cipher_id {
 
 enum rsa_kind { RSA_PLAIN, RSA_PSS, RSA_KINDS };
 
-/* The delegates' functions that we call; the names are those of core_dispatch.h. */
+/*
+ * The delegates' functions that we call, by the names of core_dispatch.h. Each list makes the
+ * members of a structure here, and in delegate.c what fills them; k is the kind of operation.
+ */
+
+#define CIPHER_FUNCTIONS(F, k, K)                                                                  \
+	F(k, K, newctx, NEWCTX)                                                                    \
+	F(k, K, freectx, FREECTX)                                                                  \
+	F(k, K, dupctx, DUPCTX)                                                                    \
+	F(k, K, encrypt_init, ENCRYPT_INIT)                                                        \
+	F(k, K, decrypt_init, DECRYPT_INIT)                                                        \
+	F(k, K, update, UPDATE)                                                                    \
+	F(k, K, final, FINAL)                                                                      \
+	F(k, K, cipher, CIPHER)                                                                    \
+	F(k, K, get_ctx_params, GET_CTX_PARAMS)                                                    \
+	F(k, K, set_ctx_params, SET_CTX_PARAMS)                                                    \
+	F(k, K, gettable_params, GETTABLE_PARAMS)                                                  \
+	F(k, K, gettable_ctx_params, GETTABLE_CTX_PARAMS)                                          \
+	F(k, K, settable_ctx_params, SETTABLE_CTX_PARAMS)
+
+#define KEYMGMT_FUNCTIONS(F, k, K)                                                                 \
+	F(k, K, new, NEW)                                                                          \
+	F(k, K, free, FREE)                                                                        \
+	F(k, K, gen_init, GEN_INIT)                                                                \
+	F(k, K, gen_set_template, GEN_SET_TEMPLATE)                                                \
+	F(k, K, gen_set_params, GEN_SET_PARAMS)                                                    \
+	F(k, K, gen_settable_params, GEN_SETTABLE_PARAMS)                                          \
+	F(k, K, gen, GEN)                                                                          \
+	F(k, K, gen_cleanup, GEN_CLEANUP)                                                          \
+	F(k, K, get_params, GET_PARAMS)                                                            \
+	F(k, K, gettable_params, GETTABLE_PARAMS)                                                  \
+	F(k, K, has, HAS)                                                                          \
+	F(k, K, validate, VALIDATE)                                                                \
+	F(k, K, match, MATCH)                                                                      \
+	F(k, K, import, IMPORT)                                                                    \
+	F(k, K, export, EXPORT)                                                                    \
+	F(k, K, dup, DUP)
+
+#define SIGNATURE_FUNCTIONS(F, k, K)                                                               \
+	F(k, K, newctx, NEWCTX)                                                                    \
+	F(k, K, freectx, FREECTX)                                                                  \
+	F(k, K, dupctx, DUPCTX)                                                                    \
+	F(k, K, sign_init, SIGN_INIT)                                                              \
+	F(k, K, sign, SIGN)                                                                        \
+	F(k, K, verify_init, VERIFY_INIT)                                                          \
+	F(k, K, verify, VERIFY)                                                                    \
+	F(k, K, verify_recover_init, VERIFY_RECOVER_INIT)                                          \
+	F(k, K, verify_recover, VERIFY_RECOVER)                                                    \
+	F(k, K, digest_verify_init, DIGEST_VERIFY_INIT)                                            \
+	F(k, K, digest_verify_update, DIGEST_VERIFY_UPDATE)                                        \
+	F(k, K, digest_verify_final, DIGEST_VERIFY_FINAL)                                          \
+	F(k, K, get_ctx_params, GET_CTX_PARAMS)                                                    \
+	F(k, K, gettable_ctx_params, GETTABLE_CTX_PARAMS)                                          \
+	F(k, K, set_ctx_params, SET_CTX_PARAMS)                                                    \
+	F(k, K, settable_ctx_params, SETTABLE_CTX_PARAMS)                                          \
+	F(k, K, get_ctx_md_params, GET_CTX_MD_PARAMS)                                              \
+	F(k, K, gettable_ctx_md_params, GETTABLE_CTX_MD_PARAMS)                                    \
+	F(k, K, set_ctx_md_params, SET_CTX_MD_PARAMS)                                              \
+	F(k, K, settable_ctx_md_params, SETTABLE_CTX_MD_PARAMS)
+
+#define ASYM_CIPHER_FUNCTIONS(F, k, K)                                                             \
+	F(k, K, newctx, NEWCTX)                                                                    \
+	F(k, K, freectx, FREECTX)                                                                  \
+	F(k, K, dupctx, DUPCTX)                                                                    \
+	F(k, K, encrypt_init, ENCRYPT_INIT)                                                        \
+	F(k, K, encrypt, ENCRYPT)                                                                  \
+	F(k, K, decrypt_init, DECRYPT_INIT)                                                        \
+	F(k, K, decrypt, DECRYPT)                                                                  \
+	F(k, K, get_ctx_params, GET_CTX_PARAMS)                                                    \
+	F(k, K, gettable_ctx_params, GETTABLE_CTX_PARAMS)                                          \
+	F(k, K, set_ctx_params, SET_CTX_PARAMS)                                                    \
+	F(k, K, settable_ctx_params, SETTABLE_CTX_PARAMS)
+
+#define DELEGATE_MEMBER(k, K, function, FUNCTION) OSSL_FUNC_##k##_##function##_fn *function;
 
 struct cipher_delegate {
-	OSSL_FUNC_cipher_newctx_fn *newctx;
-	OSSL_FUNC_cipher_freectx_fn *freectx;
-	OSSL_FUNC_cipher_dupctx_fn *dupctx;
-	OSSL_FUNC_cipher_encrypt_init_fn *encrypt_init;
-	OSSL_FUNC_cipher_decrypt_init_fn *decrypt_init;
-	OSSL_FUNC_cipher_update_fn *update;
-	OSSL_FUNC_cipher_final_fn *final;
-	OSSL_FUNC_cipher_cipher_fn *cipher;
-	OSSL_FUNC_cipher_get_ctx_params_fn *get_ctx_params;
-	OSSL_FUNC_cipher_set_ctx_params_fn *set_ctx_params;
-	OSSL_FUNC_cipher_gettable_params_fn *gettable_params;
-	OSSL_FUNC_cipher_gettable_ctx_params_fn *gettable_ctx_params;
-	OSSL_FUNC_cipher_settable_ctx_params_fn *settable_ctx_params;
+	CIPHER_FUNCTIONS(DELEGATE_MEMBER, cipher, CIPHER)
 };
 
 struct keymgmt_delegate {
-	OSSL_FUNC_keymgmt_new_fn *new_key;
-	OSSL_FUNC_keymgmt_free_fn *free_key;
-	OSSL_FUNC_keymgmt_gen_init_fn *gen_init;
-	OSSL_FUNC_keymgmt_gen_set_template_fn *gen_set_template;
-	OSSL_FUNC_keymgmt_gen_set_params_fn *gen_set_params;
-	OSSL_FUNC_keymgmt_gen_settable_params_fn *gen_settable_params;
-	OSSL_FUNC_keymgmt_gen_fn *gen;
-	OSSL_FUNC_keymgmt_gen_cleanup_fn *gen_cleanup;
-	OSSL_FUNC_keymgmt_get_params_fn *get_params;
-	OSSL_FUNC_keymgmt_gettable_params_fn *gettable_params;
-	OSSL_FUNC_keymgmt_has_fn *has;
-	OSSL_FUNC_keymgmt_validate_fn *validate;
-	OSSL_FUNC_keymgmt_match_fn *match;
-	OSSL_FUNC_keymgmt_import_fn *import;
-	OSSL_FUNC_keymgmt_export_fn *export;
-	OSSL_FUNC_keymgmt_dup_fn *dup;
+	KEYMGMT_FUNCTIONS(DELEGATE_MEMBER, keymgmt, KEYMGMT)
 };
 
 struct signature_delegate {
-	OSSL_FUNC_signature_newctx_fn *newctx;
-	OSSL_FUNC_signature_freectx_fn *freectx;
-	OSSL_FUNC_signature_dupctx_fn *dupctx;
-	OSSL_FUNC_signature_sign_init_fn *sign_init;
-	OSSL_FUNC_signature_sign_fn *sign;
-	OSSL_FUNC_signature_verify_init_fn *verify_init;
-	OSSL_FUNC_signature_verify_fn *verify;
-	OSSL_FUNC_signature_verify_recover_init_fn *verify_recover_init;
-	OSSL_FUNC_signature_verify_recover_fn *verify_recover;
-	OSSL_FUNC_signature_digest_verify_init_fn *digest_verify_init;
-	OSSL_FUNC_signature_digest_verify_update_fn *digest_verify_update;
-	OSSL_FUNC_signature_digest_verify_final_fn *digest_verify_final;
-	OSSL_FUNC_signature_get_ctx_params_fn *get_ctx_params;
-	OSSL_FUNC_signature_gettable_ctx_params_fn *gettable_ctx_params;
-	OSSL_FUNC_signature_set_ctx_params_fn *set_ctx_params;
-	OSSL_FUNC_signature_settable_ctx_params_fn *settable_ctx_params;
-	OSSL_FUNC_signature_get_ctx_md_params_fn *get_ctx_md_params;
-	OSSL_FUNC_signature_gettable_ctx_md_params_fn *gettable_ctx_md_params;
-	OSSL_FUNC_signature_set_ctx_md_params_fn *set_ctx_md_params;
-	OSSL_FUNC_signature_settable_ctx_md_params_fn *settable_ctx_md_params;
+	SIGNATURE_FUNCTIONS(DELEGATE_MEMBER, signature, SIGNATURE)
 };
 
 struct asym_delegate {
-	OSSL_FUNC_asym_cipher_newctx_fn *newctx;
-	OSSL_FUNC_asym_cipher_freectx_fn *freectx;
-	OSSL_FUNC_asym_cipher_dupctx_fn *dupctx;
-	OSSL_FUNC_asym_cipher_encrypt_init_fn *encrypt_init;
-	OSSL_FUNC_asym_cipher_encrypt_fn *encrypt;
-	OSSL_FUNC_asym_cipher_decrypt_init_fn *decrypt_init;
-	OSSL_FUNC_asym_cipher_decrypt_fn *decrypt;
-	OSSL_FUNC_asym_cipher_get_ctx_params_fn *get_ctx_params;
-	OSSL_FUNC_asym_cipher_gettable_ctx_params_fn *gettable_ctx_params;
-	OSSL_FUNC_asym_cipher_set_ctx_params_fn *set_ctx_params;
-	OSSL_FUNC_asym_cipher_settable_ctx_params_fn *settable_ctx_params;
+	ASYM_CIPHER_FUNCTIONS(DELEGATE_MEMBER, asym_cipher, ASYM_CIPHER)
 };
 
 /* Tables that we give to OpenSSL, made at start-up from ours and the delegates'. */

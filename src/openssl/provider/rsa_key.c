@@ -47,7 +47,7 @@ struct rsa_key *rsa_key_new(struct provider *provider, enum rsa_kind kind, void 
 
 	if (!key) {
 		if (inner)
-			provider->keymgmt[kind].free_key(inner);
+			provider->keymgmt[kind].free(inner);
 		return NULL;
 	}
 	key->provider = provider;
@@ -82,7 +82,7 @@ void rsa_key_free(struct rsa_key *key)
 	if (!key || atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1)
 		return;
 	forget(key);
-	key->delegate->free_key(key->inner);
+	key->delegate->free(key->inner);
 	pthread_mutex_destroy(&key->lock);
 	OPENSSL_free(key);
 }

@@ -17,7 +17,7 @@ struct rsa_generation {
 
 static void *new_key(struct provider *provider, enum rsa_kind kind)
 {
-	return rsa_key_new(provider, kind, provider->keymgmt[kind].new_key(provider->delegate_ctx));
+	return rsa_key_new(provider, kind, provider->keymgmt[kind].new(provider->delegate_ctx));
 }
 
 static void *new_rsa(void *provctx)
