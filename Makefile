@@ -2,11 +2,12 @@
 # A thin front: Meson and Ninja build, scripts/ does the rest. `make help` says what there is.
 
 BUILD ?= build
-PREFIX ?= /usr/local
+PREFIX ?=
 SANITIZE ?=
 MESON_FLAGS ?=
 SECONDS ?= 60
 TARGET ?=
+FLAGS = $(if $(PREFIX),--prefix=$(PREFIX)) $(MESON_FLAGS)
 
 .DEFAULT_GOAL := all
 .PHONY: all setup demo test fuzz bench lint install clean help
@@ -16,14 +17,14 @@ help: ## say what there is
 
 all: ## build everything in $(BUILD)/
 	@scripts/setup.sh build
-	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/build.sh $(BUILD) $(FLAGS)
 
 setup: ## install what any of the targets needs (Debian 12, 13; as root)
 	@scripts/setup.sh build test fuzz demo bench lint
 
 demo: ## the whole path on real input, in under three minutes
 	@scripts/setup.sh build demo
-	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/build.sh $(BUILD) $(FLAGS)
 	@scripts/demo.py --build $(BUILD)
 
 test: ## unit and functional tests, plain and sanitized; SANITIZE=address,undefined or thread: one only
@@ -36,15 +37,15 @@ fuzz: ## fuzz each target for SECONDS (60), or only TARGET=name; findings go to 
 
 bench: ## speed next to bare metal; also $(BUILD)/bench.json
 	@scripts/setup.sh build bench
-	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/build.sh $(BUILD) $(FLAGS)
 	@scripts/bench.py --build $(BUILD)
 
 lint: ## formatting, static analysis, scripts, links of the documentation
 	@scripts/setup.sh build test lint
-	@scripts/build.sh $(BUILD) --prefix=$(PREFIX) $(MESON_FLAGS)
+	@scripts/build.sh $(BUILD) -Dtests=enabled $(FLAGS)
 	@scripts/lint.sh $(BUILD)
 
-install: all ## install below $(PREFIX) (and the module where OpenSSL looks for it)
+install: all ## install below PREFIX, /usr/local by default (and the module where OpenSSL looks for it)
 	@meson install -C $(BUILD) --no-rebuild
 
 clean: ## remove every build directory

@@ -19,10 +19,10 @@ run() {
 	directories="$directories $directory"
 	printf '\n== tests in %s\n' "$directory"
 	if [ "$sanitizer" = none ]; then
-		scripts/build.sh "$directory"
+		scripts/build.sh "$directory" -Dtests=enabled
 	else
 		# ld's --no-undefined would refuse the sanitizers' own symbols (b_lundef).
-		scripts/build.sh "$directory" "-Db_sanitize=$sanitizer" -Db_lundef=false
+		scripts/build.sh "$directory" -Dtests=enabled "-Db_sanitize=$sanitizer" -Db_lundef=false
 	fi || {
 		failed=1
 		return
