@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "perf/run.h"
+#include "perf/ceiling.h"
+#include "perf/report.h"
+#include "perf/sessions.h"
 
 #define MAX_LIST 32
 #define EXIT_USAGE 2
@@ -22,7 +24,10 @@ struct arguments {
 	uint32_t sizes[MAX_LIST];
 	unsigned int size_count;
 	unsigned int queues;
-	bool json;
+	bool sessions;
+	bool ceiling;
+	enum vcrypto_session_way way;
+	struct report report;
 	struct run_options run;
 };
 
@@ -43,6 +48,10 @@ static const char usage_text[] =
 	"  --in-place         results go where the input was\n"
 	"  --sleep            sleep until something is done; default is to poll\n"
 	"  --verify           compare every result, not 1 in 1024\n"
+	"  --sessions         measure sessions made and destroyed, not operations\n"
+	"  --session-via WAY  how sessions are made: ctrlq (default), inband, or QEMU's\n"
+	"                     message in its layouts, msg70, msg71, msg81\n"
+	"  --ceiling          no device: how fast this program itself could be\n"
 	"  --json             print a list of objects\n"
 	"  --help, --version\n"
 	"\n"
@@ -60,6 +69,9 @@ enum option_id {
 	OPTION_IN_PLACE,
 	OPTION_SLEEP,
 	OPTION_VERIFY,
+	OPTION_SESSIONS,
+	OPTION_SESSION_VIA,
+	OPTION_CEILING,
 	OPTION_JSON,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -77,6 +89,9 @@ static const struct option options[] = {
 	{"in-place", no_argument, NULL, OPTION_IN_PLACE},
 	{"sleep", no_argument, NULL, OPTION_SLEEP},
 	{"verify", no_argument, NULL, OPTION_VERIFY},
+	{"sessions", no_argument, NULL, OPTION_SESSIONS},
+	{"session-via", required_argument, NULL, OPTION_SESSION_VIA},
+	{"ceiling", no_argument, NULL, OPTION_CEILING},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -142,6 +157,24 @@ static void add_size(struct arguments *a, char *piece)
 	a->sizes[a->size_count++] = (uint32_t)number("--size", piece, 1, 64u << 20);
 }
 
+static enum vcrypto_session_way way(const char *name)
+{
+	static const char *const names[] = {
+		[VCRYPTO_SESSIONS_CONTROL_QUEUE] = "ctrlq", [VCRYPTO_SESSIONS_IN_BAND] = "inband",
+		[VCRYPTO_SESSIONS_MESSAGE_70] = "msg70",    [VCRYPTO_SESSIONS_MESSAGE_71] = "msg71",
+		[VCRYPTO_SESSIONS_MESSAGE_81] = "msg81",
+	};
+
+	for (size_t i = 1; i < vc_array_size(names); i++)
+		if (!strcmp(name, names[i]))
+			return (enum vcrypto_session_way)i;
+	fprintf(stderr,
+	        "vcrypto-perf: --session-via: \"%s\" is not ctrlq, inband, msg70, msg71 "
+	        "or msg81\n",
+	        name);
+	exit(EXIT_USAGE);
+}
+
 static void option_take(struct arguments *a, int option, char *value)
 {
 	switch (option) {
@@ -178,10 +211,19 @@ static void option_take(struct arguments *a, int option, char *value)
 		a->run.sleep = true;
 		break;
 	case OPTION_VERIFY:
-		a->run.verify_all = true;
+		a->run.verify = VERIFY_ALL;
+		break;
+	case OPTION_SESSIONS:
+		a->sessions = true;
+		break;
+	case OPTION_SESSION_VIA:
+		a->way = way(value);
+		break;
+	case OPTION_CEILING:
+		a->ceiling = true;
 		break;
 	case OPTION_JSON:
-		a->json = true;
+		a->report.json = true;
 		break;
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
@@ -212,6 +254,11 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 		fprintf(stderr, "vcrypto-perf: \"%s\" is not an option\n", argv[optind]);
 		exit(EXIT_USAGE);
 	}
+	/* Nothing is computed, so there is nothing to compare. */
+	if (a->ceiling)
+		a->run.verify = VERIFY_NONE;
+	a->report.depth = a->run.depth;
+	a->report.queues = a->queues;
 	if (!a->algo_count) {
 		fputs("vcrypto-perf: no --algo given (\"--algo list\" shows the names)\n", stderr);
 		exit(EXIT_USAGE);
@@ -232,86 +279,72 @@ static void print_names(void)
 	putchar('\n');
 }
 
-static void print_result(const struct arguments *a, const struct workload *w, uint32_t size,
-                         const struct run_result *r, bool first)
+static struct vcrypto_device *device_open(const struct arguments *a, size_t memory)
 {
-	unsigned long long verified = r->verified, bad = r->errors + r->mismatches;
-
-	if (a->json) {
-		printf("%s\n  {\"algo\": \"%s\", \"size\": %u, \"depth\": %u, \"queues\": %u, "
-		       "\"ops_per_s\": %.1f, \"gbit_per_s\": %.4f, \"p50_us\": %.2f, "
-		       "\"p99_us\": %.2f, \"kicks_per_op\": %.6f, \"calls_per_op\": %.6f, "
-		       "\"verified\": %llu, \"errors\": %llu}",
-		       first ? "[" : ",", w->name, size, a->run.depth, a->queues, r->ops_per_s,
-		       r->gbit_per_s, r->p50_us, r->p99_us, r->kicks_per_op, r->calls_per_op,
-		       verified, bad);
-		return;
-	}
-	if (first)
-		printf("%-24s %8s %6s %6s %12s %9s %9s %9s %9s %9s %9s %7s\n", "algorithm", "bytes",
-		       "depth", "queues", "ops/s", "Gbit/s", "p50 us", "p99 us", "kicks/op",
-		       "calls/op", "verified", "errors");
-	printf("%-24s %8u %6u %6u %12.0f %9.3f %9.1f %9.1f %9.5f %9.5f %9llu %7llu\n", w->name,
-	       size, a->run.depth, a->queues, r->ops_per_s, r->gbit_per_s, r->p50_us, r->p99_us,
-	       r->kicks_per_op, r->calls_per_op, verified, bad);
-	fflush(stdout);
-}
-
-static bool report_failures(const struct workload *w, uint32_t size, const struct run_result *r)
-{
-	if (r->errors)
-		fprintf(stderr,
-		        "vcrypto-perf: %s, %u bytes: %llu operations failed, first with: %s\n",
-		        w->name, size, (unsigned long long)r->errors, strerror(-r->first_error));
-	if (r->mismatches)
-		fprintf(stderr,
-		        "vcrypto-perf: %s, %u bytes: %llu results differ from libcrypto's\n",
-		        w->name, size, (unsigned long long)r->mismatches);
-	if (!r->operations)
-		fprintf(stderr, "vcrypto-perf: %s, %u bytes: nothing was done in that time\n",
-		        w->name, size);
-	return !r->errors && !r->mismatches && r->operations;
-}
-
-/* One line of the table; the device is opened for it, so that its counters begin at 0. */
-static bool measure(struct arguments *a, const struct workload *w, uint32_t size, bool first)
-{
-	struct vcrypto_device_options device_options = {
-		.socket = a->socket,
-		.queues = a->queues,
-		.depth = 2,
-		.memory = run_memory(w, size, a->run.depth) * a->queues + (1u << 20)};
+	struct vcrypto_device_options device_options = {.socket = a->socket,
+	                                                .queues = a->queues,
+	                                                .depth = 2,
+	                                                .memory = memory + (1u << 20),
+	                                                .sessions = a->way};
 	struct vcrypto_device *device;
-	struct run_result result;
-	const char *reason;
-	char *text;
-	bool good;
+	char *text = NULL;
 	int error;
 
 	while (device_options.depth < a->run.depth)
 		device_options.depth *= 2;
-	a->run.size = size;
-	error = vcrypto_device_open(&device_options, &device, &text);
+	error = a->ceiling ? ceiling_open(&device_options, &device, &text)
+	                   : vcrypto_device_open(&device_options, &device, &text);
 	if (error) {
 		fprintf(stderr, "vcrypto-perf: cannot open the device: %s\n",
 		        text ? text : strerror(-error));
 		free(text);
-		return false;
+		return NULL;
 	}
 	if (vcrypto_device_queues(device) < a->queues) {
 		fprintf(stderr, "vcrypto-perf: the device has %u data queues only\n",
 		        vcrypto_device_queues(device));
 		vcrypto_device_close(device);
-		return false;
+		return NULL;
 	}
+	return device;
+}
+
+/* One line of the table; the device is opened for it, so that its counters begin at 0. */
+static bool measure(struct arguments *a, const struct workload *w, uint32_t size)
+{
+	struct vcrypto_device *device =
+		device_open(a, run_memory(w, size, a->run.depth) * a->queues);
+	struct run_result result;
+	const char *reason;
+	int error;
+
+	if (!device)
+		return false;
+	a->run.size = size;
 	error = run(device, w, &a->run, &result, &reason);
 	if (error)
 		fprintf(stderr, "vcrypto-perf: %s, %u bytes: %s\n", w->name, size, reason);
 	else
-		print_result(a, w, size, &result, first);
-	good = !error && report_failures(w, size, &result);
+		report_run(&a->report, w, size, &result);
 	vcrypto_device_close(device);
-	return good;
+	return !error && report_failures(w, size, &result);
+}
+
+static bool measure_sessions(struct arguments *a, const struct workload *w)
+{
+	struct vcrypto_device *device = device_open(a, 0);
+	struct sessions_result result;
+	int error;
+
+	if (!device)
+		return false;
+	error = sessions_run(device, &w->params, a->run.depth, a->run.seconds, a->run.cpu, &result);
+	if (error)
+		fprintf(stderr, "vcrypto-perf: sessions of %s: %s\n", w->name, strerror(-error));
+	else
+		report_sessions(&a->report, w, &result);
+	vcrypto_device_close(device);
+	return !error;
 }
 
 static void workload_make(const struct arguments *a, struct workload *w, const char *name)
@@ -339,11 +372,22 @@ static void workload_make(const struct arguments *a, struct workload *w, const c
 	}
 }
 
+static bool measure_sizes(struct arguments *a, const struct workload *w)
+{
+	bool good = true;
+
+	if (w->kind == WORKLOAD_RSA)
+		return measure(a, w, w->bits / 8);
+	for (unsigned int i = 0; i < a->size_count && good; i++)
+		good = measure(a, w, a->sizes[i]);
+	return good;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments a;
 	struct workload w;
-	bool good = true, first = true;
+	bool good = true;
 
 	arguments_parse(&a, argc, argv);
 	if (a.algo_count == 1 && !strcmp(a.algos[0], "list")) {
@@ -359,14 +403,9 @@ int main(int argc, char **argv)
 	}
 	for (unsigned int i = 0; i < a.algo_count && good; i++) {
 		workload_make(&a, &w, a.algos[i]);
-		unsigned int sizes = w.kind == WORKLOAD_RSA ? 1 : a.size_count;
-
-		for (unsigned int k = 0; k < sizes && good; k++, first = false)
-			good = measure(&a, &w, w.kind == WORKLOAD_RSA ? w.bits / 8 : a.sizes[k],
-			               first);
+		good = a.sessions ? measure_sessions(&a, &w) : measure_sizes(&a, &w);
 		workload_fini(&w);
 	}
-	if (a.json && !first)
-		printf("\n]\n");
+	report_end(&a.report);
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -49,6 +49,7 @@ struct runner {
 	uint8_t *scratch;
 	EVP_CIPHER_CTX *context;
 	uint64_t submits, given_out;
+	uint64_t verify_in; /* the one that many from now */
 	uint64_t completed, verified, errors, mismatches;
 	uint64_t measured; /* completed while measuring */
 	int first_error;
@@ -139,6 +140,7 @@ static int runner_init(struct runner *r)
 		r->ready[i] = &r->items[i].op;
 	}
 	r->ready_count = depth;
+	r->verify_in = r->options->verify == VERIFY_NONE ? UINT64_MAX : 1;
 	return 0;
 }
 
@@ -181,8 +183,10 @@ static void give_out(struct runner *r, struct item *item)
 	} else {
 		r->given_out++;
 	}
-	if (vc_unlikely(r->options->verify_all || r->given_out % VERIFY_EVERY == 1))
+	if (vc_unlikely(!--r->verify_in)) {
+		r->verify_in = r->options->verify == VERIFY_ALL ? 1 : VERIFY_EVERY;
 		verify_begin(r, item);
+	}
 }
 
 static int submit_ready(struct runner *r)

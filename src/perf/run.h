@@ -11,13 +11,15 @@
 
 #include "perf/workload.h"
 
+enum run_verify { VERIFY_SAMPLE, VERIFY_ALL, VERIFY_NONE };
+
 struct run_options {
 	uint32_t size;      /* bytes of an operation */
 	unsigned int depth; /* operations in flight in each queue */
 	unsigned int burst; /* at most, in one submit */
 	double seconds;
 	int cpu; /* of the first queue's thread, the next ones follow; -1: not pinned */
-	bool verify_all;
+	enum run_verify verify;
 	bool sleep;
 	bool in_place;
 };

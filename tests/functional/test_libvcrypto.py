@@ -151,6 +151,47 @@ def test_perf_sleeps_when_told():
         check(result["calls_per_op"] <= 1.01, f"{result['calls_per_op']} calls per operation")
 
 
+WAYS = ("ctrlq", "inband", "msg70", "msg71", "msg81")
+
+
+def test_perf_makes_sessions_by_every_way():
+    with vctest.Stack(engined=False) as stack:
+        for way in WAYS:
+            result, = perf_json(stack, "--algo", "aes-128-cbc-hmac-sha1", "--session-via", way,
+                                "--size", "1024", "--verify", *QUICK)
+            check(result["verified"] > 0, f"{way}: some are verified")
+            equal(result["errors"], 0, f"{way}: errors")
+
+
+def control_requests(stack):
+    queues = stack.ctl("host", "status")["devices"][0]["queues"]
+    return sum(queue["requests"] for queue in queues if queue["kind"] == "control")
+
+
+def test_perf_counts_sessions():
+    with vctest.Stack(engined=False) as stack:
+        before = control_requests(stack)
+        result, = perf_json(stack, "--algo", "aes-256-gcm", "--sessions", "--seconds", "0.3")
+        check(result["sessions"] > 0 and result["sessions_per_s"] > 0, "some sessions")
+        # Each was made and destroyed, and there was a time to warm up.
+        check(control_requests(stack) - before >= 2 * result["sessions"], "the host's count")
+        for way in WAYS[1:]:
+            result, = perf_json(stack, "--algo", "aes-128-cbc", "--sessions", "--session-via", way,
+                                "--seconds", "0.2")
+            check(result["sessions"] > 0, f"sessions by {way}")
+
+
+def test_perf_knows_its_ceiling():
+    with vctest.Stack(engined=False) as stack:
+        stack.host.stop()
+        ceiling, = perf_json(stack, "--ceiling", "--algo", "aes-128-cbc", "--size", "65536",
+                             *QUICK)
+        equal(ceiling["verified"], 0, "nothing is computed")
+        equal(ceiling["errors"], 0, "errors")
+        # More than any core encrypts.
+        check(ceiling["gbit_per_s"] > 500, f"{ceiling['gbit_per_s']} Gbit/s")
+
+
 def test_perf_refuses_wrong_options():
     with vctest.Stack(engined=False) as stack:
         for arguments, words in (
@@ -162,6 +203,7 @@ def test_perf_refuses_wrong_options():
                 (["--algo", "aes-128-cbc", "--seconds", "-1"], "--seconds"),
                 (["--algo", "aes-128-gcm-dec", "--in-place"], "--in-place"),
                 (["--algo", "aes-128-cbc", "rest"], "\"rest\""),
+                (["--algo", "aes-128-cbc", "--session-via", "pigeon"], "--session-via"),
                 (["--fast"], "--fast"),
         ):
             done = perf(stack, *arguments)

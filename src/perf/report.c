@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See report.h. Main thread.
+ */
+#include "perf/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void report_run(struct report *report, const struct workload *w, uint32_t size,
+                const struct run_result *r)
+{
+	unsigned long long verified = r->verified, bad = r->errors + r->mismatches;
+	bool first = !report->lines++;
+
+	if (report->json) {
+		printf("%s\n  {\"algo\": \"%s\", \"size\": %u, \"depth\": %u, \"queues\": %u, "
+		       "\"ops_per_s\": %.1f, \"gbit_per_s\": %.4f, \"p50_us\": %.2f, "
+		       "\"p99_us\": %.2f, \"kicks_per_op\": %.6f, \"calls_per_op\": %.6f, "
+		       "\"verified\": %llu, \"errors\": %llu}",
+		       first ? "[" : ",", w->name, size, report->depth, report->queues,
+		       r->ops_per_s, r->gbit_per_s, r->p50_us, r->p99_us, r->kicks_per_op,
+		       r->calls_per_op, verified, bad);
+		return;
+	}
+	if (first)
+		printf("%-24s %8s %6s %6s %12s %9s %9s %9s %9s %9s %9s %7s\n", "algorithm", "bytes",
+		       "depth", "queues", "ops/s", "Gbit/s", "p50 us", "p99 us", "kicks/op",
+		       "calls/op", "verified", "errors");
+	printf("%-24s %8u %6u %6u %12.0f %9.3f %9.1f %9.1f %9.5f %9.5f %9llu %7llu\n", w->name,
+	       size, report->depth, report->queues, r->ops_per_s, r->gbit_per_s, r->p50_us,
+	       r->p99_us, r->kicks_per_op, r->calls_per_op, verified, bad);
+	fflush(stdout);
+}
+
+void report_sessions(struct report *report, const struct workload *w,
+                     const struct sessions_result *r)
+{
+	bool first = !report->lines++;
+
+	if (report->json) {
+		printf("%s\n  {\"algo\": \"%s\", \"depth\": %u, \"sessions_per_s\": %.1f, "
+		       "\"sessions\": %llu}",
+		       first ? "[" : ",", w->name, report->depth, r->per_s,
+		       (unsigned long long)r->count);
+		return;
+	}
+	if (first)
+		printf("%-24s %6s %12s\n", "algorithm", "depth", "sessions/s");
+	printf("%-24s %6u %12.0f\n", w->name, report->depth, r->per_s);
+	fflush(stdout);
+}
+
+void report_end(const struct report *report)
+{
+	if (report->json && report->lines)
+		printf("\n]\n");
+}
+
+bool report_failures(const struct workload *w, uint32_t size, const struct run_result *r)
+{
+	if (r->errors)
+		fprintf(stderr,
+		        "vcrypto-perf: %s, %u bytes: %llu operations failed, first with: %s\n",
+		        w->name, size, (unsigned long long)r->errors, strerror(-r->first_error));
+	if (r->mismatches)
+		fprintf(stderr,
+		        "vcrypto-perf: %s, %u bytes: %llu results differ from libcrypto's\n",
+		        w->name, size, (unsigned long long)r->mismatches);
+	if (!r->operations)
+		fprintf(stderr, "vcrypto-perf: %s, %u bytes: nothing was done in that time\n",
+		        w->name, size);
+	return !r->errors && !r->mismatches && r->operations;
+}
