@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/util.h"
+
 #define LOG_LINE_MAX 2048
 
 static const struct {
@@ -86,23 +88,23 @@ static int write_prefix(char *line, size_t size, enum log_level level)
 	                level <= LOG_LEVEL_WARNING ? ": " : "");
 }
 
-void log_write(enum log_level level, const char *format, ...)
+static bool wanted(enum log_level level)
+{
+	return (unsigned int)level < LEVELS &&
+	       (int)level <= atomic_load_explicit(&log_threshold, memory_order_relaxed);
+}
+
+__attribute__((format(printf, 2, 0))) static void write_line(enum log_level level,
+                                                             const char *format, va_list args)
 {
 	char line[LOG_LINE_MAX];
 	int saved = errno;
 	size_t length;
-	va_list args;
 	int n;
-
-	if ((unsigned int)level >= LEVELS ||
-	    (int)level > atomic_load_explicit(&log_threshold, memory_order_relaxed))
-		return;
 
 	length = (size_t)write_prefix(line, sizeof(line), level);
 	errno = saved; /* for %m */
-	va_start(args, format);
 	n = vsnprintf(line + length, sizeof(line) - length, format, args);
-	va_end(args);
 	if (n > 0)
 		length += (size_t)n;
 	if (length > sizeof(line) - 2)
@@ -115,4 +117,47 @@ void log_write(enum log_level level, const char *format, ...)
 	/* A lost log line is nobody's error. */
 	(void)!write(STDERR_FILENO, line, length);
 	errno = saved;
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	if (!wanted(level))
+		return;
+	va_start(args, format);
+	write_line(level, format, args);
+	va_end(args);
+}
+
+bool log_limit_pass(struct log_limit *limit, unsigned int *left_out)
+{
+	uint64_t now = clock_now_ns();
+	uint64_t begin = atomic_load(&limit->begin);
+
+	*left_out = 0;
+	/* Of several threads one begins anew; a line more or less does not matter. */
+	if ((!begin || now - begin > LOG_LIMIT_SECONDS * UINT64_C(1000000000)) &&
+	    atomic_compare_exchange_strong(&limit->begin, &begin, now))
+		atomic_store(&limit->lines, 0);
+	if (atomic_fetch_add(&limit->lines, 1) >= LOG_LIMIT_LINES) {
+		atomic_fetch_add(&limit->left_out, 1);
+		return false;
+	}
+	*left_out = atomic_exchange(&limit->left_out, 0);
+	return true;
+}
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
+{
+	unsigned int left_out;
+	va_list args;
+
+	if (!wanted(level) || !log_limit_pass(limit, &left_out))
+		return;
+	if (left_out)
+		log_write(level, "(%u more lines like the next were left out)", left_out);
+	va_start(args, format);
+	write_line(level, format, args);
+	va_end(args);
 }

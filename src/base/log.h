@@ -7,6 +7,10 @@
 #ifndef VC_BASE_LOG_H
 #define VC_BASE_LOG_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 enum log_level {
 	LOG_LEVEL_ERROR,
 	LOG_LEVEL_WARNING,
@@ -22,6 +26,23 @@ void log_set_level(enum log_level level);
 int log_level_parse(const char *name, enum log_level *level);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * For what a stranger can cause as often as it likes: so many lines in so many seconds; then it is
+ * only counted, and the next line that is logged says how many were not. One for each stranger,
+ * zeroed at first. Any thread.
+ */
+#define LOG_LIMIT_LINES 10
+#define LOG_LIMIT_SECONDS 10
+struct log_limit {
+	_Atomic(uint64_t) begin; /* ns; of the current seconds */
+	atomic_uint lines;       /* since */
+	atomic_uint left_out;
+};
+/* Whether a line may be logged now; *left_out: how many were not, since the last that was. */
+bool log_limit_pass(struct log_limit *limit, unsigned int *left_out);
+void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

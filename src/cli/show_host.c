@@ -85,29 +85,45 @@ static const struct column queue_columns[] = {
 	{"errors", "errors", cell_nonzero}, {0},
 };
 
-static void show_device(const json_t *device)
+static void print_line(char *line)
 {
-	const json_t *peer = json_object_get(device, "front_end");
-	char sessions[TEXT_FIGURE];
-	char *line;
-
-	if (json_is_true(json_object_get(device, "connected")))
-		line = str_format("  device %s at %s, group %s: front end is process %" PRId64
-		                  " of user %" PRId64 ", features %s, sessions %s",
-		                  field_text(device, "name"), field_text(device, "socket"),
-		                  field_text(device, "group"), (int64_t)field_number(peer, "pid"),
-		                  (int64_t)field_number(peer, "uid"),
-		                  field_text(device, "features"),
-		                  text_count(field_number(device, "sessions"), sessions));
-	else
-		line = str_format("  device %s at %s, group %s: no front end",
-		                  field_text(device, "name"), field_text(device, "socket"),
-		                  field_text(device, "group"));
 	if (!line)
 		err(EXIT_FAILURE, NULL);
 	print_clean(line);
 	putchar('\n');
 	free(line);
+}
+
+static void show_front_end(const json_t *device)
+{
+	const json_t *limits = json_object_get(device, "limits");
+	char sessions[TEXT_FIGURE], most_sessions[TEXT_FIGURE];
+	char memory[TEXT_FIGURE], most_memory[TEXT_FIGURE];
+
+	print_line(str_format("    sessions %s of %s, memory %s of %s, features %s",
+	                      text_count(field_number(device, "sessions"), sessions),
+	                      text_count(field_number(limits, "sessions"), most_sessions),
+	                      text_bytes(field_number(device, "memory"), memory),
+	                      text_bytes(field_number(limits, "memory"), most_memory),
+	                      field_text(device, "features")));
+}
+
+static void show_device(const json_t *device)
+{
+	const json_t *peer = json_object_get(device, "front_end");
+	bool connected = json_is_true(json_object_get(device, "connected"));
+	char *whose = connected ? str_format("front end is process %" PRId64 " of user %" PRId64,
+	                                     (int64_t)field_number(peer, "pid"),
+	                                     (int64_t)field_number(peer, "uid"))
+	                        : str_format("no front end");
+
+	if (!whose)
+		err(EXIT_FAILURE, NULL);
+	print_line(str_format("  device %s at %s, group %s: %s", field_text(device, "name"),
+	                      field_text(device, "socket"), field_text(device, "group"), whose));
+	free(whose);
+	if (connected)
+		show_front_end(device);
 	show_rows(json_object_get(device, "queues"), 4, queue_columns);
 }
 

@@ -19,7 +19,9 @@
 #define DEFAULT_SPIN_US 2
 #define DEFAULT_IDLE_US 200
 #define DEFAULT_QUEUES 1
-#define DEFAULT_MAX_SESSIONS 4096
+#define DEFAULT_SESSIONS 4096
+#define DEFAULT_INFLIGHT_BYTES (UINT64_C(16) << 20)
+#define DEFAULT_MEMORY (UINT64_C(1) << 40)
 
 static const char builtin_name[] = "built-in configuration";
 static const char nothing[] = "{}";
@@ -79,6 +81,16 @@ static const cyaml_strval_t modes[] = {
 	{"client", HOST_MODE_CLIENT},
 };
 
+static const cyaml_schema_field_t limit_fields[] = {
+	CYAML_FIELD_UINT_PTR("sessions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_limit, sessions),
+	CYAML_FIELD_STRING_PTR("inflight-bytes", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_limit, inflight_bytes, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("memory", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_limit, memory, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t device_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_device, name, 1,
                                CYAML_UNLIMITED),
@@ -90,8 +102,8 @@ static const cyaml_schema_field_t device_fields[] = {
                                struct host_config_device, group, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_UINT_PTR("queues", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_device, queues),
-	CYAML_FIELD_UINT_PTR("max-sessions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
-                             struct host_config_device, max_sessions),
+	CYAML_FIELD_MAPPING_PTR("limit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                                struct host_config_device, limit, limit_fields),
 	CYAML_FIELD_END,
 };
 
@@ -246,9 +258,22 @@ unsigned int host_config_queues(const struct host_config_device *device)
 	return given(device->queues, DEFAULT_QUEUES);
 }
 
-unsigned int host_config_max_sessions(const struct host_config_device *device)
+/* 0, -EINVAL; otherwise if the file says nothing. */
+static int size_given(const char *text, uint64_t otherwise, uint64_t *value)
 {
-	return given(device->max_sessions, DEFAULT_MAX_SESSIONS);
+	*value = otherwise;
+	return text ? config_size_parse(text, value) : 0;
+}
+
+int host_config_limits(const struct host_config_device *device, struct device_limits *limits)
+{
+	static const struct host_config_limit none;
+	const struct host_config_limit *limit = device->limit ? device->limit : &none;
+	int err;
+
+	limits->sessions = given(limit->sessions, DEFAULT_SESSIONS);
+	err = size_given(limit->inflight_bytes, DEFAULT_INFLIGHT_BYTES, &limits->inflight_bytes);
+	return err ? err : size_given(limit->memory, DEFAULT_MEMORY, &limits->memory);
 }
 
 int host_config_socket(const struct host_config_device *device, char *path, size_t size)

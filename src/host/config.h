@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "host/device.h"
 #include "host/sched/sched.h"
 
 /* Pointers are NULL where the file says nothing: ask the functions below for the value then. */
@@ -28,13 +29,19 @@ struct host_config_group {
 
 enum host_config_mode { HOST_MODE_SERVER, HOST_MODE_CLIENT };
 
+struct host_config_limit {
+	unsigned int *sessions;
+	char *inflight_bytes; /* "16MiB" */
+	char *memory;
+};
+
 struct host_config_device {
 	char *name;
 	char *socket; /* NULL: NAME.sock in the runtime directory */
 	enum host_config_mode mode;
 	char *group;
 	unsigned int *queues;
-	unsigned int *max_sessions;
+	struct host_config_limit *limit;
 };
 
 struct host_config_polling {
@@ -67,7 +74,8 @@ unsigned int host_config_spin_us(const struct host_config *config);
 unsigned int host_config_idle_us(const struct host_config *config);
 
 unsigned int host_config_queues(const struct host_config_device *device);
-unsigned int host_config_max_sessions(const struct host_config_device *device);
+/* 0; -EINVAL: a size in it is none (of a checked configuration all are). */
+int host_config_limits(const struct host_config_device *device, struct device_limits *limits);
 /* A device's socket, default filled in. 0, -ENAMETOOLONG. */
 int host_config_socket(const struct host_config_device *device, char *path, size_t size);
 /* Index of the name in the list, -1: there is none. */

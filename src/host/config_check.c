@@ -6,6 +6,7 @@
 #include "host/config_check.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,6 +23,9 @@
 #define MAX_DEVICES 256
 #define MAX_THREADS 64
 #define MAX_SESSIONS (1u << 20)
+/* Less would hardly be a device; the rings of one of ours lie in the memory that it shares. */
+#define MIN_INFLIGHT_BYTES 4096
+#define MIN_MEMORY (UINT64_C(1) << 20)
 #define MAX_POLLING_US 10000000
 
 struct check {
@@ -281,8 +285,36 @@ static int device_numbers_check(struct check *check, unsigned int i)
 	struct config_place place = {"devices", (int)i, "queues", -1};
 	int err = number_check(check, &place, device->queues, 1, DEVICE_MAX_DATA_QUEUES);
 
-	place.key = "max-sessions";
-	return err ? err : number_check(check, &place, device->max_sessions, 1, MAX_SESSIONS);
+	return err;
+}
+
+/* A size that may have been given, and what it must be at the least. */
+static int size_check(struct check *check, const struct config_place *place, const char *key,
+                      const char *text, uint64_t least)
+{
+	uint64_t value;
+
+	if (!text || (!config_size_parse(text, &value) && value >= least && value <= INT64_MAX))
+		return 0;
+	return fail(check, place,
+	            "limit: %s is \"%s\"; it must be a size, as 64MiB, from %" PRIu64 " on", key,
+	            text, least);
+}
+
+static int limit_check(struct check *check, unsigned int i)
+{
+	const struct host_config_limit *limit = check->config->devices[i].limit;
+	struct config_place place = {"devices", (int)i, "limit", -1};
+	int err;
+
+	if (!limit)
+		return 0;
+	if (limit->sessions && (*limit->sessions < 1 || *limit->sessions > MAX_SESSIONS))
+		return fail(check, &place, "limit: sessions is %u; it must be from 1 to %u",
+		            *limit->sessions, MAX_SESSIONS);
+	err = size_check(check, &place, "inflight-bytes", limit->inflight_bytes,
+	                 MIN_INFLIGHT_BYTES);
+	return err ? err : size_check(check, &place, "memory", limit->memory, MIN_MEMORY);
 }
 
 static int device_check(struct check *check, unsigned int i)
@@ -299,18 +331,13 @@ static int device_check(struct check *check, unsigned int i)
 			return fail(check, &place, "two devices have the name \"%s\"",
 			            device->name);
 	}
-	place.key = "mode";
-	if (device->mode == HOST_MODE_CLIENT)
-		return fail(
-			check, &place,
-			"device \"%s\": mode \"client\" is not there yet; use \"server\" and let "
-			"the front end connect",
-			device->name);
 	place.key = "group";
 	if (host_config_group_find(config, device->group) < 0)
 		return fail(check, &place, "device \"%s\": there is no group \"%s\"", device->name,
 		            device->group);
 	err = device_numbers_check(check, i);
+	if (!err)
+		err = limit_check(check, i);
 	return err ? err : socket_check(check, i);
 }
 

@@ -9,6 +9,7 @@
 #include "host/device.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,9 @@ int device_create(const struct device_options *options, struct device **device)
 	d->workers = options->workers;
 	d->worker_count = options->worker_count;
 	d->first_worker = options->first_worker;
-	d->sessions = session_table_new(options->max_sessions);
+	d->limits = options->limits;
+	d->share_bytes = d->limits.inflight_bytes / vc_min(d->data_queues, d->worker_count);
+	d->sessions = session_table_new(d->limits.sessions);
 	d->memory = memtable_new();
 	for (unsigned int i = 0; i < DEVICE_MAX_QUEUES; i++) {
 		struct host_queue *queue = &d->queue[i];
@@ -167,6 +170,16 @@ void device_queue_set_fd(struct device *device, unsigned int index, int *member,
 		close(old);
 }
 
+int device_memory_allow(struct device *device, uint64_t bytes)
+{
+	if (bytes <= device->limits.memory)
+		return 0;
+	log_limited(&device->log, LOG_LEVEL_NOTICE,
+	            "device %s: %" PRIu64 " bytes of memory refused: its limit is %" PRIu64,
+	            device->name, bytes, device->limits.memory);
+	return -ENOSPC;
+}
+
 void device_memory_set(struct device *device, struct memtable *memory)
 {
 	struct memtable *old = device->memory;
@@ -177,8 +190,9 @@ void device_memory_set(struct device *device, struct memtable *memory)
 
 		if (!queue->started || !vring_setup(&probe, memory, &queue->config))
 			continue;
-		log_notice("device %s: queue %u: its ring is no longer in shared memory: stopped",
-		           device->name, i);
+		log_limited(&device->log, LOG_LEVEL_NOTICE,
+		            "device %s: queue %u: its ring is no longer in shared memory: stopped",
+		            device->name, i);
 		device_queue_stop(device, i);
 		atomic_store(&queue->broken, "its ring is no longer in shared memory");
 	}

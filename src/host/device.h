@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "host/memtable.h"
 #include "host/sched/sched.h"
 #include "host/session.h"
@@ -23,6 +24,18 @@
 
 struct device;
 struct worker;
+
+/* What a device may take at the most. */
+struct device_limits {
+	uint32_t sessions;       /* at once */
+	uint64_t inflight_bytes; /* of data in its requests; beyond it no more are taken */
+	uint64_t memory;         /* bytes of guest memory that are mapped */
+};
+
+/* What one worker has of a device. The worker's alone; on a cache line of its own. */
+struct device_share {
+	vc_cache_aligned uint64_t inflight_bytes;
+};
 
 /* Written by the worker alone, read by anyone (each figure is right by itself). */
 struct queue_counters {
@@ -41,6 +54,7 @@ struct host_queue {
 	bool started;
 	/* The worker's. */
 	struct vring ring;
+	struct device_share *share;   /* the worker's */
 	uint32_t in_flight;           /* requests taken and not given back */
 	uint32_t waiting;             /* of them, not yet in a resource (it is full) */
 	bool paused;                  /* by worker_device_pause() */
@@ -62,7 +76,11 @@ struct device {
 	struct worker *const *workers;
 	unsigned int worker_count;
 	unsigned int first_worker; /* data queue 0 goes to this one, the next to the next */
+	struct log_limit log;      /* of what its front end can cause */
 	bool stuck; /* requests never came back: what they may touch is kept for ever */
+	struct device_limits limits;
+	uint64_t share_bytes; /* limits.inflight_bytes, for each worker that has data queues */
+	struct device_share share[HOST_MAX_WORKERS]; /* by worker */
 	struct host_queue queue[DEVICE_MAX_QUEUES];
 };
 
@@ -71,7 +89,7 @@ struct device_options {
 	unsigned int index;
 	const struct group *group;
 	unsigned int data_queues;
-	uint32_t max_sessions;
+	struct device_limits limits;
 	uint32_t max_size;
 	struct worker *const *workers; /* kept, not owned */
 	unsigned int worker_count;
@@ -108,6 +126,9 @@ void device_queue_stop(struct device *device, unsigned int index);
 /* Set one of a queue's descriptors (a member of the queue), closing the old one; also while it
  * runs. Takes fd. */
 void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd);
+
+/* Whether the device may have so many bytes of memory. 0; -ENOSPC, said in the log. */
+int device_memory_allow(struct device *device, uint64_t bytes);
 
 /* Work with another memory table (taken; the old one is freed). Drains the device; queues whose
  * ring is not in the new table are stopped and marked. */

@@ -48,7 +48,6 @@ static int device_start(struct host *host, unsigned int i, unsigned int first_wo
 		.index = i,
 		.group = &host->pool->group[group],
 		.data_queues = host_config_queues(from),
-		.max_sessions = host_config_max_sessions(from),
 		.max_size = HOST_MAX_SIZE,
 		.workers = host->worker,
 		.worker_count = host->worker_count,
@@ -57,6 +56,8 @@ static int device_start(struct host *host, unsigned int i, unsigned int first_wo
 	char path[108] = "";
 	int err = host_config_socket(from, path, sizeof(path));
 
+	if (!err)
+		err = host_config_limits(from, &options.limits);
 	if (!err)
 		err = device_create(&options, &host->device[i]);
 	if (err)

@@ -212,6 +212,16 @@ int memtable_guard_install(void)
 	return memguard_install();
 }
 
+uint64_t memtable_bytes(const struct memtable *table)
+{
+	uint64_t bytes = 0;
+
+	/* Disjoint regions of one address space: the sum cannot wrap. */
+	for (unsigned int i = 0; i < table->count; i++)
+		bytes += table->region[i].size;
+	return bytes;
+}
+
 const struct memregion *memtable_find(const struct memtable *table, uint64_t guest_addr)
 {
 	unsigned int low = 0, high = table->count;

@@ -54,6 +54,9 @@ bool memtable_broken(const struct memtable *table);
 /* Install the SIGBUS guard for the process; once, before the first table. */
 int memtable_guard_install(void);
 
+/* Bytes of all regions. */
+uint64_t memtable_bytes(const struct memtable *table);
+
 const struct memregion *memtable_find(const struct memtable *table, uint64_t guest_addr);
 /* The front end's user address (SET_VRING_ADDR) to a pointer; NULL unless [addr, addr+len) lies in
  * one region. */

@@ -159,11 +159,18 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	for (unsigned int q = 0; q <= device->data_queues; q++)
 		json_array_append_new(queues, queue_json(&device->queue[q]));
 	snprintf(features, sizeof(features), "0x%" PRIx64, device->features);
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:o}", "name", device->name,
-	                 "socket", vhost_server_path(host->server[i]), "group", device->group->name,
-	                 "connected", connected, "front_end", peer, "features", features,
-	                 "sessions", (int)session_table_count(device->sessions), "memory_regions",
-	                 (int)device->memory->count, "queues", queues);
+	json_t *limits =
+		json_pack("{s:I, s:I, s:I}", "sessions", (json_int_t)device->limits.sessions,
+	                  "inflight_bytes", (json_int_t)device->limits.inflight_bytes, "memory",
+	                  (json_int_t)device->limits.memory);
+
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}", "name",
+	                 device->name, "socket", vhost_server_path(host->server[i]), "group",
+	                 device->group->name, "connected", connected, "front_end", peer, "features",
+	                 features, "sessions", (int)session_table_count(device->sessions),
+	                 "memory_regions", (int)device->memory->count, "memory",
+	                 (json_int_t)memtable_bytes(device->memory), "limits", limits, "queues",
+	                 queues);
 }
 
 static json_t *devices_json(const struct host *host)

@@ -23,13 +23,26 @@ static int memory_fd_check(int fd)
 	return 0;
 }
 
-static int memory_add(struct memtable **table, const struct vhost_user_mem_region *region, int fd)
+/* Make a table that has the region too. */
+static int memory_with(struct device *device, const struct memtable *table,
+                       const struct vhost_user_mem_region *region, int fd, struct memtable **larger)
 {
-	struct memtable *larger;
+	uint64_t bytes = memtable_bytes(table);
 	int err = memory_fd_check(fd);
 
 	if (!err)
-		err = memtable_with(*table, region, fd, &larger);
+		err = device_memory_allow(device, region->size > UINT64_MAX - bytes
+		                                          ? UINT64_MAX
+		                                          : bytes + region->size);
+	return err ? err : memtable_with(table, region, fd, larger);
+}
+
+static int memory_add(struct device *device, struct memtable **table,
+                      const struct vhost_user_mem_region *region, int fd)
+{
+	struct memtable *larger;
+	int err = memory_with(device, *table, region, fd, &larger);
+
 	if (err)
 		return err;
 	memtable_free(*table);
@@ -53,7 +66,7 @@ int on_set_mem_table(struct front_end *front_end, struct message *message)
 	if (!table)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < wire.nregions && !err; i++)
-		err = memory_add(&table, &wire.regions[i], message->fds[i]);
+		err = memory_add(front_end->device, &table, &wire.regions[i], message->fds[i]);
 	if (err) {
 		memtable_free(table);
 		return err;
@@ -72,12 +85,11 @@ int on_add_mem_reg(struct front_end *front_end, struct message *message)
 {
 	struct vhost_user_mem_reg_msg wire;
 	struct memtable *table;
-	int err = memory_fd_check(message->fds[0]);
+	int err;
 
 	memcpy(&wire, message->payload, sizeof(wire));
-	if (!err)
-		err = memtable_with(front_end->device->memory, &wire.region, message->fds[0],
-		                    &table);
+	err = memory_with(front_end->device, front_end->device->memory, &wire.region,
+	                  message->fds[0], &table);
 	if (err)
 		return err;
 	device_memory_extend(front_end->device, table);

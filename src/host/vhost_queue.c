@@ -37,8 +37,9 @@ static int queue_start_if_ready(struct front_end *front_end, struct host_queue *
 	queue->config.event_idx = features >> VIRTIO_F_RING_EVENT_IDX & 1;
 	err = device_queue_start(front_end->device, i);
 	if (err)
-		log_notice("device %s: queue %u cannot start: %s", front_end->device->name, i,
-		           strerror(-err));
+		log_limited(&front_end->device->log, LOG_LEVEL_NOTICE,
+		            "device %s: queue %u cannot start: %s", front_end->device->name, i,
+		            strerror(-err));
 	else
 		log_debug("device %s: queue %u started, %u entries", front_end->device->name, i,
 		          queue->config.size);

@@ -259,8 +259,9 @@ static int unknown_message(struct front_end *front_end, const struct message *me
 	uint64_t bit = UINT64_C(1) << vc_min(message->header.request, 63u);
 
 	if (!(front_end->unknown & bit))
-		log_notice("device %s: vhost-user message %u is not supported: ignored",
-		           front_end->device->name, message->header.request);
+		log_limited(&front_end->device->log, LOG_LEVEL_NOTICE,
+		            "device %s: vhost-user message %u is not supported: ignored",
+		            front_end->device->name, message->header.request);
 	front_end->unknown |= bit;
 	return -EOPNOTSUPP;
 }

@@ -50,7 +50,8 @@ static void queue_break(struct worker *worker, struct host_queue *queue, const c
 	sleep_unwatch_queue(worker, queue);
 	if (queue->err_fd >= 0)
 		event_signal(queue->err_fd);
-	log_warning("device %s: queue %u stopped: %s", queue->device->name, queue->index, why);
+	log_limited(&queue->device->log, LOG_LEVEL_WARNING, "device %s: queue %u stopped: %s",
+	            queue->device->name, queue->index, why);
 }
 
 static bool queue_runs(const struct host_queue *queue)
@@ -89,6 +90,7 @@ static void request_done(struct worker *worker, struct vc_request *req)
 	if (vc_likely(queue)) {
 		queue_push(queue, req->head, req->written);
 		queue->in_flight--;
+		queue->share->inflight_bytes -= req->length;
 		count_result(queue, req->status);
 	}
 	view_put(worker, req->local);
@@ -120,6 +122,7 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 	req->private = NULL;
 	req->arrived = 0;
 	queue->in_flight++;
+	queue->share->inflight_bytes += req->length;
 	req->local->in_flight++;
 	counter_add(&queue->counters.requests, 1);
 	counter_add(&queue->counters.bytes, req->length);
@@ -225,10 +228,13 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 {
 	struct request_context context = context_of(worker, queue->device);
+	uint64_t most = queue->device->share_bytes;
 	unsigned int taken = 0;
 	bool sound;
 
-	while (taken < WORKER_BURST && worker->free_count && queue_pop(worker, queue, &sound)) {
+	/* The last one may go beyond the limit: so a request of any size can be done. */
+	while (taken < WORKER_BURST && worker->free_count &&
+	       vc_likely(queue->share->inflight_bytes < most) && queue_pop(worker, queue, &sound)) {
 		stage_mark(&worker->stages, STAGE_POP);
 		if (sound && !data_chain(worker, queue, &context))
 			break;

@@ -17,7 +17,8 @@ resources:
 groups:
   - {{name: default, primary: [mb], secondary: [sw]}}
 devices:
-  - {{name: dev0, socket: {dir}/dev0.sock, queues: 2, max-sessions: 100}}
+  - {{name: dev0, socket: {dir}/dev0.sock, queues: 2,
+     limit: {{sessions: 100, memory: 1GiB}}}}
   - {{name: dev1, socket: {dir}/dev1.sock}}
 """
 

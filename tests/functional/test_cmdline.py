@@ -27,7 +27,7 @@ HOST_BAD = [
     ("two of a name", HOST_GOOD.replace("name: sw", "name: mb"), ":3: "),
     ("no queues", HOST_GOOD.replace("queues: 1", "queues: 0"), ":7: "),
     ("too many queues", HOST_GOOD.replace("queues: 1", "queues: 65"), ":7: "),
-    ("mode client", HOST_GOOD.replace("queues: 1", "mode: client"), ":7: "),
+    ("unknown mode", HOST_GOOD.replace("queues: 1", "mode: both"), ":7: "),
     ("CPU that is not there", HOST_GOOD + "workers: [4095]\n", ":8: "),
     ("socket path too long", HOST_GOOD.replace("/tmp/dev0", "/tmp/" + "d" * 120), ":7: "),
 ]

@@ -160,6 +160,25 @@ def test_wrong_values_are_refused():
         os.close(pipe[1])
 
 
+def test_memory_beyond_the_limit_is_refused():
+    with Host() as host, Driver(host.path) as driver:
+        big = [fe.Memory(1 << 29, (i + 8) << 32, (i + 8) << 36) for i in range(2)]
+        driver.front_end.add_memory(big[0])
+        add = U64(0) + big[1].region()
+        check(not driver.front_end.tell(fe.ADD_MEM_REG, add, [big[1].fd]), "1 GiB and more")
+        equal(host.device()["memory"], (1 << 29) + driver.memory.size, "bytes mapped")
+        equal(host.device()["limits"]["memory"], 1 << 30)
+        driver.check_works()
+        # As often as it likes, and the log stays short.
+        for _ in range(200):
+            driver.front_end.tell(fe.ADD_MEM_REG, add, [big[1].fd])
+        equal(host.host.log().count("bytes of memory refused"), 10, "lines in the log")
+        driver.front_end.order(fe.REM_MEM_REG, U64(0) + big[0].region())
+        driver.front_end.order(fe.ADD_MEM_REG, add, [big[1].fd])
+        for memory in big:
+            memory.close()
+
+
 def test_refused_without_acknowledgements_is_disconnected():
     with Host() as host, fe.FrontEnd(host.path) as front_end:
         front_end.negotiate(protocol=0)

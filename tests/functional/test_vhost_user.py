@@ -379,7 +379,7 @@ def test_session_messages_that_cannot_be():
         equal(host.device()["sessions"], 0, "sessions")
         # The limit of the device is a limit.
         made = [fe.session_id(front_end.ask(fe.CREATE_CRYPTO_SESSION, good)) for _ in range(101)]
-        equal(made[100], -1, "session beyond max-sessions")
+        equal(made[100], -1, "session beyond the limit")
         equal(len(set(made[:100])), 100, "different ids")
         equal(host.device()["sessions"], 100, "sessions")
 

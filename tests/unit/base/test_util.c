@@ -294,6 +294,24 @@ static void test_log_lines(void **state)
 	assert_int_equal(log_level_parse("loud", &level), -EINVAL);
 }
 
+static void test_a_flood_is_counted_not_logged(void **state)
+{
+	struct log_limit limit = {0}, other = {0};
+	unsigned int left_out;
+
+	for (unsigned int i = 0; i < 1000; i++) {
+		assert_int_equal(log_limit_pass(&limit, &left_out), i < LOG_LIMIT_LINES);
+		assert_int_equal(left_out, 0);
+	}
+	assert_true(log_limit_pass(&other, &left_out));
+	/* As if so many seconds had passed. */
+	atomic_store(&limit.begin, clock_now_ns() - (LOG_LIMIT_SECONDS + 1) * 1000000000ull);
+	assert_true(log_limit_pass(&limit, &left_out));
+	assert_int_equal(left_out, 1000 - LOG_LIMIT_LINES);
+	assert_true(log_limit_pass(&limit, &left_out));
+	assert_int_equal(left_out, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_poller_without_budget_sleeps_at_once),
 		cmocka_unit_test(test_thread_pin_refuses_bad_cpus),
 		cmocka_unit_test(test_log_lines),
+		cmocka_unit_test(test_a_flood_is_counted_not_logged),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, make_dir, remove_dir);

@@ -90,6 +90,7 @@ static void builtin_is_good_and_complete(void **state)
 {
 	struct host_config *config = NULL;
 	char socket[108], expected[108];
+	struct device_limits limits;
 	char *error = NULL;
 
 	assert_int_equal(host_config_load(NULL, &config, &error), 0);
@@ -104,7 +105,10 @@ static void builtin_is_good_and_complete(void **state)
 	assert_string_equal(config->devices[0].name, "vcrypto");
 	assert_string_equal(config->devices[0].group, "default");
 	assert_int_equal(host_config_queues(&config->devices[0]), 1);
-	assert_int_equal(host_config_max_sessions(&config->devices[0]), 4096);
+	assert_int_equal(host_config_limits(&config->devices[0], &limits), 0);
+	assert_int_equal(limits.sessions, 4096);
+	assert_true(limits.inflight_bytes == (uint64_t)16 << 20);
+	assert_true(limits.memory == (uint64_t)1 << 40);
 	assert_int_equal(host_config_socket(&config->devices[0], socket, sizeof(socket)), 0);
 	assert_int_equal(runtime_path("vcrypto.sock", expected, sizeof(expected)), 0);
 	assert_string_equal(socket, expected);
@@ -125,7 +129,8 @@ static void reads_what_a_full_file_says(void **state)
 	                  "    mode: server\n"
 	                  "    group: g2\n"
 	                  "    queues: 64\n"
-	                  "    max-sessions: 10\n");
+	                  "    limit: {sessions: 10, inflight-bytes: 64KiB, memory: 2G}\n");
+	struct device_limits limits;
 
 	assert_int_equal(host_config_spin_us(config), 0);
 	assert_int_equal(host_config_idle_us(config), 500);
@@ -135,7 +140,10 @@ static void reads_what_a_full_file_says(void **state)
 	assert_string_equal(config->groups[0].primary[0], "sw");
 	assert_int_equal(config->groups[0].secondary_count, 0);
 	assert_int_equal(host_config_queues(&config->devices[0]), 64);
-	assert_int_equal(host_config_max_sessions(&config->devices[0]), 10);
+	assert_int_equal(host_config_limits(&config->devices[0], &limits), 0);
+	assert_int_equal(limits.sessions, 10);
+	assert_int_equal(limits.inflight_bytes, 65536);
+	assert_int_equal(limits.memory, 2000000000);
 	assert_string_equal(config->devices[0].group, "g2");
 	host_config_free(config);
 }
@@ -328,12 +336,18 @@ static void refuses_bad_devices(void **state)
 	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    queues: 65\n", 8, "queues is 65");
 	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    queues: 0\n", 8, "queues is 0");
 	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, queues: many}\n", 7, "queues");
-	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    mode: client\n", 8,
-	           "not there yet");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    mode: clyent\n", 8, "mode");
 	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    socket: vm1.sock\n", 8,
 	           "not an absolute path");
-	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, max-sessions: 0}\n", 7,
-	           "max-sessions is 0");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {sessions: 0}}\n", 7,
+	           "sessions is 0");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {inflight-bytes: lots}}\n", 7,
+	           "inflight-bytes is \"lots\"");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {inflight-bytes: 4095}}\n", 7,
+	           "from 4096 on");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {memory: 16EiB}}\n", 7,
+	           "memory is");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {ops: 5}}\n", 7, "ops");
 	assert_bad(RESOURCES GROUPS "devices:\n  - {socket: /tmp/a.sock}\n", 7, "name");
 	snprintf(text, sizeof(text),
 	         RESOURCES GROUPS "devices:\n  - name: vm1\n    socket: /%0120d.sock\n", 0);

@@ -284,6 +284,47 @@ static void a_full_resource_holds_up_its_own_queue_only(void **state)
 	fakes_close(&f);
 }
 
+static void a_device_has_no_more_in_flight_than_it_may(void **state)
+{
+	const struct worker_counters *c;
+	uint64_t session, rounds;
+	struct sent sent[20];
+	struct fakes f;
+
+	fakes_open(&f, 1);
+	c = worker_counters(f.b.worker[0]);
+	session = bench_session(&f.b);
+	f.b.device->share_bytes = 1000;
+	atomic_store(&f.fake[0]->hold, true);
+	bench_start(&f.b, 0, 0);
+	bench_start(&f.b, 1, 0);
+	for (unsigned int i = 0; i < 20; i++)
+		sent[i] = bench_send(&f.b, i % 2, session, 320);
+	bench_kick(&f.b, 0);
+	bench_kick(&f.b, 1);
+	while (atomic_load(&f.fake[0]->submitted) < 4)
+		sleep_ms(1);
+	/* 4 * 320 is beyond it. What waits in the rings keeps nobody awake. */
+	sleep_ms(20);
+	rounds = __atomic_load_n(&c->rounds, __ATOMIC_RELAXED);
+	sleep_ms(20);
+	assert_int_equal(__atomic_load_n(&c->rounds, __ATOMIC_RELAXED), rounds);
+	assert_int_equal(atomic_load(&f.fake[0]->submitted), 4);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 10));
+	assert_true(bench_wait(&f.b, 1, 10));
+	for (unsigned int i = 0; i < 20; i++)
+		check_done(&f.b, i % 2, sent[i]);
+	/* One that is larger than all of it is done all the same. */
+	sent[0] = bench_send(&f.b, 0, session, 2048);
+	bench_kick(&f.b, 0);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(bench_stop(&f.b, 1), 0);
+	assert_int_equal(f.b.device->share[0].inflight_bytes, 0);
+	fakes_close(&f);
+}
+
 static void what_one_fails_the_other_does(void **state)
 {
 	struct fakes f;
@@ -575,6 +616,7 @@ int main(void)
 		cmocka_unit_test(stop_waits_for_what_is_in_flight),
 		cmocka_unit_test(stop_gives_up_on_a_dead_resource),
 		cmocka_unit_test(a_full_resource_holds_up_its_own_queue_only),
+		cmocka_unit_test(a_device_has_no_more_in_flight_than_it_may),
 		cmocka_unit_test(what_one_fails_the_other_does),
 		cmocka_unit_test(bad_requests_are_answered),
 		cmocka_unit_test(a_broken_ring_stops_its_queue_only),

@@ -19,6 +19,7 @@ static struct device *device_by_hand(const struct group *group, struct memtable 
 
 	assert_non_null(d);
 	memset(d, 0, sizeof(*d));
+	d->share_bytes = UINT64_MAX;
 	strcpy(d->name, "test");
 	d->group = group;
 	d->max_size = 1u << 20;
