@@ -214,6 +214,7 @@ struct waker {
 	int event;
 	uint32_t number;  /* at the daemon */
 	atomic_uint busy; /* runs that use it */
+	bool tied;        /* to a wait context, which then owns it */
 };
 
 /*
@@ -222,6 +223,8 @@ struct waker {
  */
 struct waker *waker_get(struct process *process, struct connection *connection);
 void waker_put(struct waker *waker);
+/* Before the job pauses: let the application see the descriptor. False: it cannot. */
+bool waker_tie(struct waker *waker);
 /* Close the unused ones. */
 void waker_teardown(struct process *process);
 

@@ -161,7 +161,7 @@ static int wait_in_job(struct run *run, struct slot_ref ref)
 		if (channel_done(ref))
 			return 0;
 		connection_timer(run->connection, run->deadline_ns);
-		if (!ASYNC_pause_job())
+		if (!waker_tie(run->waker) || !ASYNC_pause_job())
 			return wait_synchronously(run, ref);
 		if (!process_is_ours(run->process)) {
 			run->forked = true;

@@ -6,6 +6,9 @@
  * socket (the daemon's end must wake the job, too) and a timer (so must its silence). It stays the
  * same for the life of the wait context; what is in it changes when the connection does.
  *
+ * It is put into the wait context only when a job is about to pause: haproxy learns of descriptors
+ * when a job pauses, and aborts when a connection ends with one that it was never told of.
+ *
  * Any thread; a wait context is used by one job at a time.
  */
 #include "openssl/core/internal.h"
@@ -165,8 +168,11 @@ static struct waker *waker_new(struct process *process, struct connection *conne
 
 	if (!waker)
 		return waker_batch(process, connection);
-	if (!waker_move(waker, connection))
+	if (!waker_move(waker, connection)) {
+		/* A signal for whoever had it before, and did not wait for it. */
+		event_clear(waker->event);
 		return waker;
+	}
 	waker_free(waker);
 	return NULL;
 }
@@ -181,6 +187,7 @@ static void wait_context_freed(ASYNC_WAIT_CTX *context, const void *key, OSSL_AS
 	struct waker *waker = custom;
 	uint32_t i;
 
+	waker->tied = false;
 	/* In a child the descriptors are the parent's too: not to be reused. */
 	if (!process_is_ours(waker->process))
 		return;
@@ -224,24 +231,29 @@ struct waker *waker_get(struct process *process, struct connection *connection)
 	if (!context || has_callback(context))
 		return NULL;
 	waker = context_waker(context, process);
-	if (waker) {
-		if (waker_move(waker, connection))
-			return NULL;
-	} else {
+	if (waker && waker_move(waker, connection))
+		return NULL;
+	if (!waker)
 		waker = waker_new(process, connection);
-		if (!waker)
-			return NULL;
-		if (!ASYNC_WAIT_CTX_set_wait_fd(context, &wait_key, waker->epoll, waker,
-		                                wait_context_freed)) {
-			unused_push(process, waker);
-			return NULL;
-		}
-	}
-	atomic_fetch_add(&waker->busy, 1);
+	if (waker)
+		atomic_fetch_add(&waker->busy, 1);
 	return waker;
+}
+
+bool waker_tie(struct waker *waker)
+{
+	ASYNC_JOB *job = ASYNC_get_current_job();
+
+	if (!waker->tied)
+		waker->tied =
+			job && ASYNC_WAIT_CTX_set_wait_fd(ASYNC_get_wait_ctx(job), &wait_key,
+		                                          waker->epoll, waker, wait_context_freed);
+	return waker->tied;
 }
 
 void waker_put(struct waker *waker)
 {
 	atomic_fetch_sub(&waker->busy, 1);
+	if (!waker->tied)
+		unused_push(waker->process, waker);
 }
