@@ -88,16 +88,16 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 	return -EINVAL;
 }
 
-/* Sessions by message are for back ends without a control queue, which know no more than QEMU's
- * cryptodev does: what its devices show to their guests is then what there is. */
+/* Back ends that make sessions by message are not asked for a configuration, as QEMU does not:
+ * DPDK's offers to give one, and hangs up when it is asked. What QEMU's devices show to their
+ * guests is then what there is. */
 static int config_get(struct vcrypto_device *device)
 {
 	struct virtio_crypto_config *config = &device->config;
-	int err = device->ops->config_read(device->transport, config, sizeof(*config),
-	                                   &device->error);
 
-	if (err != -EOPNOTSUPP || !by_message(device->sessions))
-		return err == -EOPNOTSUPP ? -EPROTO : err;
+	if (!by_message(device->sessions))
+		return device->ops->config_read(device->transport, config, sizeof(*config),
+		                                &device->error);
 	*config = (struct virtio_crypto_config){
 		.status = VIRTIO_CRYPTO_S_HW_READY,
 		.max_dataqueues = device->ops->queues_max(device->transport),
@@ -324,15 +324,14 @@ int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_ca
 	int (*read)(struct vcrypto_device *, struct virtio_crypto_config *) =
 		device->control.way->config_read;
 	struct virtio_crypto_config c = device->config;
-	int err;
+	int err = 0;
 
 	if (read) {
 		err = device_result(device, read(device, &c));
-	} else {
+	} else if (!by_message(device->sessions)) {
 		pthread_mutex_lock(&device->lock);
-		err = device->ops->config_read(device->transport, &c, sizeof(c), &device->error);
-		/* There is none to read again. */
-		err = err == -EOPNOTSUPP ? 0 : device_result(device, err);
+		err = device_result(device, device->ops->config_read(device->transport, &c,
+		                                                     sizeof(c), &device->error));
 		pthread_mutex_unlock(&device->lock);
 	}
 	if (err)

@@ -374,7 +374,7 @@ static int vu_config_read(struct transport *t, void *config, size_t size,
 
 	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIG))) {
 		transport_error_set(error, "the back end does not give the device's configuration");
-		return -EOPNOTSUPP;
+		return -EPROTO;
 	}
 	memcpy(request, &header, sizeof(header));
 	err = message_ask(t, &m, 0, reply, bytes, error);
