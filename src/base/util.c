@@ -67,8 +67,9 @@ int runtime_dir_make(void)
 {
 	struct stat st;
 
+	/* chmod: whatever the umask is. */
 	if (mkdir(runtime_dir(), 0755) == 0)
-		return 0;
+		return chmod(runtime_dir(), 0755) < 0 ? -errno : 0;
 	if (errno != EEXIST)
 		return -errno;
 	if (stat(runtime_dir(), &st) < 0)

@@ -67,8 +67,10 @@ static void test_tick_rate_agrees_with_the_clock(void **state)
 
 static void test_runtime_directory(void **state)
 {
+	mode_t mask = umask(077);
 	char expected[128];
 	char path[128];
+	struct stat st;
 
 	unsetenv("VCRYPTO_RUNTIME_DIR");
 	assert_string_equal(runtime_dir(), "/run/vcrypto");
@@ -76,6 +78,9 @@ static void test_runtime_directory(void **state)
 	setenv("VCRYPTO_RUNTIME_DIR", expected, 1);
 	assert_string_equal(runtime_dir(), expected);
 	assert_int_equal(runtime_dir_make(), 0);
+	umask(mask);
+	assert_int_equal(stat(expected, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
 	assert_int_equal(runtime_dir_make(), 0);
 	assert_int_equal(runtime_path("host.ctl", path, sizeof(path)), 0);
 	assert_string_equal(path + strlen(expected), "/host.ctl");
