@@ -39,6 +39,18 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* One that a worker may run on. */
+static int first_cpu(void)
+{
+	cpu_set_t set;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	return cpu;
+}
+
 static int load(const char *text, struct host_config **config, char **error)
 {
 	FILE *file = fopen(path, "w");
@@ -212,12 +224,8 @@ static void workers_alone_will_do(void **state)
 {
 	struct host_config *config;
 	char text[64];
-	cpu_set_t set;
-	int cpu = 0;
+	int cpu = first_cpu();
 
-	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
-	while (!CPU_ISSET(cpu, &set))
-		cpu++;
 	snprintf(text, sizeof(text), "workers: [%d]\n", cpu);
 	config = load_good(text);
 	assert_int_equal(config->workers[0], cpu);
@@ -240,12 +248,8 @@ static void takes_a_cpu_that_is_there(void **state)
 {
 	struct host_config *config;
 	char text[1024];
-	cpu_set_t set;
-	int cpu = 0;
+	int cpu = first_cpu();
 
-	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
-	while (!CPU_ISSET(cpu, &set))
-		cpu++;
 	snprintf(text, sizeof(text), "workers: [%d]\n" RESOURCES GROUPS DEVICES, cpu);
 	config = load_good(text);
 	assert_int_equal(config->workers_count, 1);
@@ -273,12 +277,8 @@ static void refuses_bad_workers(void **state)
 static void refuses_one_cpu_twice(void **state)
 {
 	char text[1024];
-	cpu_set_t set;
-	int cpu = 0;
+	int cpu = first_cpu();
 
-	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
-	while (!CPU_ISSET(cpu, &set))
-		cpu++;
 	snprintf(text, sizeof(text), "workers:\n  - %d\n  - %d\n" RESOURCES GROUPS DEVICES, cpu,
 	         cpu);
 	assert_bad(text, 3, "has a worker already");
