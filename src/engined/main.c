@@ -3,16 +3,13 @@
  * vcrypto-engined: the daemon beside the applications. Command line, start, end. One thread.
  */
 #include <errno.h>
-#include <getopt.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
+#include "base/daemon.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "engined/engined.h"
@@ -33,68 +30,12 @@ static const char usage[] =
 	"      --version         print the version and exit\n"
 	"      --help            print this and exit\n";
 
-struct options {
-	const char *config;
-	bool check;
-	enum log_level level;
-};
-
-/* 0: go on; 1: exit with success; -EINVAL. */
-static int options_parse(int argc, char **argv, struct options *options)
-{
-	enum { CHECK = 256, FOREGROUND, LOG_LEVEL, VERSION, HELP };
-	static const struct option longs[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"check-config", no_argument, NULL, CHECK},
-		{"foreground", no_argument, NULL, FOREGROUND},
-		{"log-level", required_argument, NULL, LOG_LEVEL},
-		{"version", no_argument, NULL, VERSION},
-		{"help", no_argument, NULL, HELP},
-		{NULL, 0, NULL, 0},
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			options->config = optarg;
-			break;
-		case CHECK:
-			options->check = true;
-			break;
-		case FOREGROUND:
-			break;
-		case LOG_LEVEL:
-			if (!log_level_parse(optarg, &options->level))
-				break;
-			fprintf(stderr, "vcrypto-engined: no such log level: %s\n", optarg);
-			return -EINVAL;
-		case VERSION:
-			puts("vcrypto-engined " VCRYPTO_VERSION);
-			return 1;
-		case HELP:
-			fputs(usage, stdout);
-			return 1;
-		default:
-			fputs("Try 'vcrypto-engined --help'.\n", stderr);
-			return -EINVAL;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "vcrypto-engined: what is \"%s\"?\n", argv[optind]);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int config_read(const struct options *options, struct engined_config *config)
+static int config_read(const struct daemon_options *options, struct engined_config *config)
 {
 	const char *path = options->config;
 	char *error = NULL;
 	int ret;
 
-	if (!path && access(ENGINED_DEFAULT_CONFIG, F_OK) == 0)
-		path = ENGINED_DEFAULT_CONFIG;
 	if (path) {
 		ret = engined_config_load(path, config, &error);
 		if (ret)
@@ -112,23 +53,13 @@ static int config_read(const struct options *options, struct engined_config *con
 	return ret;
 }
 
+/* Whatever clients do, there are descriptors left for the next client. */
 static void limits_raise(struct engined *e)
 {
-	struct rlimit limit;
 	rlim_t clients = (rlim_t)e->config.limits.clients * FDS_CLIENT + FDS_OWN;
+	rlim_t files = vc_min(daemon_limits_raise(), (rlim_t)INT_MAX);
 
-	prctl(PR_SET_DUMPABLE, 0);
-	if (!getrlimit(RLIMIT_MEMLOCK, &limit)) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_MEMLOCK, &limit);
-	}
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	/* Whatever clients do, there are descriptors left for the next client. */
-	e->wakers_max = (unsigned int)(limit.rlim_cur > 2 * clients ? limit.rlim_cur - clients
-	                                                            : limit.rlim_cur / 2);
+	e->wakers_max = (unsigned int)(files > 2 * clients ? files - clients : files / 2);
 }
 
 static void on_signal(void *context, int signal)
@@ -152,11 +83,7 @@ static int start(struct engined *e)
 		return failed("cannot run on the CPU", "", ret);
 	ret = evloop_create(&e->loop);
 	if (!ret)
-		ret = evloop_signal(e->loop, SIGTERM, on_signal, e);
-	if (!ret)
-		ret = evloop_signal(e->loop, SIGINT, on_signal, e);
-	if (!ret)
-		ret = evloop_signal(e->loop, SIGHUP, on_signal, e);
+		ret = daemon_signals(e->loop, on_signal, e);
 	if (ret)
 		return failed("cannot make the event loop", "", ret);
 	e->wake = wake_create();
@@ -195,21 +122,21 @@ static void stop(struct engined *e)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.level = LOG_LEVEL_NOTICE};
+	struct daemon_options options = {.log_level = LOG_LEVEL_NOTICE};
 	static struct engined e = {.listener = -1};
-	int ret;
+	int ret = daemon_options(argc, argv, "vcrypto-engined", usage, ENGINED_DEFAULT_CONFIG,
+	                         &options);
 
-	ret = options_parse(argc, argv, &options);
-	if (ret)
-		return ret > 0 ? EXIT_SUCCESS : 2;
+	if (ret >= 0)
+		return ret;
 	if (config_read(&options, &e.config))
 		return EXIT_FAILURE;
 	if (options.check) {
 		engined_config_free(&e.config);
 		return EXIT_SUCCESS;
 	}
-	log_open("vcrypto-engined", options.level);
-	signal(SIGPIPE, SIG_IGN);
+	log_open("vcrypto-engined", options.log_level);
+	daemon_protect();
 	limits_raise(&e);
 	e.started_ns = clock_now_ns();
 

@@ -96,6 +96,13 @@ def test_good_configurations():
         vctest.equal((done.returncode, done.stderr, done.stdout), (0, "", f"{name}: ok\n"))
 
 
+def test_short_option():
+    for daemon in ("host", "engined"):
+        done = run(daemon, "-c", "/nonexistent.yaml", "--check-config")
+        vctest.equal(done.returncode, 1, daemon)
+        vctest.contains(done.stderr, "/nonexistent.yaml: ")
+
+
 def test_bad_configurations_of_host():
     check_bad("host", HOST_BAD)
 
@@ -148,8 +155,16 @@ def test_second_daemon_is_refused():
         vctest.equal(stack.ctl("engined", "status")["device"]["state"], "up")
 
 
+def test_keys_do_not_get_into_core_dumps():
+    with vctest.Stack() as stack:
+        for daemon in stack.daemons:
+            with open(f"/proc/{daemon.pid}/limits", encoding="ascii") as limits:
+                core = next(line for line in limits if line.startswith("Max core file size"))
+            vctest.equal(core.split()[4:6], ["0", "0"], daemon.name)
+
+
 def test_signals_end_it_well():
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         with vctest.Stack() as stack:
             for daemon in reversed(stack.daemons):
                 daemon.process.send_signal(number)
