@@ -4,6 +4,7 @@
 whatever may die: a client, the engine, the host, all of them in flight."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -221,6 +222,14 @@ def test_idle_engine_sleeps():
         check(used <= 0.02, f"{used} s of CPU in 3 s of idling")
 
 
+def client_of_nobody(stack, *arguments):
+    # From where everybody may go: the build directory may be in somebody's home.
+    program = shutil.copy(CLIENT, stack.dir)
+    done = subprocess.run([program, *arguments], env=stack.env, user=65534, group=65534,
+                          extra_groups=[], capture_output=True, timeout=60, check=False)
+    equal(done.returncode, 0, f"client: {done.stderr}")
+
+
 def test_users_who_may_not():
     config = "device: {{socket: {dir}/dev0.sock}}\nallow-users: [1]\n"
     with vctest.Stack(engined_config=config) as stack:
@@ -228,18 +237,14 @@ def test_users_who_may_not():
             raise vctest.Skip("only root can be somebody else")
         # Root may always; nobody may not, and finds that out at once.
         client(stack, "known")
-        done = subprocess.run([CLIENT, "absent"], env=stack.env, user=65534, group=65534,
-                              extra_groups=[], capture_output=True, timeout=60, check=False)
-        equal(done.returncode, 0, f"client: {done.stderr}")
+        client_of_nobody(stack, "absent")
 
 
 def test_a_stranger_is_served():
     if os.getuid() != 0:
         raise vctest.Skip("only root can be somebody else")
     with vctest.Stack() as stack:
-        done = subprocess.run([CLIENT, "jobs", "5"], env=stack.env, user=65534, group=65534,
-                              extra_groups=[], capture_output=True, timeout=60, check=False)
-        equal(done.returncode, 0, f"client: {done.stderr}")
+        client_of_nobody(stack, "jobs", "5")
         totals = stack.ctl("engined", "status")["totals"]
         equal(sum(totals["fallback"].values()), 0, "fallen back")
 
