@@ -118,7 +118,7 @@ void device_queue_stop(struct device *device, unsigned int index)
 		device_mark_stuck(device);
 	queue->started = false;
 	queue->worker = NULL;
-	queue->config.base = queue->ring.last_avail;
+	queue->config.base = vring_base(&queue->ring);
 }
 
 /* The workers that have a queue of the device, each once, as bits. */

@@ -121,7 +121,7 @@ void device_config(const struct device *device, struct virtio_crypto_config *con
  * -EINVAL, -EFAULT the ring is not in memory; -EIO the device is stuck.
  */
 int device_queue_start(struct device *device, unsigned int index);
-/* Take it back: nothing of it is in flight afterwards, config.base is the next index to take. */
+/* Take it back: nothing of it is in flight afterwards, config.base is where it stands. */
 void device_queue_stop(struct device *device, unsigned int index);
 /* Set one of a queue's descriptors (a member of the queue), closing the old one; also while it
  * runs. Takes fd. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's side of a split virtqueue. One thread at a time (the worker that has the queue).
+ * The device's side of a virtqueue: set-up of both kinds, and the split one. One thread at a time
+ * (the worker that has the queue). vring_private.h says how guest memory is read.
  *
- * Rings, descriptors and indirect tables are in guest memory and change while we look: whatever
- * decides something is loaded once, whole (load_* below), and the copy is checked and used.
+ * Packed rings go their own way (vring_packed.c) at one branch that is always predicted.
  */
 #include "host/vring.h"
 
@@ -11,44 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* How many chains ahead of the one being taken what is fetched: see prefetch_ahead(). */
-#define PREFETCH_DESC 6
-#define PREFETCH_TABLE 4
-#define PREFETCH_HEADER 2
-
-/* ---- guest memory: single loads and stores ---- */
-
-static inline uint16_t load_u16(const uint16_t *p)
-{
-	return __atomic_load_n(p, __ATOMIC_RELAXED);
-}
-
-static inline void store_u16(uint16_t *p, uint16_t value)
-{
-	__atomic_store_n(p, value, __ATOMIC_RELAXED);
-}
-
-/* A descriptor in two loads, so that the compiler cannot read a field again. */
-static inline struct virtq_desc load_desc(const struct virtq_desc *p)
-{
-	const uint64_t *words = (const uint64_t *)p;
-	uint64_t addr = __atomic_load_n(&words[0], __ATOMIC_RELAXED);
-	uint64_t rest = __atomic_load_n(&words[1], __ATOMIC_RELAXED);
-
-	return (struct virtq_desc){
-		.addr = addr,
-		.len = (uint32_t)rest,
-		.flags = (uint16_t)(rest >> 32),
-		.next = (uint16_t)(rest >> 48),
-	};
-}
-
-/* Stores before it are seen before loads behind it are done: what release and acquire do not give.
- * (A locked operation is that on x86-64, and costs less than mfence.) */
-static inline void full_barrier(void)
-{
-	__asm__ volatile("lock orl $0, (%%rsp)" : : : "memory", "cc");
-}
+#include "host/vring_private.h"
 
 static inline uint16_t *used_event(const struct vring *ring)
 {
@@ -67,19 +30,32 @@ static inline uint16_t ring_mask(const struct vring *ring)
 
 /* ---- set-up ---- */
 
+/* Bytes of the three parts of a ring, with the two event fields of a split one: they are part of
+ * the layout, whatever was negotiated. */
+static void ring_sizes(const struct vring_config *config, uint64_t *avail, uint64_t *used)
+{
+	uint64_t n = config->size;
+
+	*avail = config->packed ? sizeof(struct virtq_packed_event)
+	                        : sizeof(struct virtq_avail) + n * sizeof(uint16_t) + 2;
+	*used = config->packed ? sizeof(struct virtq_packed_event)
+	                       : sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + 2;
+}
+
 static int ring_find(struct vring *ring, const struct memtable *memory,
                      const struct vring_config *config)
 {
-	uint64_t n = config->size;
-	void *desc = memtable_user(memory, config->desc, n * sizeof(struct virtq_desc));
-	/* With the two event fields: they are part of the layout, whatever was negotiated. */
-	void *avail = memtable_user(memory, config->avail, sizeof(struct virtq_avail) + 2 * n + 2);
-	void *used =
-		memtable_user(memory, config->used, 4 + n * sizeof(struct virtq_used_elem) + 2);
+	uint64_t avail_size, used_size;
+
+	ring_sizes(config, &avail_size, &used_size);
+	void *desc = memtable_user(memory, config->desc, config->size * sizeof(struct virtq_desc));
+	void *avail = memtable_user(memory, config->avail, avail_size);
+	void *used = memtable_user(memory, config->used, used_size);
 
 	if (!desc || !avail || !used)
 		return -EFAULT;
-	if ((uintptr_t)desc % 16 || (uintptr_t)avail % 2 || (uintptr_t)used % 4)
+	if ((uintptr_t)desc % 16 || (uintptr_t)avail % (config->packed ? 4 : 2) ||
+	    (uintptr_t)used % 4)
 		return -EINVAL;
 	ring->memory = memory;
 	ring->hint = NULL;
@@ -94,20 +70,36 @@ int vring_setup(struct vring *ring, const struct memtable *memory,
 {
 	int rc;
 
-	if (config->size > VIRTQ_MAX_SIZE || !vc_is_power_of_two(config->size))
+	/* Only split rings want powers of two (2.7, 2.8.10.1). */
+	if (!config->size || config->size > VIRTQ_MAX_SIZE ||
+	    (!config->packed && !vc_is_power_of_two(config->size)))
 		return -EINVAL;
 	memset(ring, 0, sizeof(*ring));
 	rc = ring_find(ring, memory, config);
 	if (rc < 0)
 		return rc;
 	ring->size = config->size;
+	ring->packed = config->packed;
 	ring->event_idx = config->event_idx;
+	ring->in_order = config->in_order;
 	ring->always_call = config->always_call;
-	ring->last_avail = config->base;
-	ring->cached_avail = config->base;
-	ring->last_used = config->base;
-	ring->published = config->base;
+	if (config->packed)
+		return packed_base(ring, config->base);
+	if (config->base > UINT16_MAX)
+		return -EINVAL;
+	ring->last_avail = (uint16_t)config->base;
+	ring->cached_avail = ring->last_avail;
+	ring->last_used = ring->last_avail;
+	ring->published = ring->last_avail;
 	return 0;
+}
+
+uint32_t vring_base(const struct vring *ring)
+{
+	if (!ring->packed)
+		return ring->last_avail;
+	return ring->last_avail | (uint32_t)ring->avail_wrap << 15 |
+	       (uint32_t)ring->last_used << 16 | (uint32_t)ring->used_wrap << 31;
 }
 
 int vring_remap(struct vring *ring, const struct memtable *memory,
@@ -116,10 +108,87 @@ int vring_remap(struct vring *ring, const struct memtable *memory,
 	return ring_find(ring, memory, config);
 }
 
+/* ---- what does not happen often, of both kinds ---- */
+
+__attribute__((cold)) unsigned int found_add_pieces(struct vring_chain *chain, unsigned int count,
+                                                    const struct memtable *memory, uint64_t addr,
+                                                    uint32_t len)
+{
+	while (len) {
+		const struct memregion *r = memtable_find(memory, addr);
+
+		if (!r || count == VRING_MAX_SEGMENTS)
+			return 0;
+		uint64_t offset = addr - r->guest_addr;
+		uint32_t part = (uint32_t)vc_min((uint64_t)len, r->size - offset);
+
+		chain->segment[count++] = (struct vring_segment){r->host + offset, part};
+		len -= part;
+		addr += part;
+		/* Nothing lies behind the last address. */
+		if (len && !addr)
+			return 0;
+	}
+	return count;
+}
+
+__attribute__((cold)) void found_bad(struct vring_chain *chain, const struct memtable *memory,
+                                     uint64_t addr, uint32_t len)
+{
+	unsigned int pieces = len ? found_add_pieces(chain, 0, memory, addr, len) : 0;
+
+	chain->out = 0;
+	chain->out_len = 0;
+	chain->in = pieces ? 1 : 0;
+	chain->in_len = chain->in;
+	if (pieces) {
+		const struct vring_segment *last = &chain->segment[pieces - 1];
+
+		chain->segment[0] = (struct vring_segment){last->base + last->len - 1, 1};
+	}
+}
+
+static __attribute__((cold, noinline)) const void *
+table_copy(struct vring_chain *chain, const struct memtable *memory, uint64_t addr, uint32_t len)
+{
+	uint8_t *to = (uint8_t *)chain->table;
+
+	if (len > sizeof(chain->table))
+		return NULL;
+	while (len) {
+		const struct memregion *r = memtable_find(memory, addr);
+		uint64_t offset = r ? addr - r->guest_addr : 0;
+		uint32_t part = r ? (uint32_t)vc_min((uint64_t)len, r->size - offset) : 0;
+
+		if (!part)
+			return NULL;
+		memcpy(to, r->host + offset, part);
+		to += part;
+		len -= part;
+		addr += part;
+		if (len && !addr)
+			return NULL;
+	}
+	return chain->table;
+}
+
+const void *table_find(struct vring_chain *chain, const struct memtable *memory,
+                       const struct memregion **hint, uint64_t addr, uint32_t len)
+{
+	const uint8_t *table = memtable_translate(memory, hint, addr, len);
+
+	if (vc_unlikely(!table))
+		return table_copy(chain, memory, addr, len);
+	/* 16-byte alignment is the driver's duty; 8 is what we need to load words whole. */
+	return (uintptr_t)table % 8 ? NULL : table;
+}
+
 /* ---- taking chains ---- */
 
 int vring_available(struct vring *ring)
 {
+	if (vc_unlikely(ring->packed))
+		return packed_available(ring);
 	/* Acquire: pairs with the driver's store of idx, after descriptors and ring entries. */
 	uint16_t idx = __atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE);
 	uint16_t n = (uint16_t)(idx - ring->last_avail);
@@ -131,33 +200,11 @@ int vring_available(struct vring *ring)
 	return n;
 }
 
-/* Where n bytes at a guest address are, if they lie in the region that was used last. */
-static inline const uint8_t *guess(const struct vring *ring, uint64_t addr, uint32_t n)
-{
-	const struct memregion *r = ring->hint;
-	uint64_t offset = r ? addr - r->guest_addr : 0;
-
-	return r && offset < r->size && r->size - offset >= n ? r->host + offset : NULL;
-}
-
 static inline const struct virtq_desc *desc_ahead(const struct vring *ring, uint16_t ahead)
 {
 	uint16_t at = (uint16_t)(ring->last_avail + ahead) & ring_mask(ring);
 
 	return &ring->desc[load_u16(&ring->avail->ring[at]) & ring_mask(ring)];
-}
-
-/* Two lines: an indirect table of Linux or ours, or a header with its IV. (Inlined by force: gcc 12
- * takes a function that only prefetches for one without effect, and drops the call.) */
-static inline __attribute__((always_inline)) void prefetch_named(const struct vring *ring,
-                                                                 const struct virtq_desc *desc)
-{
-	const uint8_t *p = guess(ring, desc->addr, 2 * VC_CACHE_LINE);
-
-	if (p) {
-		__builtin_prefetch(p);
-		__builtin_prefetch(p + VC_CACHE_LINE);
-	}
 }
 
 /*
@@ -174,7 +221,7 @@ static inline void prefetch_ahead(struct vring *ring)
 		__builtin_prefetch(desc_ahead(ring, PREFETCH_DESC));
 	if (known > PREFETCH_TABLE) {
 		desc = load_desc(desc_ahead(ring, PREFETCH_TABLE));
-		prefetch_named(ring, &desc);
+		prefetch_at(ring, desc.addr);
 	}
 	if (known > PREFETCH_HEADER) {
 		const uint8_t *table;
@@ -185,13 +232,14 @@ static inline void prefetch_ahead(struct vring *ring)
 		table = guess(ring, desc.addr, sizeof(desc));
 		if (table && (uintptr_t)table % 8 == 0) {
 			desc = load_desc((const struct virtq_desc *)table);
-			prefetch_named(ring, &desc);
+			prefetch_at(ring, desc.addr);
 		}
 	}
 }
 
 /* Where a walk is: in the ring's table or in an indirect one. */
 struct walk {
+	struct vring_chain *chain;
 	const struct memtable *memory;
 	const struct memregion *hint;
 	const struct virtq_desc *table;
@@ -201,15 +249,16 @@ struct walk {
 	bool indirect;
 };
 
-static inline struct walk walk_begin(const struct vring *ring, uint16_t head)
+static inline struct walk walk_begin(const struct vring *ring, struct vring_chain *chain)
 {
 	return (struct walk){
+		.chain = chain,
 		.memory = ring->memory,
 		.hint = ring->hint,
 		.table = ring->desc,
 		.size = ring->size,
 		.left = ring->size,
-		.index = head,
+		.index = chain->head,
 	};
 }
 
@@ -219,12 +268,9 @@ static inline bool walk_enter(struct walk *walk, const struct virtq_desc *desc)
 {
 	if (walk->indirect || desc->flags & VIRTQ_DESC_F_NEXT || !desc->len || desc->len % 16)
 		return false;
-	uint8_t *table = memtable_translate(walk->memory, &walk->hint, desc->addr, desc->len);
-
-	/* 16-byte alignment is the driver's duty; 8 is what we need to load words whole. */
-	if (!table || (uintptr_t)table % 8)
+	walk->table = table_find(walk->chain, walk->memory, &walk->hint, desc->addr, desc->len);
+	if (vc_unlikely(!walk->table))
 		return false;
-	walk->table = (const struct virtq_desc *)table;
 	walk->size = desc->len / 16;
 	walk->left = VRING_MAX_SEGMENTS;
 	walk->index = 0;
@@ -256,84 +302,43 @@ static inline bool walk_next(struct walk *walk, struct virtq_desc *desc)
  */
 static __attribute__((cold, noinline)) int chain_bad(struct vring *ring, struct vring_chain *chain)
 {
-	struct walk walk = walk_begin(ring, chain->head);
+	struct walk walk = walk_begin(ring, chain);
 	struct virtq_desc desc, last = {.len = 0};
 
-	chain->out = 0;
-	chain->in = 0;
-	chain->out_len = 0;
-	chain->in_len = 0;
 	do {
-		if (!walk_next(&walk, &desc))
-			return -EBADMSG;
+		if (!walk_next(&walk, &desc)) {
+			last.len = 0;
+			break;
+		}
 		if (desc.flags & VIRTQ_DESC_F_WRITE && desc.len)
 			last = desc;
 	} while (desc.flags & VIRTQ_DESC_F_NEXT);
-	if (!last.len)
-		return -EBADMSG;
-	uint8_t *base = memtable_translate(walk.memory, &walk.hint, last.addr, last.len);
-
-	if (base) {
-		chain->segment[0].base = base + last.len - 1;
-		chain->segment[0].len = 1;
-		chain->in = 1;
-		chain->in_len = 1;
-	}
+	found_bad(chain, ring->memory, last.addr, last.len);
 	return -EBADMSG;
 }
 
 /* Copy, check and translate the chain at chain->head. False: it is not sound. */
 static inline bool chain_read(struct vring *ring, struct vring_chain *chain)
 {
-	struct walk walk = walk_begin(ring, chain->head);
-	uint64_t bytes = 0, out_bytes = 0;
-	unsigned int n = 0, out = 0;
-	bool in = false;
+	struct walk walk = walk_begin(ring, chain);
+	struct found found = {0};
 	struct virtq_desc desc;
 
 	do {
 		if (vc_unlikely(!walk_next(&walk, &desc)))
 			return false;
-		if (desc.flags & VIRTQ_DESC_F_WRITE) {
-			if (!in) {
-				in = true;
-				out = n;
-				out_bytes = bytes;
-			}
-		} else if (vc_unlikely(in)) {
+		if (vc_unlikely(!found_add(chain, &found, walk.memory, &walk.hint, desc.addr,
+		                           desc.len, desc.flags & VIRTQ_DESC_F_WRITE)))
 			return false;
-		}
-		if (vc_unlikely(!desc.len))
-			continue;
-		if (vc_unlikely(n == VRING_MAX_SEGMENTS))
-			return false;
-		uint8_t *base = memtable_translate(walk.memory, &walk.hint, desc.addr, desc.len);
-
-		if (vc_unlikely(!base))
-			return false;
-		chain->segment[n].base = base;
-		chain->segment[n].len = desc.len;
-		n++;
-		bytes += desc.len;
 	} while (desc.flags & VIRTQ_DESC_F_NEXT);
-
-	/* A chain is at most 2^32 bytes long (virtio 1.3, 2.7.5). */
-	if (vc_unlikely(bytes > UINT32_MAX))
-		return false;
-	if (vc_unlikely(!in)) {
-		out = n;
-		out_bytes = bytes;
-	}
-	chain->out = (uint16_t)out;
-	chain->in = (uint16_t)(n - out);
-	chain->out_len = (uint32_t)out_bytes;
-	chain->in_len = (uint32_t)(bytes - out_bytes);
 	ring->hint = walk.hint;
-	return true;
+	return found_end(chain, &found);
 }
 
 int vring_pop(struct vring *ring, struct vring_chain *chain)
 {
+	if (vc_unlikely(ring->packed))
+		return packed_pop(ring, chain);
 	if (ring->last_avail == ring->cached_avail) {
 		int n = vring_available(ring);
 
@@ -348,30 +353,59 @@ int vring_pop(struct vring *ring, struct vring_chain *chain)
 	return vc_likely(chain_read(ring, chain)) ? 1 : chain_bad(ring, chain);
 }
 
+void vring_unpop(struct vring *ring, const struct vring_chain *chain)
+{
+	if (vc_unlikely(ring->packed))
+		packed_unpop(ring, chain);
+	else
+		ring->last_avail--;
+}
+
 /* ---- giving back ---- */
 
-void vring_push(struct vring *ring, uint16_t head, uint32_t written)
+static inline void used_put(struct vring *ring, uint16_t at, uint32_t head, uint32_t written)
 {
-	struct virtq_used_elem *used = &ring->used->ring[ring->last_used & ring_mask(ring)];
 	/* One store: id, then len. */
 	uint64_t element = head | (uint64_t)written << 32;
 
-	memcpy(used, &element, sizeof(element));
+	memcpy(&ring->used->ring[at & ring_mask(ring)], &element, sizeof(element));
 	ring->last_used++;
 }
 
-/* Has idx passed event since old? (virtio 1.3, 2.7.7.2) */
-static inline bool need_event(uint16_t event, uint16_t new, uint16_t old)
+void vring_push(struct vring *ring, uint32_t head, uint32_t written)
 {
-	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
+	if (vc_unlikely(ring->packed))
+		packed_push(ring, head, written);
+	else
+		used_put(ring, ring->last_used, head, written);
+}
+
+void vring_push_in_order(struct vring *ring, uint32_t head, uint32_t written, uint32_t room)
+{
+	/* Chains that have no entry of their own are taken for written in full. */
+	bool full = written == room;
+
+	if (!ring->in_order) {
+		vring_push(ring, head, written);
+	} else if (ring->packed) {
+		packed_push_in_order(ring, head, written, full);
+	} else {
+		if (!ring->batch_open)
+			ring->batch_at = ring->last_used;
+		used_put(ring, ring->batch_at, head, written);
+		ring->batch_open = full;
+	}
 }
 
 bool vring_publish(struct vring *ring)
 {
 	uint16_t old = ring->published;
 
+	if (vc_unlikely(ring->packed))
+		return packed_publish(ring);
 	if (old == ring->last_used)
 		return false;
+	ring->batch_open = false;
 	/* Release: results and used elements before idx; pairs with the driver's acquire. */
 	__atomic_store_n(&ring->used->idx, ring->last_used, __ATOMIC_RELEASE);
 	ring->published = ring->last_used;
@@ -391,6 +425,10 @@ bool vring_publish(struct vring *ring)
 
 void vring_notify_off(struct vring *ring)
 {
+	if (ring->packed) {
+		packed_notify_off(ring);
+		return;
+	}
 	/* With features unknown (always_call) the driver may look at either. */
 	if (ring->event_idx || ring->always_call)
 		/* Just passed: not reached again for 65,535 chains. */
@@ -401,6 +439,8 @@ void vring_notify_off(struct vring *ring)
 
 bool vring_notify_on(struct vring *ring)
 {
+	if (ring->packed)
+		return packed_notify_on(ring);
 	if (ring->event_idx || ring->always_call)
 		store_u16(avail_event(ring), ring->last_avail);
 	if (!ring->event_idx)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's side of a virtqueue (virtio 1.3, section 2.7): take chains, give used buffers back.
+ * The device's side of a virtqueue, split (virtio 1.3, section 2.7) or packed (2.8): take chains,
+ * give used buffers back.
  *
  * One thread at a time. The ring is in guest memory and hostile: each field is read once, into
  * private memory, and checked there. No sockets, no cryptography; unit-tested and fuzzed as it is.
@@ -24,12 +25,14 @@ struct vring_segment {
 
 /* A chain, copied and translated. OUT segments come first. */
 struct vring_chain {
-	uint16_t head;    /* to be given back */
+	uint32_t head;    /* to be given back: vring_push() knows what it means */
 	uint16_t out;     /* number of OUT segments */
 	uint16_t in;      /* number of IN segments, from segment[out] */
 	uint32_t out_len; /* bytes */
 	uint32_t in_len;  /* bytes */
 	struct vring_segment segment[VRING_MAX_SEGMENTS];
+	/* Scratch: an indirect table that lies in more than one region of memory. */
+	struct virtq_desc table[VRING_MAX_SEGMENTS];
 };
 
 /* The last byte of IN, of which there must be some: where a data request has its status. */
@@ -44,24 +47,51 @@ struct vring {
 	/* Set by vring_setup(). */
 	const struct memtable *memory;
 	const struct memregion *hint;
-	struct virtq_desc *desc;
-	struct virtq_avail *avail;
-	struct virtq_used *used;
-	uint16_t size; /* a power of two */
+	union {
+		struct virtq_desc *desc;
+		struct virtq_packed_desc *packed_desc;
+	};
+	union {
+		struct virtq_avail *avail;
+		struct virtq_packed_event *driver_event;
+	};
+	union {
+		struct virtq_used *used;
+		struct virtq_packed_event *device_event;
+	};
+	uint16_t size; /* of a split ring a power of two */
+	bool packed;
 	bool event_idx;
 	bool always_call; /* features unknown (QEMU's crypto back end): signal regardless */
-	/* Our own indices; what the guest writes over them does not matter. */
+	bool in_order;    /* one used entry may stand for several chains */
+	/* Our own indices; what the guest writes over them does not matter. Those of a packed ring
+	 * are places in the ring. */
 	uint16_t last_avail;   /* next to take */
 	uint16_t last_used;    /* next to write */
 	uint16_t published;    /* used index as the driver knows it */
-	uint16_t cached_avail; /* avail index as last read */
+	uint16_t cached_avail; /* split: avail index as last read */
+	/* IN_ORDER: the used entry that may yet come to stand for more. */
+	bool batch_open;
+	bool batch_wrap;   /* packed: the wrap counter there */
+	uint16_t batch_at; /* where it is */
+	/* Packed. */
+	bool avail_wrap, used_wrap, published_wrap;
+	bool held;      /* there is a first_used */
+	uint16_t taken; /* descriptors taken and not given back */
+	/* The first used descriptor that was not published: written last of all. */
+	uint16_t first_at;
+	uint64_t first_used;
 };
 
 struct vring_config {
 	uint16_t size;
-	uint64_t desc, avail, used; /* user addresses */
-	uint16_t base;              /* of both indices */
+	/* User addresses; of a packed ring the descriptors, the driver's area, the device's. */
+	uint64_t desc, avail, used;
+	/* Where to go on, as vhost-user tells it (vring_base()). */
+	uint32_t base;
+	bool packed;
 	bool event_idx;
+	bool in_order;
 	bool always_call;
 };
 
@@ -69,11 +99,19 @@ struct vring_config {
 int vring_setup(struct vring *ring, const struct memtable *memory,
                 const struct vring_config *config);
 
+/*
+ * Where the ring stands, as vhost-user's SET_VRING_BASE takes it again. Split: the next available
+ * index. Packed: bits 0-14 the next available descriptor, 15 its wrap counter, 16-31 the same of
+ * the next used one; front ends that leave the upper half 0 mean that nothing is in flight.
+ */
+uint32_t vring_base(const struct vring *ring);
+
 /* Use another table of the same guest (the ring is found again). 0, -EFAULT. */
 int vring_remap(struct vring *ring, const struct memtable *memory,
                 const struct vring_config *config);
 
-/* Chains waiting, as far as now known: looks at the driver's index once. -EPROTO: it jumped. */
+/* Chains waiting, as far as now known: looks at the driver's index once. -EPROTO: it jumped. Of a
+ * packed ring: whether there is one. */
 int vring_available(struct vring *ring);
 
 /*
@@ -85,18 +123,20 @@ int vring_available(struct vring *ring);
  *           of it could be found, chain->in is 1 and segment[chain->out = 0] is that byte, else 0:
  *           complete it with an error
  * -EPROTO   the ring itself is broken (index or head make no sense, more in flight than
- * descriptors): stop this queue
+ *           descriptors, a packed chain without an end): stop this queue
  */
 int vring_pop(struct vring *ring, struct vring_chain *chain);
 
 /* Leave the chain that the last pop took for a later pop. */
-static inline void vring_unpop(struct vring *ring)
-{
-	ring->last_avail--;
-}
+void vring_unpop(struct vring *ring, const struct vring_chain *chain);
 
 /* Give a chain back; seen by the driver at the next vring_publish(). */
-void vring_push(struct vring *ring, uint16_t head, uint32_t written);
+void vring_push(struct vring *ring, uint32_t head, uint32_t written);
+
+/* The same of a device that gives back in the order of taking; room: bytes of the chain's IN
+ * segments. Where IN_ORDER was agreed, chains that were written in full share one used entry
+ * (2.7.9, 2.8.9). */
+void vring_push_in_order(struct vring *ring, uint32_t head, uint32_t written, uint32_t room);
 
 /* Let the driver see what was pushed. True: it wants a call. */
 bool vring_publish(struct vring *ring);

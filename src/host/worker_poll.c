@@ -26,7 +26,7 @@ static struct request_context context_of(const struct worker *worker, const stru
 	};
 }
 
-static void queue_push(struct host_queue *queue, uint16_t head, uint32_t written)
+static void queue_push(struct host_queue *queue, uint32_t head, uint32_t written)
 {
 	vring_push(&queue->ring, head, written);
 	queue->dirty = true;
@@ -197,7 +197,7 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 	int r = request_parse(req, &worker->chain, context);
 
 	if (vc_unlikely(r == -EAGAIN)) {
-		vring_unpop(&queue->ring);
+		vring_unpop(&queue->ring, &worker->chain);
 		return false;
 	}
 	if (vc_unlikely(r < 0)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Split virtqueues as they lie in shared memory (virtio 1.3, section 2.7).
+ * Virtqueues as they lie in shared memory: split (virtio 1.3, section 2.7) and packed (2.8).
  *
  * Layout only, no code. All fields are little-endian; vcrypto runs on x86-64, so they are read
  * as they are.
@@ -47,7 +47,33 @@ struct virtq_used {
 	struct virtq_used_elem ring[];
 };
 
+/* A packed ring: 16-byte aligned, queue-size entries (2.8.13). An indirect table has the same
+ * entries, with nothing but VIRTQ_DESC_F_WRITE in flags. */
+struct virtq_packed_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t id;
+	uint16_t flags;
+};
+
+/* Beside the VIRTQ_DESC_F_*: available when AVAIL is the driver's wrap counter and USED is not,
+ * used when both are the device's (2.8.1). */
+#define VIRTQ_PACKED_F_AVAIL (1u << 7)
+#define VIRTQ_PACKED_F_USED (1u << 15)
+
+/* Event suppression, one of the driver's and one of the device's, 4-byte aligned (2.8.14). */
+struct virtq_packed_event {
+	uint16_t desc;  /* bits 0-14 offset in the ring, bit 15 wrap counter */
+	uint16_t flags; /* VIRTQ_PACKED_EVENT_* */
+};
+
+#define VIRTQ_PACKED_EVENT_ENABLE 0
+#define VIRTQ_PACKED_EVENT_DISABLE 1
+#define VIRTQ_PACKED_EVENT_DESC 2 /* when that descriptor is passed; with EVENT_IDX only */
+
 static_assert(sizeof(struct virtq_desc) == 16, "virtq_desc");
+static_assert(sizeof(struct virtq_packed_desc) == 16, "virtq_packed_desc");
+static_assert(sizeof(struct virtq_packed_event) == 4, "virtq_packed_event");
 static_assert(sizeof(struct virtq_used_elem) == 8, "virtq_used_elem");
 
 /* Feature bits that do not belong to one device type (section 6). */

@@ -29,7 +29,7 @@ struct target {
 	struct vring ring;
 	struct vring_chain chain;
 	unsigned int in_flight;
-	uint16_t head[VIRTQ_MAX_SIZE];
+	uint32_t head[VIRTQ_MAX_SIZE];
 };
 
 static struct target target;
@@ -81,6 +81,12 @@ static void config_make(struct input *in)
 	}
 	if (flags & 128)
 		config->size = input_u16(in);
+	/* A base that no split seed has: a packed ring, on either lap. */
+	if ((config->base & 0xc0) == 0xc0) {
+		config->packed = true;
+		config->in_order = config->base & 0x20;
+		config->base = (config->base & 7) | (config->base & 8 ? 0x8000 : 0);
+	}
 }
 
 /* What the chain says must be there, end to end; all between is in one region then. */
@@ -117,7 +123,7 @@ static int take(void)
 		return rc;
 	if (rc == 0)
 		return 0;
-	fuzz_check(chain->head < target.config.size);
+	fuzz_check(target.config.packed || chain->head < target.config.size);
 	fuzz_check(rc == 1 || (!chain->out && chain->in <= 1 && chain->in_len == chain->in));
 	chain_touch(chain);
 	/* Never more in flight than there are descriptors: the used ring would overflow. */
@@ -131,7 +137,10 @@ static void give(unsigned int which)
 	if (!target.in_flight)
 		return;
 	which %= target.in_flight;
-	vring_push(&target.ring, target.head[which], which);
+	if (target.config.in_order)
+		vring_push_in_order(&target.ring, target.head[which], which, which / 2 * 2);
+	else
+		vring_push(&target.ring, target.head[which], which);
 	target.head[which] = target.head[--target.in_flight];
 }
 
@@ -142,7 +151,7 @@ static void driver(struct input *in)
 	uint8_t *base = target.table.region[0].host;
 
 	if (offset & 0x8000) {
-		if ((uintptr_t)target.ring.avail % 2 == 0)
+		if (!target.config.packed && (uintptr_t)target.ring.avail % 2 == 0)
 			target.ring.avail->idx++;
 		return;
 	}

@@ -155,25 +155,109 @@ static void test_outside_memory(void **state)
 	expect_bad(g, guest_chain(g, d, 3), 0);
 }
 
+/* Another region of the same file: its first byte is that of the first region. */
+static void add_region(struct guest *g, uint64_t guest_addr, uint64_t size)
+{
+	const struct vhost_user_mem_region more = {
+		.guest_addr = guest_addr, .size = size, .user_addr = guest_addr};
+	struct memtable *larger;
+
+	assert_int_equal(memtable_with(g->table, &more, g->fd, &larger), 0);
+	assert_int_equal(vring_remap(&g->ring, larger, &g->config), 0);
+	memtable_free(g->table);
+	g->table = larger;
+}
+
+/* A buffer is contiguous in the guest's memory, and may lie in several pieces of ours. */
 static void test_buffer_across_regions(void **state)
 {
 	struct guest *g = *state;
-	/* Right behind the first region in the guest, elsewhere here. */
-	const struct vhost_user_mem_region behind = {.guest_addr = GUEST_ADDR + GUEST_MEMORY,
-	                                             .size = 0x10000,
-	                                             .user_addr = GUEST_USER + GUEST_MEMORY};
-	struct virtq_desc d[] = {OUT_DESC(GUEST_MEMORY - 8, 8), OUT_DESC(GUEST_MEMORY, 8),
-	                         IN_DESC(STATUS, 1)};
-	struct memtable *two;
+	struct virtq_desc d[] = {OUT_DESC(GUEST_MEMORY - 8, 9), OUT_DESC(GUEST_MEMORY, 8),
+	                         IN_DESC(GUEST_MEMORY - 1, 0x1002)};
 
-	assert_int_equal(memtable_with(g->table, &behind, g->fd, &two), 0);
-	assert_int_equal(vring_remap(&g->ring, two, &g->config), 0);
-	memtable_free(g->table);
-	g->table = two;
+	add_region(g, GUEST_ADDR + GUEST_MEMORY, 0x1000);
+	add_region(g, GUEST_ADDR + GUEST_MEMORY + 0x1000, 0x1000);
 	guest_offer(g, guest_chain(g, d, 3));
 	assert_int_equal(vring_pop(&g->ring, &chain), 1);
-	d[0].len = 9;
-	expect_bad(g, guest_chain(g, d, 3), STATUS + 1);
+	assert_int_equal(chain.out, 3);
+	assert_int_equal(chain.in, 3);
+	assert_int_equal(chain.out_len, 17);
+	assert_int_equal(chain.in_len, 0x1002);
+	assert_ptr_equal(chain.segment[0].base, g->table->region[0].host + GUEST_MEMORY - 8);
+	assert_int_equal(chain.segment[0].len, 8);
+	assert_ptr_equal(chain.segment[1].base, g->table->region[1].host);
+	assert_int_equal(chain.segment[1].len, 1);
+	assert_int_equal(chain.segment[4].len, 0x1000);
+	assert_ptr_equal(chain.segment[5].base, g->table->region[2].host);
+	assert_int_equal(chain.segment[5].len, 1);
+}
+
+static void test_buffer_over_a_hole_or_the_end(void **state)
+{
+	struct guest *g = *state;
+	const uint64_t last = 0xfffffffffffff000u;
+	struct virtq_desc d[] = {OUT_DESC(GUEST_MEMORY + 0xff8, 9), IN_DESC(STATUS, 1)};
+
+	add_region(g, GUEST_ADDR + GUEST_MEMORY, 0x1000);
+	add_region(g, GUEST_ADDR + GUEST_MEMORY + 0x2000, 0x1000);
+	expect_bad(g, guest_chain(g, d, 2), STATUS + 1);
+	d[0].addr = GUEST_ADDR - 1;
+	expect_bad(g, guest_chain(g, d, 2), STATUS + 1);
+	/* Behind the last address there is not the first one. */
+	add_region(g, 0, 0x1000);
+	add_region(g, last, 0x1000);
+	d[0].addr = last + 0xfff;
+	d[0].len = 1;
+	guest_offer(g, guest_chain(g, d, 2));
+	assert_int_equal(vring_pop(&g->ring, &chain), 1);
+	d[0].len = 2;
+	expect_bad(g, guest_chain(g, d, 2), STATUS + 1);
+}
+
+static void test_bad_chain_whose_status_lies_across_regions(void **state)
+{
+	struct guest *g = *state;
+	const struct virtq_desc d[] = {OUT_DESC(GUEST_MEMORY * 4u, 8),
+	                               IN_DESC(GUEST_MEMORY - 4, 8)};
+
+	add_region(g, GUEST_ADDR + GUEST_MEMORY, 0x1000);
+	guest_offer(g, guest_chain(g, d, 2));
+	assert_int_equal(vring_pop(&g->ring, &chain), -EBADMSG);
+	assert_int_equal(chain.in, 1);
+	assert_ptr_equal(chain.segment[0].base, g->table->region[1].host + 3);
+}
+
+static void test_table_across_regions(void **state)
+{
+	struct guest *g = *state;
+	struct virtq_desc table[] = {OUT_DESC(GUEST_DATA, 72), OUT_DESC(GUEST_DATA + 128, 16),
+	                             IN_DESC(STATUS, 1)};
+	struct virtq_desc d = {.addr = GUEST_ADDR + GUEST_MEMORY - 16,
+	                       .len = sizeof(table),
+	                       .flags = VIRTQ_DESC_F_INDIRECT};
+
+	add_region(g, GUEST_ADDR + GUEST_MEMORY, 0x1000);
+	table[0].flags |= VIRTQ_DESC_F_NEXT;
+	table[0].next = 1;
+	table[1].flags |= VIRTQ_DESC_F_NEXT;
+	table[1].next = 2;
+	memcpy(guest_at(g, GUEST_MEMORY - 16), &table[0], 16);
+	/* The second region shows the file from its start. */
+	memcpy(guest_at(g, 0), &table[1], 32);
+	guest_offer(g, guest_chain(g, &d, 1));
+	assert_int_equal(vring_pop(&g->ring, &chain), 1);
+	assert_int_equal(chain.out, 2);
+	assert_int_equal(chain.out_len, 88);
+	assert_int_equal(chain.in_len, 1);
+	/* A chain of it that is not sound has its status byte all the same. */
+	memcpy(guest_at(g, GUEST_MEMORY - 16), &(struct virtq_desc){0x10, 72, VIRTQ_DESC_F_NEXT, 1},
+	       16);
+	expect_bad(g, guest_chain(g, &d, 1), STATUS + 1);
+	/* More than there are segments, or over the end. */
+	d.len = (VRING_MAX_SEGMENTS + 1) * 16;
+	expect_bad(g, guest_chain(g, &d, 1), 0);
+	d.len = 0x1000 + 32;
+	expect_bad(g, guest_chain(g, &d, 1), 0);
 }
 
 static void test_bad_tables(void **state)
@@ -416,6 +500,9 @@ int main(void)
 		hostile_test(test_next_outside_the_table),
 		hostile_test(test_outside_memory),
 		hostile_test(test_buffer_across_regions),
+		hostile_test(test_buffer_over_a_hole_or_the_end),
+		hostile_test(test_bad_chain_whose_status_lies_across_regions),
+		hostile_test(test_table_across_regions),
 		hostile_test(test_bad_tables),
 		hostile_test(test_nested_tables),
 		hostile_test(test_too_many_segments),

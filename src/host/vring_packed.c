@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device's side of a packed virtqueue (virtio 1.3, section 2.8). One thread at a time (the
+ * worker that has the queue).
+ *
+ * One ring holds what is available and what is used. A head, as vring_push() takes it, is the
+ * buffer id, which is the driver's to choose, and above it the number of descriptors that the chain
+ * takes in the ring: what has to be known when it is given back is not asked of the ring again.
+ */
+#include <errno.h>
+
+#include "host/vring_private.h"
+
+#define HEAD_COUNT_SHIFT 16
+
+/* ---- a packed descriptor is two words: addr; len, id and flags ---- */
+
+static inline uint64_t *desc_words(const struct vring *ring, uint16_t at)
+{
+	return (uint64_t *)&ring->packed_desc[at];
+}
+
+static inline uint16_t word_flags(uint64_t word)
+{
+	return (uint16_t)(word >> 48);
+}
+
+static inline uint16_t word_id(uint64_t word)
+{
+	return (uint16_t)(word >> 32);
+}
+
+static inline bool word_available(uint64_t word, bool wrap)
+{
+	bool avail = word_flags(word) & VIRTQ_PACKED_F_AVAIL;
+	bool used = word_flags(word) & VIRTQ_PACKED_F_USED;
+
+	return avail == wrap && used != wrap;
+}
+
+/* Places in the ring, each with a wrap counter. */
+static inline void forward(const struct vring *ring, uint16_t *at, bool *wrap, uint16_t n)
+{
+	unsigned int next = *at + n;
+
+	if (next >= ring->size) {
+		next -= ring->size;
+		*wrap = !*wrap;
+	}
+	*at = (uint16_t)next;
+}
+
+static inline void backward(const struct vring *ring, uint16_t *at, bool *wrap, uint16_t n)
+{
+	if (*at < n) {
+		*at = (uint16_t)(*at + ring->size);
+		*wrap = !*wrap;
+	}
+	*at = (uint16_t)(*at - n);
+}
+
+/* ---- set-up ---- */
+
+int packed_base(struct vring *ring, uint32_t base)
+{
+	uint32_t used = base >> 16 ? base >> 16 : base;
+	unsigned int lap;
+
+	ring->last_avail = base & 0x7fff;
+	ring->avail_wrap = base >> 15 & 1;
+	ring->last_used = used & 0x7fff;
+	ring->used_wrap = used >> 15 & 1;
+	if (ring->last_avail >= ring->size || ring->last_used >= ring->size)
+		return -EINVAL;
+	lap = ring->avail_wrap == ring->used_wrap ? 0 : ring->size;
+	if (ring->last_avail + lap < ring->last_used ||
+	    ring->last_avail + lap - ring->last_used > ring->size)
+		return -EINVAL;
+	ring->taken = (uint16_t)(ring->last_avail + lap - ring->last_used);
+	ring->published = ring->last_used;
+	ring->published_wrap = ring->used_wrap;
+	return 0;
+}
+
+/* ---- taking chains ---- */
+
+int packed_available(const struct vring *ring)
+{
+	/* Acquire: pairs with the driver's store of the flags, after all else of the chain. */
+	uint64_t word = __atomic_load_n(&desc_words(ring, ring->last_avail)[1], __ATOMIC_ACQUIRE);
+
+	if (!word_available(word, ring->avail_wrap))
+		return 0;
+	return vc_likely(ring->taken < ring->size) ? 1 : -EPROTO;
+}
+
+/*
+ * Bring near what later chains will need: the indirect tables (or headers) that the descriptors
+ * ahead name, then the headers that these tables name. The descriptors themselves lie one after
+ * another, and the hardware fetches them. What is read here only says where to prefetch.
+ */
+static inline void prefetch_packed(const struct vring *ring)
+{
+	uint16_t at = ring->last_avail;
+	const uint8_t *table;
+	bool wrap = false;
+
+	forward(ring, &at, &wrap, vc_min(PREFETCH_HEADER, ring->size));
+	uint64_t addr = __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED);
+	uint64_t word = __atomic_load_n(&desc_words(ring, at)[1], __ATOMIC_RELAXED);
+
+	if (word_flags(word) & VIRTQ_DESC_F_INDIRECT) {
+		table = guess(ring, addr, sizeof(struct virtq_packed_desc));
+		if (table && (uintptr_t)table % 8 == 0)
+			prefetch_at(ring,
+			            __atomic_load_n((const uint64_t *)table, __ATOMIC_RELAXED));
+	}
+	forward(ring, &at, &wrap, vc_min(PREFETCH_TABLE - PREFETCH_HEADER, ring->size));
+	prefetch_at(ring, __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED));
+}
+
+struct packed_walk {
+	struct found found;
+	const struct memregion *hint;
+	bool bad;
+	/* The last IN buffer of some length, of a chain that is not sound as well. */
+	uint64_t last_addr;
+	uint32_t last_len;
+};
+
+static inline __attribute__((always_inline)) void
+walk_buffer(const struct vring *ring, struct vring_chain *chain, struct packed_walk *walk,
+            uint64_t addr, uint32_t len, bool write)
+{
+	if (write && len) {
+		walk->last_addr = addr;
+		walk->last_len = len;
+	}
+	if (vc_likely(!walk->bad))
+		walk->bad = !found_add(chain, &walk->found, ring->memory, &walk->hint, addr, len,
+		                       write);
+}
+
+/* "The only valid flag for descriptors in the indirect table" is WRITE, and all others are ignored
+ * (2.8.7): a table cannot name another one. */
+static inline void walk_table(const struct vring *ring, struct vring_chain *chain,
+                              struct packed_walk *walk, uint64_t addr, uint32_t len)
+{
+	unsigned int n = len / sizeof(struct virtq_packed_desc);
+	const uint64_t *words = NULL;
+
+	if (vc_likely(len && len % sizeof(struct virtq_packed_desc) == 0 &&
+	              n <= VRING_MAX_SEGMENTS))
+		words = table_find(chain, ring->memory, &walk->hint, addr, len);
+	if (vc_unlikely(!words)) {
+		walk->bad = true;
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++, words += 2) {
+		uint64_t at = __atomic_load_n(&words[0], __ATOMIC_RELAXED);
+		uint64_t word = __atomic_load_n(&words[1], __ATOMIC_RELAXED);
+
+		walk_buffer(ring, chain, walk, at, (uint32_t)word,
+		            word_flags(word) & VIRTQ_DESC_F_WRITE);
+	}
+}
+
+int packed_pop(struct vring *ring, struct vring_chain *chain)
+{
+	struct packed_walk walk = {.hint = ring->hint};
+	uint16_t at = ring->last_avail, limit = (uint16_t)(ring->size - ring->taken), count = 0;
+	bool wrap = ring->avail_wrap;
+	uint64_t addr, word;
+	int n = packed_available(ring);
+
+	if (n <= 0)
+		return n;
+	prefetch_packed(ring);
+	do {
+		/* More than the driver can have: its flags lie, or the chain has no end. */
+		if (vc_unlikely(count == limit))
+			return -EPROTO;
+		addr = __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED);
+		word = __atomic_load_n(&desc_words(ring, at)[1], __ATOMIC_RELAXED);
+		if (word_flags(word) & VIRTQ_DESC_F_INDIRECT) {
+			if (vc_unlikely(word_flags(word) & VIRTQ_DESC_F_NEXT))
+				walk.bad = true;
+			else
+				walk_table(ring, chain, &walk, addr, (uint32_t)word);
+		} else {
+			walk_buffer(ring, chain, &walk, addr, (uint32_t)word,
+			            word_flags(word) & VIRTQ_DESC_F_WRITE);
+		}
+		forward(ring, &at, &wrap, 1);
+		count++;
+	} while (word_flags(word) & VIRTQ_DESC_F_NEXT);
+
+	ring->last_avail = at;
+	ring->avail_wrap = wrap;
+	ring->taken = (uint16_t)(ring->taken + count);
+	/* The id of a list is in its last descriptor (2.8.6). */
+	chain->head = word_id(word) | (uint32_t)count << HEAD_COUNT_SHIFT;
+	if (vc_likely(!walk.bad && found_end(chain, &walk.found))) {
+		ring->hint = walk.hint;
+		return 1;
+	}
+	found_bad(chain, ring->memory, walk.last_addr, walk.last_len);
+	return -EBADMSG;
+}
+
+void packed_unpop(struct vring *ring, const struct vring_chain *chain)
+{
+	uint16_t count = (uint16_t)(chain->head >> HEAD_COUNT_SHIFT);
+
+	backward(ring, &ring->last_avail, &ring->avail_wrap, count);
+	ring->taken = (uint16_t)(ring->taken - count);
+}
+
+/* ---- giving back ---- */
+
+/* A used descriptor at a place; the first one since the last publish waits for the next. */
+static inline void used_put(struct vring *ring, uint16_t at, bool wrap, uint16_t id,
+                            uint32_t written)
+{
+	uint64_t flags = (wrap ? VIRTQ_PACKED_F_AVAIL | VIRTQ_PACKED_F_USED : 0) |
+	                 (written ? VIRTQ_DESC_F_WRITE : 0);
+	uint64_t word = written | (uint64_t)id << 32 | flags << 48;
+
+	if (!ring->held) {
+		ring->held = true;
+		ring->first_at = at;
+	}
+	if (ring->first_at == at)
+		ring->first_used = word;
+	else
+		__atomic_store_n(&desc_words(ring, at)[1], word, __ATOMIC_RELAXED);
+}
+
+static inline void used_forward(struct vring *ring, uint32_t head)
+{
+	uint16_t count = (uint16_t)(head >> HEAD_COUNT_SHIFT);
+
+	forward(ring, &ring->last_used, &ring->used_wrap, count);
+	ring->taken = (uint16_t)(ring->taken - count);
+}
+
+void packed_push(struct vring *ring, uint32_t head, uint32_t written)
+{
+	used_put(ring, ring->last_used, ring->used_wrap, (uint16_t)head, written);
+	used_forward(ring, head);
+}
+
+void packed_push_in_order(struct vring *ring, uint32_t head, uint32_t written, bool full)
+{
+	if (!ring->batch_open) {
+		ring->batch_at = ring->last_used;
+		ring->batch_wrap = ring->used_wrap;
+	}
+	used_put(ring, ring->batch_at, ring->batch_wrap, (uint16_t)head, written);
+	ring->batch_open = full;
+	used_forward(ring, head);
+}
+
+/* Does the driver's event lie among what has just been published? (2.8.10) */
+static bool event_passed(const struct vring *ring, uint16_t event)
+{
+	unsigned int now = ring->last_used, old = ring->published;
+	unsigned int at = event & 0x7fff;
+
+	/* All three on the lap that ends at now; 16-bit differences do the rest. */
+	if ((bool)(event >> 15) != ring->used_wrap)
+		at -= ring->size;
+	if (ring->published_wrap != ring->used_wrap)
+		old -= ring->size;
+	return need_event((uint16_t)at, (uint16_t)now, (uint16_t)old);
+}
+
+static bool call_wanted(const struct vring *ring)
+{
+	/* In one load, so that place and kind belong together. */
+	uint32_t event = __atomic_load_n((const uint32_t *)ring->driver_event, __ATOMIC_RELAXED);
+
+	switch (event >> 16 & 3) {
+	case VIRTQ_PACKED_EVENT_DISABLE:
+		return false;
+	case VIRTQ_PACKED_EVENT_DESC:
+		return !ring->event_idx || event_passed(ring, (uint16_t)event);
+	default:
+		return true;
+	}
+}
+
+bool packed_publish(struct vring *ring)
+{
+	bool wanted;
+
+	if (!ring->held)
+		return false;
+	/* Release: results and the used descriptors behind it before the first one, at which the
+	 * driver looks first; pairs with its acquire of these flags. */
+	__atomic_store_n(&desc_words(ring, ring->first_at)[1], ring->first_used, __ATOMIC_RELEASE);
+	ring->held = false;
+	ring->batch_open = false;
+	/* It must be out before we look whether the driver sleeps. Partner: the driver writes its
+	 * event structure, has the same barrier, and looks at the flags once more. */
+	full_barrier();
+	wanted = call_wanted(ring);
+	ring->published = ring->last_used;
+	ring->published_wrap = ring->used_wrap;
+	return wanted;
+}
+
+/* ---- kicks ---- */
+
+static void event_set(struct vring *ring, uint16_t desc, uint16_t flags)
+{
+	__atomic_store_n((uint32_t *)ring->device_event, desc | (uint32_t)flags << 16,
+	                 __ATOMIC_RELAXED);
+}
+
+void packed_notify_off(struct vring *ring)
+{
+	event_set(ring, 0, VIRTQ_PACKED_EVENT_DISABLE);
+}
+
+bool packed_notify_on(struct vring *ring)
+{
+	if (ring->event_idx)
+		event_set(ring, (uint16_t)(ring->last_avail | ring->avail_wrap << 15),
+		          VIRTQ_PACKED_EVENT_DESC);
+	else
+		event_set(ring, 0, VIRTQ_PACKED_EVENT_ENABLE);
+	/* The wish must be out before the last look. Partner: the driver writes a descriptor's
+	 * flags, has the same barrier, and reads our event structure to decide whether to kick. */
+	full_barrier();
+	return packed_available(ring) != 0;
+}
