@@ -20,6 +20,12 @@ static struct host_queue *queue_find(const struct front_end *front_end, uint64_t
 	return &front_end->device->queue[index];
 }
 
+/* Packed rings have other sizes and bases. A front end agrees on features before it sets up. */
+static bool is_packed(const struct front_end *front_end)
+{
+	return front_end->device->features >> VIRTIO_F_RING_PACKED & 1;
+}
+
 /*
  * Rings start disabled by the specification once protocol features are agreed, but QEMU's crypto
  * never enables one: a kick descriptor is the start, unless ENABLE has said no.
@@ -35,6 +41,7 @@ static int queue_start_if_ready(struct front_end *front_end, struct host_queue *
 	/* Without VERSION_1 we were not told the features (QEMU's crypto back end): call always. */
 	queue->config.always_call = !(features >> VIRTIO_F_VERSION_1 & 1);
 	queue->config.event_idx = features >> VIRTIO_F_RING_EVENT_IDX & 1;
+	queue->config.packed = is_packed(front_end);
 	err = device_queue_start(front_end->device, i);
 	if (err)
 		log_limited(&front_end->device->log, LOG_LEVEL_NOTICE,
@@ -71,7 +78,8 @@ int on_set_vring_num(struct front_end *front_end, struct message *message)
 	const struct vhost_user_vring_state *state = (void *)message->payload;
 	struct host_queue *queue = queue_find(front_end, state->index);
 
-	if (!queue || state->num > VIRTQ_MAX_SIZE || !vc_is_power_of_two(state->num))
+	if (!queue || !state->num || state->num > VIRTQ_MAX_SIZE ||
+	    !(is_packed(front_end) || vc_is_power_of_two(state->num)))
 		return -EINVAL;
 	if (queue->started)
 		return state->num == queue->config.size ? 0 : -EBUSY;
@@ -102,11 +110,11 @@ int on_set_vring_base(struct front_end *front_end, struct message *message)
 	const struct vhost_user_vring_state *state = (void *)message->payload;
 	struct host_queue *queue = queue_find(front_end, state->index);
 
-	if (!queue || state->num > UINT16_MAX)
+	if (!queue || (state->num > UINT16_MAX && !is_packed(front_end)))
 		return -EINVAL;
 	if (queue->started)
 		return -EBUSY;
-	queue->config.base = (uint16_t)state->num;
+	queue->config.base = state->num;
 	return 0;
 }
 

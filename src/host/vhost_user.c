@@ -18,8 +18,8 @@
 
 #define FEATURES                                                                                   \
 	((UINT64_C(1) << VIRTIO_F_VERSION_1) | (UINT64_C(1) << VIRTIO_F_RING_INDIRECT_DESC) |      \
-	 (UINT64_C(1) << VIRTIO_F_RING_EVENT_IDX) |                                                \
-	 (UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES))
+	 (UINT64_C(1) << VIRTIO_F_RING_EVENT_IDX) | (UINT64_C(1) << VIRTIO_F_RING_PACKED) |        \
+	 (UINT64_C(1) << VIRTIO_F_RING_RESET) | (UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES))
 
 #define PROTOCOL_FEATURES                                                                          \
 	((UINT64_C(1) << VHOST_USER_PROTOCOL_F_MQ) |                                               \

@@ -25,6 +25,7 @@ GET_MAX_MEM_SLOTS, ADD_MEM_REG, REM_MEM_REG, SET_STATUS, GET_STATUS = 36, 37, 38
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 
 F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = 1 << 28, 1 << 29, 1 << 30, 1 << 32
+F_PACKED, F_IN_ORDER, F_RING_RESET = 1 << 34, 1 << 35, 1 << 40
 P_MQ, P_REPLY_ACK, P_CRYPTO_SESSION, P_CONFIG, P_MEM_SLOTS = 1, 1 << 3, 1 << 7, 1 << 9, 1 << 15
 P_RESET_DEVICE, P_STATUS = 1 << 13, 1 << 16
 P_ALL = (P_MQ | P_REPLY_ACK | P_CRYPTO_SESSION | P_CONFIG | P_MEM_SLOTS | P_RESET_DEVICE |
@@ -347,13 +348,19 @@ class CryptoDriver:
         self.data.wait()
         return self.memory.map[status]
 
-    def cipher(self, session, iv, data, encrypt=True, indirect=False):
-        """(status, result) of one request."""
+    def cipher_pieces(self, session, iv, data, encrypt=True):
+        """A request, as submit() takes it."""
         head = self.memory.put(self.cipher_header(session, iv, len(data), encrypt))
         iv_at, src = self.memory.put(iv), self.memory.put(data)
         dst, status = self.memory.alloc(len(data)), self.memory.put(b"\xff")
-        self.data.submit([(head, 72, False), (iv_at, len(iv), False), (src, len(data), False),
-                          (dst, len(data), True), (status, 1, True)], indirect)
+        return [(head, 72, False), (iv_at, len(iv), False), (src, len(data), False),
+                (dst, len(data), True), (status, 1, True)]
+
+    def cipher(self, session, iv, data, encrypt=True, indirect=False):
+        """(status, result) of one request."""
+        pieces = self.cipher_pieces(session, iv, data, encrypt)
+        (dst, _, _), (status, _, _) = pieces[3:]
+        self.data.submit(pieces, indirect)
         self.data.wait()
         return self.memory.map[status], self.memory.map[dst:dst + len(data)]
 

@@ -70,14 +70,15 @@ class Host(vctest.Stack):
 class Driver:
     """A front end with memory, a data queue and the control queue."""
 
-    def __init__(self, path):
+    def __init__(self, path, ring=fe.Ring, features=fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT,
+                 size=64):
         self.front_end = fe.FrontEnd(path)
-        self.front_end.negotiate()
+        self.front_end.negotiate(features)
         self.queues = self.front_end.ask_u64(fe.GET_QUEUE_NUM)
         self.memory = fe.Memory()
         self.front_end.add_memory(self.memory)
-        self.data = fe.Ring(self.front_end, self.memory, 0).start()
-        self.control = fe.Ring(self.front_end, self.memory, self.queues - 1).start()
+        self.data = ring(self.front_end, self.memory, 0, size).start()
+        self.control = ring(self.front_end, self.memory, self.queues - 1, size).start()
         self.crypto = fe.CryptoDriver(self.memory, self.data, self.control)
 
     def __enter__(self):

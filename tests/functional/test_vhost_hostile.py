@@ -109,7 +109,7 @@ def test_wrong_values_are_refused():
         def refused(what, request, payload, fds=()):
             check(not front_end.tell(request, payload, fds), f"{what} was taken")
 
-        refused("unknown feature", fe.SET_FEATURES, U64(fe.F_PROTOCOL | 1 << 34))
+        refused("unknown feature", fe.SET_FEATURES, U64(fe.F_PROTOCOL | 1 << 50))
         refused("unknown protocol feature", fe.SET_PROTOCOL_FEATURES, U64(1 << 40))
         for index in (3, 64, 255, 256, 0xFFFFFFFF):
             for request in (fe.SET_VRING_NUM, fe.SET_VRING_BASE, fe.SET_VRING_ENABLE):
