@@ -2,11 +2,9 @@
 /*
  * Waking clients: futexes in their regions, eventfds that they gave.
  *
- * An eventfd of a stranger is a trap: its flags belong to both ends, so its owner may clear
- * O_NONBLOCK and fill the counter, and a write(2) would then block the daemon for all clients.
- * The kernel's own signalling of an eventfd never blocks; the asynchronous I/O interface
- * (io_submit(2)) does it at the end of a read, here of nothing from /dev/zero. Eventfds of root and
- * of our own user, who could stop the daemon anyway, get a plain write, which is cheaper.
+ * An eventfd of a stranger could block a write(2), and with it the daemon: see base/notifier.h for
+ * how that is avoided. Eventfds of root and of our own user, who could stop the daemon anyway, get
+ * a plain write, which is cheaper.
  */
 #ifndef VC_ENGINED_WAKE_H
 #define VC_ENGINED_WAKE_H

@@ -4,12 +4,11 @@
  * thread.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/notifier.h"
 #include "host/vhost_handlers.h"
 
 /* The queue that a message is about, NULL: there is none. */
@@ -51,26 +50,6 @@ static int queue_start_if_ready(struct front_end *front_end, struct host_queue *
 		log_debug("device %s: queue %u started, %u entries", front_end->device->name, i,
 		          queue->config.size);
 	return err;
-}
-
-/* Kicks and calls must be eventfds: reading or writing anything else could block a worker. */
-static int event_fd_check(int fd)
-{
-	char link[32], target[32];
-	ssize_t n;
-	int flags;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	if (strcmp(target, "anon_inode:[eventfd]") != 0)
-		return -EINVAL;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return 0;
 }
 
 int on_set_vring_num(struct front_end *front_end, struct message *message)
@@ -140,7 +119,6 @@ static int vring_fd(struct front_end *front_end, struct message *message, struct
 {
 	uint64_t value = payload_u64(message);
 	bool none = value & VHOST_USER_VRING_NOFD;
-	int err;
 
 	if (value & ~(uint64_t)(VHOST_USER_VRING_INDEX_MASK | VHOST_USER_VRING_NOFD))
 		return -EINVAL;
@@ -152,9 +130,9 @@ static int vring_fd(struct front_end *front_end, struct message *message, struct
 	*fd = -1;
 	if (none)
 		return 0;
-	err = event_fd_check(message->fds[0]);
-	if (err)
-		return err;
+	/* Reading, writing or watching anything else could block a worker. */
+	if (!notifier_is_eventfd(message->fds[0]))
+		return -EINVAL;
 	*fd = message_take_fd(message, 0);
 	return 0;
 }

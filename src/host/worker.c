@@ -128,6 +128,13 @@ static int thread_begin(struct worker *worker)
 			return err;
 		}
 	}
+	err = notifier_create(&worker->notifier);
+	if (err < 0) {
+		worker->error =
+			str_format("worker %u: asynchronous I/O: %s%s", worker->options.index,
+		                   strerror(-err), err == -EAGAIN ? " (raise fs.aio-max-nr)" : "");
+		return err;
+	}
 	poller_init(&worker->poller, worker->options.spin_us, worker->options.idle_us);
 	/* Here, so that memory is on the worker's NUMA node. */
 	err = slab_new(worker);
@@ -174,6 +181,7 @@ static void worker_free(struct worker *worker)
 	pthread_cond_destroy(&worker->done);
 	pthread_mutex_destroy(&worker->lock);
 	bounce_pool_free(worker->bounces);
+	notifier_destroy(worker->notifier);
 	free(worker->slab);
 	free(worker->free);
 	free(worker->queue);

@@ -32,13 +32,13 @@ static void queue_push(struct host_queue *queue, uint32_t head, uint32_t written
 	queue->dirty = true;
 }
 
-void queue_publish(struct host_queue *queue)
+void queue_publish(struct worker *worker, struct host_queue *queue)
 {
 	queue->dirty = false;
 	if (!vring_publish(&queue->ring))
 		return;
 	if (queue->call_fd >= 0) {
-		event_signal(queue->call_fd);
+		notifier_signal(worker->notifier, queue->call_fd);
 		counter_add(&queue->counters.calls, 1);
 	}
 }
@@ -49,7 +49,7 @@ static void queue_break(struct worker *worker, struct host_queue *queue, const c
 	atomic_store(&queue->broken, why);
 	sleep_unwatch_queue(worker, queue);
 	if (queue->err_fd >= 0)
-		event_signal(queue->err_fd);
+		notifier_signal(worker->notifier, queue->err_fd);
 	log_limited(&queue->device->log, LOG_LEVEL_WARNING, "device %s: queue %u stopped: %s",
 	            queue->device->name, queue->index, why);
 }
@@ -391,10 +391,11 @@ static void publish_all(struct worker *worker)
 		if (queue->paused && !queue->in_flight && !queue->dirty)
 			continue;
 		if (queue->dirty)
-			queue_publish(queue);
+			queue_publish(worker, queue);
 		if (vc_unlikely(memtable_broken(queue->ring.memory)))
 			device_break(worker, queue->device);
 	}
+	notifier_flush(worker->notifier);
 }
 
 bool worker_round(struct worker *worker)
@@ -442,5 +443,7 @@ void queue_abandon(struct worker *worker, struct host_queue *queue)
 			worker->slab[i].queue = NULL;
 	queue->in_flight = 0;
 	if (queue->dirty)
-		queue_publish(queue);
+		queue_publish(worker, queue);
+	/* The descriptors may be closed as soon as the command has been answered. */
+	notifier_flush(worker->notifier);
 }

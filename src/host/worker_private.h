@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/notifier.h"
 #include "base/poller.h"
 #include "base/util.h"
 #include "host/resource/resource.h"
@@ -71,6 +72,7 @@ struct worker {
 	unsigned int waiting_count; /* in all lists */
 	struct bounce_pool *bounces;
 	struct poller poller;
+	struct notifier *notifier; /* for the front ends' eventfds */
 	struct stage_timer stages;
 	_Atomic(bool) mail; /* there are messages */
 	vc_cache_aligned struct worker_counters counters;
@@ -103,8 +105,9 @@ static inline void counter_add(uint64_t *counter, uint64_t n)
 /* worker_poll.c */
 /* One round over queues and resources. True: something was done. */
 bool worker_round(struct worker *worker);
-/* Let the driver see what was pushed to the queue, and call it if it wants. */
-void queue_publish(struct host_queue *queue);
+/* Let the driver see what was pushed to the queue, and call it (at the next flush of the notifier)
+ * if it wants. */
+void queue_publish(struct worker *worker, struct host_queue *queue);
 /* Give up what is in flight of the queue: it comes back later and touches no ring. */
 void queue_abandon(struct worker *worker, struct host_queue *queue);
 

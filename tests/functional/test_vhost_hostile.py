@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """vcrypto-host against front ends that break every rule: they lose their own connection only."""
 
+import fcntl
 import os
 import random
 import socket
@@ -10,8 +11,8 @@ import time
 
 import frontend as fe
 import vctest
-from hostfixture import STATE, U64, Driver, Host, header
-from vctest import check, equal
+from hostfixture import CIPHER, IV, PLAIN, STATE, U64, Driver, Host, header
+from vctest import check, equal, wait_until
 
 KNOWN_SIZES = {
     fe.GET_FEATURES: 0, fe.SET_FEATURES: 8, fe.SET_OWNER: 0, fe.RESET_OWNER: 0,
@@ -241,6 +242,40 @@ def random_message(rng, memory, event):
         fds = fds + [event] * rng.randrange(10)
     flags = fe.VERSION | fe.NEED_REPLY if rng.random() < 0.98 else rng.randrange(16)
     return struct.pack("<III", request, flags, len(payload)) + payload, fds
+
+
+def trap(fd):
+    """Make an eventfd one that blocks whoever writes to it."""
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+    os.write(fd, struct.pack("<Q", 2 ** 64 - 2))
+
+
+def test_call_descriptors_that_block_stop_nobody():
+    with Host() as host, Driver(host.path) as driver, Driver(host.other) as other:
+        sessions = driver.check_works(), other.check_works()
+        error = fe.eventfd()
+        driver.front_end.order(fe.SET_VRING_ERR, U64(0), [error])
+        # Set again, the host may undo what was done before; so it is done afterwards.
+        trap(driver.data.call_fd)
+        trap(error)
+        memory, ring = driver.memory.map, driver.data
+        for n in range(1, 20):
+            head, iv, src, dst, status = (driver.memory.put(data) for data in (
+                driver.crypto.cipher_header(sessions[0], IV, 32), IV, PLAIN, bytes(32), b"\xff"))
+            ring.submit([(head, 72, False), (iv, 16, False), (src, 32, False), (dst, 32, True),
+                         (status, 1, True)], indirect=True)
+            wait_until(lambda: memory[status] == 0, what=f"request {n} with a trap for a call")
+            equal(memory[dst:dst + 32], CIPHER)
+            other.check_works(sessions[1])
+        # And the queue's error descriptor: the ring's index jumps.
+        memory[ring.avail + 2:ring.avail + 4] = b"\xff\x7f"
+        ring.kick()
+        wait_until(lambda: host.queue(0)["broken"], what="the queue is broken")
+        other.check_works(sessions[1])
+        # Counters that were full still are, and read as signalled.
+        equal(struct.unpack("<Q", os.read(ring.call_fd, 8))[0], 2 ** 64 - 1, "calls")
+        equal(struct.unpack("<Q", os.read(error, 8))[0], 2 ** 64 - 1, "errors")
+        os.close(error)
 
 
 def test_random_messages_harm_nobody():
