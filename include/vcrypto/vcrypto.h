@@ -40,6 +40,10 @@ struct vcrypto_session;
 /** Version of this library, "major.minor.patch". The string is static. */
 const char *vcrypto_version(void);
 
+/** A sentence, without a full stop, for an error of this library or a status of an operation.
+ * Static, or like strerror(3). */
+const char *vcrypto_error_text(int error);
+
 /* ------------------------------------------------------------------------------------ device */
 
 /** How sessions get to the device. */
@@ -271,8 +275,9 @@ struct vcrypto_session_params {
 	size_t key_len; /**< bytes */
 	/** CIPHER: VCRYPTO_CHAIN_NONE, or the order in which cipher and MAC are done. */
 	enum vcrypto_chain chain;
-	/** Chains: enum vcrypto_mac. */
+	/** Chains: enum vcrypto_mac; or 0, and a hash without a key. */
 	unsigned int mac;
+	unsigned int chain_hash; /**< chains without a MAC: enum vcrypto_hash */
 	/** MAC and chains: the MAC's key. */
 	const void *auth_key;
 	size_t auth_key_len; /**< bytes */
@@ -289,6 +294,34 @@ struct vcrypto_session_params {
 	/** AKCIPHER ECDSA: virtio curve, P-256 = 3, P-384 = 4, P-521 = 5. */
 	unsigned int curve;
 };
+
+/**
+ * Fill in parameters from a name: "aes-256-gcm", "aes-128-cbc+hmac-sha1", "sha3-256",
+ * "hmac-sha512", "cmac-aes", "rsa", "ecdsa-p256" ... (see vcrypto_params_name_at()).
+ *
+ * @param name   a cipher, or a cipher and the MAC that it is chained with
+ * @param params out: all zero but service, algorithm, curve, key_len where the name says it (of
+ * XTS: both keys), and for the caller to change, direction (encrypt) and the order of a chain
+ * (cipher, then hash: what decrypts it is the other order)
+ * @return 0; -EINVAL no such name
+ */
+int vcrypto_params_parse(const char *name, struct vcrypto_session_params *params);
+
+/** The name of parameters, the other way round; "unknown" for what has none.
+ *  @return buffer; 64 bytes are enough */
+const char *vcrypto_params_name(const struct vcrypto_session_params *params, char *buffer,
+                                size_t size);
+
+/** All names without chains, from index 0; NULL behind the last. */
+const char *vcrypto_params_name_at(unsigned int index);
+
+/**
+ * Whether a device says that it can do sessions of this kind, by what it told when it was opened or
+ * vcrypto_device_capabilities() was last called. Keys are not looked at, only their lengths. It may
+ * still refuse one, for what a capability does not tell (such as a length of tag).
+ * @return 0; -ENOTSUP it cannot; -EKEYREJECTED not with a key that long; -EINVAL no such service
+ */
+int vcrypto_device_can(struct vcrypto_device *device, const struct vcrypto_session_params *params);
 
 /**
  * Make a session and wait for the device's answer.

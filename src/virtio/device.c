@@ -336,6 +336,9 @@ int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_ca
 	}
 	if (err)
 		return err;
+	pthread_mutex_lock(&device->lock);
+	device->config = c;
+	pthread_mutex_unlock(&device->lock);
 	*caps = (struct vcrypto_capabilities){
 		.services = c.crypto_services,
 		.ciphers = c.cipher_algo_l | (uint64_t)c.cipher_algo_h << 32,

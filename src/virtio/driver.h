@@ -41,8 +41,9 @@ struct vcrypto_queue {
 };
 
 /* Control requests: sessions made and destroyed. */
-#define CONTROL_SLOTS 256
-#define CONTROL_KEYS_MAX (4096 - 128 - sizeof(struct virtio_crypto_op_ctrl_req))
+#define CONTROL_SLOTS 128
+#define CONTROL_SLOT_BYTES 8192 /* room for an RSA-8192 private key */
+#define CONTROL_KEYS_MAX (CONTROL_SLOT_BYTES - 128 - sizeof(struct virtio_crypto_op_ctrl_req))
 
 /* One request, shared with the device. */
 struct control_slot {
@@ -53,7 +54,7 @@ struct control_slot {
 	uint8_t keys[CONTROL_KEYS_MAX];
 };
 
-static_assert(sizeof(struct control_slot) == 4096, "a page");
+static_assert(sizeof(struct control_slot) == CONTROL_SLOT_BYTES, "whole pages");
 
 /* How control requests get to the device. All under the device's lock. */
 struct control_way {

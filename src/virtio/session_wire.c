@@ -53,13 +53,19 @@ static uint16_t full_tag_len(enum vcrypto_service service, unsigned int algorith
 
 void session_wire_describe(struct op_session *op, const struct vcrypto_session_params *p)
 {
-	unsigned int mac = p->service == VCRYPTO_SERVICE_CIPHER ? p->mac : p->algorithm;
+	bool plain = p->chain && !p->mac;
+	unsigned int mac = plain                                  ? p->chain_hash
+	                   : p->service == VCRYPTO_SERVICE_CIPHER ? p->mac
+	                                                          : p->algorithm;
 
 	op->request.header.algo = p->algorithm;
 	op->request.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
 	op->decrypt = p->direction == VCRYPTO_DECRYPT;
 	op->private_key = p->private_key;
-	op->tag_len = (uint16_t)(p->tag_len ? p->tag_len : full_tag_len(p->service, mac));
+	op->tag_len =
+		(uint16_t)(p->tag_len
+	                           ? p->tag_len
+	                           : full_tag_len(plain ? VCRYPTO_SERVICE_HASH : p->service, mac));
 	switch (p->service) {
 	case VCRYPTO_SERVICE_CIPHER:
 		session_describe_cipher(op, p);
@@ -101,9 +107,11 @@ static void request_cipher(struct virtio_crypto_op_ctrl_req *r,
 		p->chain == VCRYPTO_CHAIN_HASH_THEN_CIPHER
 			? VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_HASH_THEN_CIPHER
 			: VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH;
-	r->u.sym.u.chain.hash_mode = VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH;
+	r->u.sym.u.chain.hash_mode =
+		p->mac ? VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH : VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN;
 	r->u.sym.u.chain.cipher = cipher;
-	r->u.sym.u.chain.u.mac.algo = p->mac;
+	/* Hashes lie where MACs do. */
+	r->u.sym.u.chain.u.mac.algo = p->mac ? p->mac : p->chain_hash;
 	r->u.sym.u.chain.u.mac.auth_key_len = (uint32_t)p->auth_key_len;
 }
 
@@ -154,11 +162,12 @@ bool session_wire_ok(const struct vcrypto_session_params *p, size_t room)
 {
 	bool directed = p->service == VCRYPTO_SERVICE_CIPHER || p->service == VCRYPTO_SERVICE_AEAD;
 	bool keyed = directed || p->service == VCRYPTO_SERVICE_AKCIPHER;
-	bool authenticated = p->service == VCRYPTO_SERVICE_MAC || p->chain;
+	bool authenticated = p->service == VCRYPTO_SERVICE_MAC || (p->chain && p->mac);
 
 	if ((unsigned int)p->service > VCRYPTO_SERVICE_AKCIPHER || p->algorithm > 63 ||
 	    (unsigned int)p->chain > VCRYPTO_CHAIN_CIPHER_THEN_HASH || p->mac > 63 ||
-	    p->tag_len > 64 || (p->chain && p->service != VCRYPTO_SERVICE_CIPHER))
+	    p->chain_hash > 63 || p->tag_len > 64 ||
+	    (p->chain && p->service != VCRYPTO_SERVICE_CIPHER))
 		return false;
 	if (directed && p->direction != VCRYPTO_ENCRYPT && p->direction != VCRYPTO_DECRYPT)
 		return false;

@@ -44,6 +44,10 @@ def test_known_answers_of_ciphers():
     run_on_host("libvcrypto_ciphers")
 
 
+def test_every_algorithm():
+    run_on_host("libvcrypto_algorithms")
+
+
 def test_known_answers_of_rsa():
     run_on_host("libvcrypto_rsa")
 
