@@ -53,6 +53,7 @@ static int device_start(struct host *host, unsigned int i, unsigned int first_wo
 		.worker_count = host->worker_count,
 		.first_worker = first_worker,
 	};
+	bool client = from->mode == HOST_MODE_CLIENT;
 	char path[108] = "";
 	int err = host_config_socket(from, path, sizeof(path));
 
@@ -63,12 +64,13 @@ static int device_start(struct host *host, unsigned int i, unsigned int first_wo
 	if (err)
 		return err;
 	host->device_count = i + 1;
-	err = vhost_server_create(host->loop, host->device[i], path, &host->server[i]);
+	err = vhost_socket_create(host->loop, host->device[i], path, client, &host->socket[i]);
 	if (err)
 		*error = str_format("device \"%s\": socket %s: %s", from->name, path,
 		                    strerror(-err));
 	else
-		log_info("device %s: listening on %s", from->name, path);
+		log_info("device %s: %s %s", from->name, client ? "connecting to" : "listening on",
+		         path);
 	return err;
 }
 
@@ -78,8 +80,8 @@ static int devices_start(struct host *host, char **error)
 	unsigned int queues = 0;
 
 	host->device = calloc(n, sizeof(struct device *));
-	host->server = calloc(n, sizeof(struct vhost_server *));
-	if (!host->device || !host->server)
+	host->socket = calloc(n, sizeof(struct vhost_socket *));
+	if (!host->device || !host->socket)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < n; i++) {
 		int err = device_start(host, i, queues % host->worker_count, error);
@@ -149,13 +151,13 @@ void host_stop(struct host *host)
 		return;
 	ctl_server_destroy(host->control);
 	for (unsigned int i = 0; i < host->device_count; i++)
-		vhost_server_destroy(host->server[i]);
+		vhost_socket_destroy(host->socket[i]);
 	for (unsigned int i = 0; i < host->worker_count; i++)
 		worker_stop(host->worker[i]);
 	for (unsigned int i = 0; i < host->device_count; i++)
 		device_destroy(host->device[i]);
 	pool_destroy(host->pool);
-	free(host->server);
+	free(host->socket);
 	free(host->device);
 	free(host);
 }

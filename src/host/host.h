@@ -23,7 +23,7 @@ struct host {
 	struct worker *worker[HOST_MAX_WORKERS];
 	unsigned int worker_count;
 	struct device **device; /* in the order of the configuration */
-	struct vhost_server **server;
+	struct vhost_socket **socket;
 	unsigned int device_count;
 	struct ctl_server *control;
 };

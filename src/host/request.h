@@ -68,12 +68,12 @@ struct vc_request {
 	struct bounce *bounce; /* gathered or to be scattered; NULL when zero-copy */
 	uint8_t *status_byte;  /* in guest memory */
 	uint8_t *tag_out;      /* where the tag goes in guest memory when that is contiguous */
-	uint32_t head;        /* as vring_push() takes it */
-	uint8_t resource; /* that has it */
-	uint16_t tried;   /* bit r: resource r refused or failed it, for fail-over */
-	uint32_t written; /* bytes of IN used, for the used ring (with the status byte) */
-	void *private;    /* the resource's own while it has the request */
-	uint64_t arrived; /* ticks; 0 unless latency is being measured */
+	uint32_t head;         /* as vring_push() takes it */
+	uint8_t resource;      /* that has it */
+	uint16_t tried;        /* bit r: resource r refused or failed it, for fail-over */
+	uint32_t written;      /* bytes of IN used, for the used ring (with the status byte) */
+	void *private;         /* the resource's own while it has the request */
+	uint64_t arrived;      /* ticks; 0 unless latency is being measured */
 	uint8_t tag_buffer[REQUEST_MAX_TAG] __attribute__((aligned(16)));
 };
 

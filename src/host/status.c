@@ -152,7 +152,7 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	char features[24];
 	uid_t uid;
 	pid_t pid;
-	bool connected = vhost_server_peer(host->server[i], &pid, &uid);
+	bool connected = vhost_socket_peer(host->socket[i], &pid, &uid);
 
 	if (connected)
 		peer = json_pack("{s:i, s:i}", "pid", (int)pid, "uid", (int)uid);
@@ -164,8 +164,9 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	                  "inflight_bytes", (json_int_t)device->limits.inflight_bytes, "memory",
 	                  (json_int_t)device->limits.memory);
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}", "name",
-	                 device->name, "socket", vhost_server_path(host->server[i]), "group",
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}", "name",
+	                 device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
+	                 vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
 	                 device->group->name, "connected", connected, "front_end", peer, "features",
 	                 features, "sessions", (int)session_table_count(device->sessions),
 	                 "memory_regions", (int)device->memory->count, "memory",

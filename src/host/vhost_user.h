@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vhost-user back end: one front end's messages, each with its handler (vhost_user.c), and the
- * socket on which front ends come (vhost_server.c).
+ * socket to which front ends come, or at which they wait (vhost_socket.c).
  */
 #ifndef VC_HOST_VHOST_USER_H
 #define VC_HOST_VHOST_USER_H
@@ -46,15 +46,17 @@ int front_end_handle(struct front_end *front_end, struct message *message, const
  */
 void vhost_session_create(struct device *device, uint8_t *payload, uint32_t size);
 
-struct vhost_server;
+struct vhost_socket;
 
-/* Listen for front ends of the device at path (mode 0660, removed by destroy). 0, -errno. */
-int vhost_server_create(struct evloop *loop, struct device *device, const char *path,
-                        struct vhost_server **server);
+/* The socket of a device at path: listen there for front ends (mode 0660, removed by destroy), or,
+ * as a client, connect again and again to the front end that listens there. 0, -errno. */
+int vhost_socket_create(struct evloop *loop, struct device *device, const char *path, bool client,
+                        struct vhost_socket **socket);
 /* The device is reset. NULL is allowed. */
-void vhost_server_destroy(struct vhost_server *server);
-const char *vhost_server_path(const struct vhost_server *server);
+void vhost_socket_destroy(struct vhost_socket *socket);
+const char *vhost_socket_path(const struct vhost_socket *socket);
+bool vhost_socket_is_client(const struct vhost_socket *socket);
 /* Whether a front end is connected, and who it is. */
-bool vhost_server_peer(const struct vhost_server *server, pid_t *pid, uid_t *uid);
+bool vhost_socket_peer(const struct vhost_socket *socket, pid_t *pid, uid_t *uid);
 
 #endif

@@ -94,9 +94,15 @@ class FrontEnd:
     """A connection. Context manager."""
 
     def __init__(self, path, timeout=10):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
-        self.socket.connect(path)
+        """path: where the back end listens, or a listening socket to which it comes."""
+        if isinstance(path, socket.socket):
+            path.settimeout(timeout)
+            self.socket = path.accept()[0]
+            self.socket.settimeout(timeout)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.socket.settimeout(timeout)
+            self.socket.connect(path)
         self.acks = False
 
     def __enter__(self):

@@ -40,8 +40,9 @@ def header(request, size, flags=1):
 class Host(vctest.Stack):
     """Only the host, with two devices."""
 
-    def __init__(self, workers=()):
-        config = f"workers: {list(workers)}\n" + CONFIG if workers else CONFIG
+    def __init__(self, workers=(), config=CONFIG):
+        if workers:
+            config = f"workers: {list(workers)}\n" + config
         super().__init__(engined=False, host_config=config)
         self.path = os.path.join(self.dir, "dev0.sock")
         self.other = os.path.join(self.dir, "dev1.sock")

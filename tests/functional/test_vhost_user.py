@@ -448,6 +448,72 @@ def test_reconnects_leak_nothing():
         check(grown < limit, f"the host grew by {grown} KiB")
 
 
+# ---- mode: client
+
+CLIENT_CONFIG = """\
+resources:
+  - {{name: sw, type: libcrypto}}
+devices:
+  - {{name: dev0, socket: {dir}/dev0.sock, mode: client}}
+  - {{name: dev1, socket: {dir}/dev1.sock}}
+"""
+
+
+def listen(path):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(1)
+    return listener
+
+
+def test_as_a_client_it_connects_again_and_again():
+    with Host(config=CLIENT_CONFIG) as host:
+        equal(host.device()["mode"], "client")
+        equal(host.device()["connected"], False)
+        # Nobody is there, for several attempts: that is said once.
+        time.sleep(0.5)
+        equal(host.host.log().count("trying again"), 1, "lines in the log")
+        listener = listen(host.path)
+        for _ in range(3):
+            with Driver(listener) as driver:
+                driver.check_works()
+                equal(host.device()["front_end"]["pid"], os.getpid())
+        # The front end ends for good, and another one comes.
+        listener.close()
+        os.unlink(host.path)
+        host.wait_free()
+        equal(host.device()["sessions"], 0, "sessions")
+        with listen(host.path) as listener, Driver(listener) as driver:
+            driver.check_works()
+        os.unlink(host.path)
+
+
+def test_a_front_end_that_does_not_accept_holds_up_nobody():
+    with Host(config=CLIENT_CONFIG) as host:
+        with listen(host.path) as listener:
+            waiting = []
+            with vctest.raises(BlockingIOError):
+                for _ in range(10):
+                    waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                    waiting[-1].setblocking(False)
+                    waiting[-1].connect(host.path)
+            with Driver(host.other) as driver:
+                session = driver.check_works()
+                end = time.monotonic() + 1
+                while time.monotonic() < end:
+                    driver.check_works(session)
+                    time.sleep(0.005)
+            # Whoever has waited in vain is found closed; then it is the host's turn.
+            for sock in waiting:
+                sock.close()
+            listener.settimeout(10)
+            for _ in waiting[:-1]:
+                listener.accept()[0].close()
+            with Driver(listener) as driver:
+                driver.check_works()
+        os.unlink(host.path)
+
+
 def test_the_host_stops_under_a_connected_front_end():
     with Host() as host, Driver(host.path) as driver:
         driver.check_works()
