@@ -4,6 +4,7 @@
 BUILD ?= build
 PREFIX ?=
 SANITIZE ?=
+PEER ?=
 MESON_FLAGS ?=
 SECONDS ?= 60
 TARGET ?=
@@ -35,10 +36,10 @@ fuzz: ## fuzz each target for SECONDS (60), or only TARGET=name; findings go to 
 	@scripts/setup.sh build fuzz
 	@scripts/fuzz.py --build $(BUILD) --seconds $(SECONDS) $(TARGET)
 
-bench: ## speed next to bare metal; also $(BUILD)/bench.json
+bench: ## speed next to bare metal (PEER=PROGRAM: and a peer's); also $(BUILD)/bench.json
 	@scripts/setup.sh build bench
 	@scripts/build.sh $(BUILD) $(FLAGS)
-	@scripts/bench.py --build $(BUILD)
+	@scripts/bench.py --build $(BUILD) $(if $(PEER),--peer $(PEER))
 
 lint: ## formatting, static analysis, scripts, links of the documentation
 	@scripts/setup.sh build test lint

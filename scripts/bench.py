@@ -20,20 +20,25 @@ import sys
 import time
 
 import openssl_speed
+from bench_peers import DRIVER_CPU, HOST_CPU, BareMetal, BenchError, peer, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "functional"))
 
-SIZES = (64, 256, 1024, 4096, 16384)
-DRIVER_CPU = 0
-HOST_CPU = 1
+SIZES = (64, 256, 1024, 2048, 4096, 16384)
+BULK_SIZES = (1024, 4096, 16384)
+# DPDK's vhost_crypto cannot do more in one request than this.
+PEER_SIZES = (64, 256, 1024, 2048)
+DEVICES = 64
 DEPTH = 256
 JOBS = 64
 # OpenSSL 3.5 makes a key for each job first.
 RSA_JOBS = 16
 IDLE_SECONDS = 10
+ROWS = "cbc,gcm,cbc_hmac_sha1,kicks,peer,rsa,openssl,devices,sessions,memory,idle,wake"
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HUGE_PAGES = 640
+PEER_HUGE_PAGES = 256
 
 HOST_CONFIG = f"""\
 workers: [{HOST_CPU}]
@@ -50,21 +55,6 @@ ENGINED_CONFIG = f"""\
 device: {{{{transport: vhost-user, socket: {{dir}}/engined-device.sock, queues: 1}}}}
 cpu: {{cpu}}
 """
-
-
-class BenchError(Exception):
-    """What went wrong, as a sentence."""
-
-
-def run(command, cpu=None, env=None, timeout=120):
-    if cpu is not None:
-        command = ["taskset", "-c", str(cpu), *command]
-    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=timeout, check=False)
-    if done.returncode:
-        raise BenchError(f"{' '.join(command[:6])} ... failed:\n"
-                         f"{(done.stdout + done.stderr)[-2000:]}")
-    return done.stdout + done.stderr
 
 
 @contextlib.contextmanager
@@ -102,56 +92,22 @@ def huge_pages(wanted):
                 (setting / "nr_hugepages").write_text(str(before))
 
 
-# ---- bare metal
-
-
-class BareMetal:
-    """dpdk-test-crypto-perf with the same multi-buffer library, on the host's CPU."""
-
-    def __init__(self, huge, seconds):
-        self.program = shutil.which("dpdk-test-crypto-perf")
-        self.memory = ["--in-memory"] if huge >= 300 else ["--no-huge"]
-        self.seconds = seconds
-        self.operations = {}
-
-    def gbit_per_s(self, size):
-        if not self.program:
-            return None
-        operations = self.operations.get(size, 200000)
-        gbit, mops = self._measure(size, operations)
-        if operations < mops * 1e6 * self.seconds / 2:
-            # That was to learn how many make up the time.
-            self.operations[size] = int(mops * 1e6 * self.seconds)
-            gbit, _ = self._measure(size, self.operations[size])
-        return gbit
-
-    def _measure(self, size, operations):
-        text = run([self.program, *self.memory, "-m", "512", "--no-pci", "--no-telemetry",
-                    "--force-max-simd-bitwidth=512", "-l", f"{DRIVER_CPU},{HOST_CPU}",
-                    "--main-lcore", str(DRIVER_CPU), "--vdev", "crypto_aesni_mb", "--",
-                    "--ptest", "throughput", "--devtype", "crypto_aesni_mb",
-                    "--optype", "cipher-only", "--cipher-algo", "aes-cbc",
-                    "--cipher-op", "encrypt", "--cipher-key-sz", "16", "--cipher-iv-sz", "16",
-                    "--buffer-sz", str(size), "--total-ops", str(operations), "--silent"])
-        for line in text.splitlines():
-            words = line.split()
-            if len(words) == 10 and words[0] == str(HOST_CPU) and words[1] == str(size):
-                return float(words[8]), float(words[7])
-        raise BenchError(f"dpdk-test-crypto-perf says something else than expected:\n{text}")
-
-
 # ---- our side, and OpenSSL's
 
 
 class Bench:
     def __init__(self, stack, vctest, options, huge):
         self.stack = stack
+        self.vctest = vctest
         self.perf_program = vctest.program("vcrypto-perf")
         self.wake_program = os.path.join(vctest.BUILD, "tests/bench/bench-wake")
         self.rounds = options.rounds
         self.seconds = options.seconds
         self.bare = BareMetal(huge, options.seconds)
+        self.peer_program = options.peer
+        self.huge = huge
         self.results = []
+        self.kicks_and_calls = []
         self.plain_env = stack.env
 
     def add(self, name, unit, pairs, against):
@@ -166,25 +122,101 @@ class Bench:
         self.results.append(result)
         show(result, ratios)
 
-    def perf(self, algo, size):
+    def perf(self, algo, size, *arguments, sockets=None):
         # In place, as dpdk-test-crypto-perf does it.
         in_place = [] if algo.startswith("rsa") else ["--in-place"]
-        text = run([self.perf_program, *in_place, "--socket", self.stack.device_socket,
-                    "--algo", algo, "--size", str(size), "--depth", str(DEPTH),
-                    "--seconds", str(self.seconds), "--cpu", str(DRIVER_CPU), "--json"])
+        sockets = [a for path in sockets or [self.stack.device_socket] for a in ("--socket", path)]
+        text = run([self.perf_program, *in_place, *sockets, "--algo", algo, "--size", str(size),
+                    "--depth", str(DEPTH), "--seconds", str(self.seconds), "--cpu",
+                    str(DRIVER_CPU), "--json", *arguments])
         result = json.loads(text)[0]
         if result["errors"]:
             raise BenchError(f"vcrypto-perf: {result['errors']} errors")
         return result
 
-    def cbc(self):
-        pairs = {size: [] for size in SIZES}
+    def host(self, name, algo, sizes):
+        pairs = {size: [] for size in sizes}
         for _ in range(self.rounds):
-            for size in SIZES:
-                theirs = self.bare.gbit_per_s(size)
-                pairs[size].append((self.perf("aes-128-cbc", size)["gbit_per_s"], theirs))
-        for size in SIZES:
-            self.add(f"cbc.{size}", "Gbit/s", pairs[size], "bare metal, 1 core")
+            for size in sizes:
+                theirs = self.bare.gbit_per_s(algo, size)
+                ours = self.perf(algo, size)
+                self.kicks_and_calls.append(ours["kicks_per_op"] + ours["calls_per_op"])
+                pairs[size].append((ours["gbit_per_s"], theirs))
+        for size in sizes:
+            self.add(f"host.{name}.{size}", "Gbit/s", pairs[size], self.bare.name)
+
+    def cbc(self):
+        self.host("cbc", "aes-128-cbc", SIZES)
+
+    def gcm(self):
+        self.host("gcm", "aes-128-gcm", BULK_SIZES)
+
+    def cbc_hmac_sha1(self):
+        self.host("cbc_hmac_sha1", "aes-128-cbc-hmac-sha1", BULK_SIZES)
+
+    def kicks(self):
+        """Of all that was measured so far."""
+        if self.kicks_and_calls:
+            self.add("host.kicks_calls_per_op", "each", [(max(self.kicks_and_calls), None)], "")
+
+    def peer(self):
+        """Another back end behind the same front end, on the same CPU, in turn with ours."""
+        if not self.peer_program:
+            return
+        pairs = {size: [] for size in PEER_SIZES}
+        for _ in range(self.rounds):
+            for size in PEER_SIZES:
+                # One at a time: its worker never sleeps.
+                with peer(self.peer_program, self.huge) as path:
+                    theirs = self.perf("aes-128-cbc", size, "--session-via", "msg70",
+                                       sockets=[path])
+                pairs[size].append((self.perf("aes-128-cbc", size)["gbit_per_s"],
+                                    theirs["gbit_per_s"]))
+        for size in PEER_SIZES:
+            self.add(f"peer.cbc.{size}", "Gbit/s", pairs[size], "DPDK's vhost_crypto")
+
+    def devices(self):
+        """Many devices on one worker: one of them active, and all, next to one alone."""
+        config = HOST_CONFIG + "".join(
+            f"  - {{{{name: many{i}, socket: {{dir}}/many{i}.sock, group: default, queues: 1}}}}\n"
+            for i in range(DEVICES - 2))
+        one, every = [], []
+        with self.vctest.Stack(host_config=config, engined=False) as stack:
+            names = ["dev0", "engined-device", *(f"many{i}" for i in range(DEVICES - 2))]
+            sockets = [os.path.join(stack.dir, f"{name}.sock") for name in names]
+            for _ in range(self.rounds):
+                alone_mops = self.perf("aes-128-cbc", 1024)["ops_per_s"] / 1e6
+                one.append((self.perf("aes-128-cbc", 1024, sockets=sockets[:1])["ops_per_s"] / 1e6,
+                            alone_mops))
+                every.append((self.perf("aes-128-cbc", 1024, sockets=sockets)["ops_per_s"] / 1e6,
+                              alone_mops))
+        self.add(f"host.devices{DEVICES}.one", "Mop/s", one, "one device alone")
+        self.add(f"host.devices{DEVICES}", "Mop/s", every, "one device alone")
+
+    def sessions(self):
+        """Sessions made and destroyed again."""
+        for via in ("ctrlq", "inband"):
+            rates = []
+            for _ in range(self.rounds):
+                text = run([self.perf_program, "--socket", self.stack.device_socket, "--algo",
+                            "aes-128-cbc", "--sessions", "--session-via", via, "--seconds",
+                            str(self.seconds), "--cpu", str(DRIVER_CPU), "--json"])
+                rates.append((json.loads(text)[0]["sessions_per_s"], None))
+            name = "host.sessions_per_s" + ("" if via == "ctrlq" else f".{via}")
+            self.add(name, "1/s", rates, "")
+
+    def memory(self):
+        """Resident size of a host that nobody has used yet, and what each further device adds."""
+        config = HOST_CONFIG + "".join(
+            f"  - {{{{name: many{i}, socket: {{dir}}/many{i}.sock, group: default, queues: 1}}}}\n"
+            for i in range(DEVICES))
+        sizes = []
+        for text in (HOST_CONFIG, config):
+            with self.vctest.Stack(host_config=text, engined=False) as stack:
+                time.sleep(0.5)
+                sizes.append(resident_mib(stack.daemons[0].pid))
+        self.add("host.rss_idle_mib", "MiB", [(sizes[0], None)], "")
+        self.add("host.rss_device_mib", "MiB", [((sizes[1] - sizes[0]) / DEVICES, None)], "")
 
     def openssl_speed(self, env, *arguments):
         return run(["openssl", "speed", "-elapsed", "-seconds", str(self.seconds), *arguments],
@@ -235,6 +267,11 @@ class Bench:
             self.add(f"{name}.ours", "µs more", [(ours - bare, None) for ours, bare in pairs], "")
 
 
+def resident_mib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text("ascii")
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+
+
 def cpu_seconds(pid):
     """CPU time of a whole process: its clock, as clock_getcpuclockid() makes the number."""
     return time.clock_gettime((~pid << 3) | 2)
@@ -268,7 +305,9 @@ def main():
     parser.add_argument("--build", default="build", help="build directory")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions (default 5)")
     parser.add_argument("--seconds", type=int, default=1, help="of each measurement (default 1)")
-    parser.add_argument("--only", default="cbc,rsa,openssl,idle,wake",
+    parser.add_argument("--peer", metavar="PROGRAM",
+                        help="DPDK's vhost_crypto example, to be measured too")
+    parser.add_argument("--only", default=ROWS,
                         help="which rows, comma-separated (default: all)")
     options = parser.parse_args()
     build = pathlib.Path(options.build).resolve()
@@ -281,7 +320,7 @@ def main():
     vctest.stop_on_signals()
     engined_cpu = 2 if 2 in os.sched_getaffinity(0) else DRIVER_CPU
     try:
-        with alone(), huge_pages(HUGE_PAGES) as huge, \
+        with alone(), huge_pages(HUGE_PAGES + bool(options.peer) * PEER_HUGE_PAGES) as huge, \
                 vctest.Stack(host_config=HOST_CONFIG, engined_config=ENGINED_CONFIG.replace(
                     "{cpu}", str(engined_cpu))) as stack:
             describe(huge, options)

@@ -15,10 +15,12 @@
 #include "perf/sessions.h"
 
 #define MAX_LIST 32
+#define MAX_DEVICES 64
 #define EXIT_USAGE 2
 
 struct arguments {
-	const char *socket;
+	const char *sockets[MAX_DEVICES];
+	unsigned int socket_count;
 	char *algos[MAX_LIST];
 	unsigned int algo_count;
 	uint32_t sizes[MAX_LIST];
@@ -37,7 +39,8 @@ static const char usage_text[] =
 	"libcrypto's.\n"
 	"\n"
 	"  --socket PATH      vhost-user socket of the device (default: vcrypto.sock in\n"
-	"                     $VCRYPTO_RUNTIME_DIR or /run/vcrypto)\n"
+	"                     $VCRYPTO_RUNTIME_DIR or /run/vcrypto); given again: the threads\n"
+	"                     load all of these devices in turn\n"
 	"  --algo NAME,...    what to do; \"list\" shows the names\n"
 	"  --size BYTES,...   bytes of one operation (default 16384; not for rsa)\n"
 	"  --depth N          operations in flight in each queue (default 256)\n"
@@ -97,6 +100,12 @@ static const struct option options[] = {
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
 };
+
+static _Noreturn void usage_error(const char *sentence)
+{
+	fprintf(stderr, "vcrypto-perf: %s\n", sentence);
+	exit(EXIT_USAGE);
+}
 
 /* A whole number within limits, or the end of the program. */
 static unsigned long number(const char *option, const char *text, unsigned long least,
@@ -179,7 +188,9 @@ static void option_take(struct arguments *a, int option, char *value)
 {
 	switch (option) {
 	case OPTION_SOCKET:
-		a->socket = value;
+		if (a->socket_count == MAX_DEVICES)
+			usage_error("--socket: more than 64");
+		a->sockets[a->socket_count++] = value;
 		break;
 	case OPTION_ALGO:
 		a->algo_count = 0;
@@ -263,12 +274,14 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 		fputs("vcrypto-perf: no --algo given (\"--algo list\" shows the names)\n", stderr);
 		exit(EXIT_USAGE);
 	}
-	if (!a->socket) {
+	if (a->socket_count > 1 && (a->run.sleep || a->sessions || a->ceiling))
+		usage_error("several --socket do not go with --sleep, --sessions or --ceiling");
+	if (!a->socket_count) {
 		if (runtime_path("vcrypto.sock", default_socket, sizeof(default_socket))) {
 			fputs("vcrypto-perf: the runtime directory's name is too long\n", stderr);
 			exit(EXIT_USAGE);
 		}
-		a->socket = default_socket;
+		a->sockets[a->socket_count++] = default_socket;
 	}
 }
 
@@ -279,9 +292,10 @@ static void print_names(void)
 	putchar('\n');
 }
 
-static struct vcrypto_device *device_open(const struct arguments *a, size_t memory)
+static struct vcrypto_device *device_open(const struct arguments *a, const char *socket,
+                                          size_t memory)
 {
-	struct vcrypto_device_options device_options = {.socket = a->socket,
+	struct vcrypto_device_options device_options = {.socket = socket,
 	                                                .queues = a->queues,
 	                                                .depth = 2,
 	                                                .memory = memory + (1u << 20),
@@ -295,7 +309,7 @@ static struct vcrypto_device *device_open(const struct arguments *a, size_t memo
 	error = a->ceiling ? ceiling_open(&device_options, &device, &text)
 	                   : vcrypto_device_open(&device_options, &device, &text);
 	if (error) {
-		fprintf(stderr, "vcrypto-perf: cannot open the device: %s\n",
+		fprintf(stderr, "vcrypto-perf: cannot open the device %s: %s\n", socket,
 		        text ? text : strerror(-error));
 		free(text);
 		return NULL;
@@ -309,30 +323,38 @@ static struct vcrypto_device *device_open(const struct arguments *a, size_t memo
 	return device;
 }
 
-/* One line of the table; the device is opened for it, so that its counters begin at 0. */
+/* One line of the table; devices are opened for it, so that their counters begin at 0. */
 static bool measure(struct arguments *a, const struct workload *w, uint32_t size)
 {
-	struct vcrypto_device *device =
-		device_open(a, run_memory(w, size, a->run.depth) * a->queues);
+	struct vcrypto_device *devices[MAX_DEVICES];
 	struct run_result result;
 	const char *reason;
+	unsigned int n = 0;
+	bool good = false;
 	int error;
 
-	if (!device)
-		return false;
+	for (; n < a->socket_count; n++) {
+		devices[n] = device_open(a, a->sockets[n],
+		                         run_memory(w, size, a->run.depth) * a->queues);
+		if (!devices[n])
+			goto out;
+	}
 	a->run.size = size;
-	error = run(device, w, &a->run, &result, &reason);
+	error = run(devices, n, w, &a->run, &result, &reason);
 	if (error)
 		fprintf(stderr, "vcrypto-perf: %s, %u bytes: %s\n", w->name, size, reason);
 	else
 		report_run(&a->report, w, size, &result);
-	vcrypto_device_close(device);
-	return !error && report_failures(w, size, &result);
+	good = !error && report_failures(w, size, &result);
+out:
+	while (n--)
+		vcrypto_device_close(devices[n]);
+	return good;
 }
 
 static bool measure_sessions(struct arguments *a, const struct workload *w)
 {
-	struct vcrypto_device *device = device_open(a, 0);
+	struct vcrypto_device *device = device_open(a, a->sockets[0], 0);
 	struct sessions_result result;
 	int error;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The measuring loop: one thread a queue. Keeps depth operations in flight, gives each one that
- * comes back out again. Latency is taken of one operation of every few bursts, so that reading the
- * clock does not slow what is measured.
+ * The measuring loop: one thread a queue, which with several devices has that queue of each. Keeps
+ * depth operations in flight in each, gives each one that comes back out again. Latency is taken of
+ * one operation of every few bursts, so that reading the clock does not slow what is measured.
  */
 #include "perf/run.h"
 
@@ -39,7 +39,8 @@ struct runner {
 	struct vcrypto_device *device;
 	struct vcrypto_queue *queue;
 	struct vcrypto_session *session;
-	unsigned int index;
+	unsigned int index;  /* of the queue */
+	struct runner *next; /* of the same thread: the same queue of the next device */
 	pthread_t thread;
 	bool started;
 	atomic_int *phase;
@@ -53,7 +54,9 @@ struct runner {
 	uint64_t completed, verified, errors, mismatches;
 	uint64_t measured; /* completed while measuring */
 	int first_error;
-	int failed; /* -errno: the device is gone */
+	int failed; /* -errno: a device of the thread is gone */
+	unsigned int idle_rounds;
+	uint64_t idle_since_ns;
 	struct histogram latency;
 };
 
@@ -242,56 +245,68 @@ static void sleep_until_done(struct runner *r)
 	vcrypto_queue_disarm(r->queue);
 }
 
-static int wait_more(struct runner *r, uint64_t *idle_since_ns, unsigned int *idle_rounds)
+static int wait_more(struct runner *r)
 {
 	if (r->options->sleep)
 		sleep_until_done(r);
-	else if ((++*idle_rounds & 0xfff) != 0)
+	else if ((++r->idle_rounds & 0xfff) != 0)
 		return 0;
-	if (!*idle_since_ns)
-		*idle_since_ns = clock_now_ns();
+	if (!r->idle_since_ns)
+		r->idle_since_ns = clock_now_ns();
 	if (!vcrypto_device_alive(r->device))
 		return -EPIPE;
-	return clock_now_ns() - *idle_since_ns > STALL_NS ? -ETIMEDOUT : 0;
+	return clock_now_ns() - r->idle_since_ns > STALL_NS ? -ETIMEDOUT : 0;
 }
 
-static void *runner_main(void *context)
+/* One round over a queue: 0; -ESHUTDOWN it is done; -errno. */
+static int runner_step(struct runner *r, enum phase phase)
 {
-	struct runner *r = context;
 	struct vcrypto_op *done[64];
-	unsigned int idle_rounds = 0;
-	uint64_t idle_since_ns = 0;
 	int n, error = 0;
 
-	if (r->options->cpu >= 0)
-		error = thread_pin(r->options->cpu + (int)r->index);
-	while (!error) {
-		enum phase phase = (enum phase)atomic_load_explicit(r->phase, memory_order_relaxed);
-
-		if (phase != STOP)
-			error = submit_ready(r);
-		else if (!vcrypto_queue_in_flight(r->queue))
-			break;
-		n = vcrypto_queue_poll(r->queue, done, vc_array_size(done));
-		if (n < 0 || error) {
-			error = n < 0 ? n : error;
-			break;
-		}
-		if (!n) {
-			error = wait_more(r, &idle_since_ns, &idle_rounds);
-			continue;
-		}
-		idle_since_ns = 0;
-		for (int i = 0; i < n; i++) {
-			complete(r, (struct item *)done[i], phase);
-			r->ready[r->ready_count++] = done[i];
-		}
-		r->completed += (unsigned int)n;
-		if (phase == MEASURE)
-			__atomic_store_n(&r->measured, r->measured + (unsigned int)n,
-			                 __ATOMIC_RELAXED);
+	if (phase != STOP)
+		error = submit_ready(r);
+	else if (!vcrypto_queue_in_flight(r->queue))
+		return -ESHUTDOWN;
+	n = vcrypto_queue_poll(r->queue, done, vc_array_size(done));
+	if (n < 0 || error)
+		return n < 0 ? n : error;
+	if (!n)
+		return wait_more(r);
+	r->idle_since_ns = 0;
+	for (int i = 0; i < n; i++) {
+		complete(r, (struct item *)done[i], phase);
+		r->ready[r->ready_count++] = done[i];
 	}
-	r->failed = error;
+	r->completed += (unsigned int)n;
+	if (phase == MEASURE)
+		__atomic_store_n(&r->measured, r->measured + (unsigned int)n, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Its own queue and those of the same number of all other devices, in turn. */
+static void *runner_main(void *context)
+{
+	struct runner *first = context;
+	bool more = true;
+	int error = 0;
+
+	if (first->options->cpu >= 0)
+		error = thread_pin(first->options->cpu + (int)first->index);
+	while (!error && more) {
+		enum phase phase =
+			(enum phase)atomic_load_explicit(first->phase, memory_order_relaxed);
+
+		more = false;
+		for (struct runner *r = first; r && !error; r = r->next) {
+			error = runner_step(r, phase);
+			if (error == -ESHUTDOWN)
+				error = 0;
+			else
+				more = true;
+		}
+	}
+	first->failed = error;
 	return NULL;
 }
 
@@ -330,13 +345,14 @@ static bool something_measured(const struct runner *runners, unsigned int n)
 	return false;
 }
 
-static int runners_run(struct runner *runners, unsigned int n, atomic_int *phase,
-                       const struct run_options *options, double *seconds)
+/* The first `threads` runners have a thread each, which also has those chained to them. */
+static int runners_run(struct runner *runners, unsigned int threads, unsigned int n,
+                       atomic_int *phase, const struct run_options *options, double *seconds)
 {
 	uint64_t start_ns = 0;
 	int error = 0;
 
-	for (unsigned int i = 0; i < n && !error; i++) {
+	for (unsigned int i = 0; i < threads && !error; i++) {
 		error = -pthread_create(&runners[i].thread, NULL, runner_main, &runners[i]);
 		runners[i].started = !error;
 	}
@@ -351,7 +367,7 @@ static int runners_run(struct runner *runners, unsigned int n, atomic_int *phase
 	}
 	atomic_store(phase, STOP);
 	*seconds = (double)(clock_now_ns() - start_ns) / 1e9;
-	for (unsigned int i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < threads; i++) {
 		if (runners[i].started)
 			pthread_join(runners[i].thread, NULL);
 		if (!error)
@@ -375,10 +391,10 @@ static void result_finish(struct run_result *result, const struct histogram *lat
 	result->calls_per_op /= (double)vc_max(completed, 1u);
 }
 
-int run(struct vcrypto_device *device, const struct workload *workload,
+int run(struct vcrypto_device *const *devices, unsigned int count, const struct workload *workload,
         const struct run_options *options, struct run_result *result, const char **error)
 {
-	unsigned int n = vcrypto_device_queues(device);
+	unsigned int queues = vcrypto_device_queues(devices[0]), n = count * queues;
 	struct runner *runners = calloc(n, sizeof(*runners));
 	struct histogram *latency = calloc(1, sizeof(*latency));
 	atomic_int phase = WARM_UP;
@@ -388,16 +404,19 @@ int run(struct vcrypto_device *device, const struct workload *workload,
 
 	*result = (struct run_result){0};
 	for (unsigned int i = 0; i < n && !err; i++) {
+		struct vcrypto_device *device = devices[i / queues];
+
 		runners[i] = (struct runner){.workload = workload,
 		                             .options = options,
 		                             .device = device,
-		                             .queue = vcrypto_device_queue(device, i),
-		                             .index = i,
+		                             .queue = vcrypto_device_queue(device, i % queues),
+		                             .index = i % queues,
+		                             .next = i + queues < n ? &runners[i + queues] : NULL,
 		                             .phase = &phase};
 		err = runner_init(&runners[i]);
 	}
 	if (!err)
-		err = runners_run(runners, n, &phase, options, &seconds);
+		err = runners_run(runners, queues, n, &phase, options, &seconds);
 	for (unsigned int i = 0; i < n && !err; i++) {
 		result_add(result, latency, &runners[i]);
 		completed += runners[i].completed;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One measurement of vcrypto-perf: a workload at one size and depth, on every queue of a device.
+ * One measurement of vcrypto-perf: a workload at one size and depth, on every queue of each device.
  */
 #ifndef VC_PERF_RUN_H
 #define VC_PERF_RUN_H
@@ -37,8 +37,8 @@ struct run_result {
 /* Bytes of device memory that a queue needs. */
 size_t run_memory(const struct workload *workload, uint32_t size, unsigned int depth);
 
-/* 0; -errno with a sentence in error (static or the device's). */
-int run(struct vcrypto_device *device, const struct workload *workload,
+/* All devices have the same number of queues. 0; -errno with a sentence in error (static). */
+int run(struct vcrypto_device *const *devices, unsigned int count, const struct workload *workload,
         const struct run_options *options, struct run_result *result, const char **error);
 
 #endif
