@@ -87,6 +87,34 @@ def test_example():
         contains(done.stdout.decode(), "1234567 bytes encrypted, decrypted and compared")
 
 
+def test_example_packets():
+    with vctest.Stack(engined=False) as stack:
+        done = stack.run([os.path.join(vctest.BUILD, "examples/packets"), stack.device_socket,
+                          "5000"])
+        contains(done.stdout.decode(), "packets sealed, opened and compared")
+        check(int(done.stdout.split()[0]) >= 5000, "all packets")
+
+
+def test_example_sign():
+    vctest.need("openssl")
+    with vctest.Stack(engined=False) as stack, tempfile.TemporaryDirectory() as folder:
+        def path(name):
+            return os.path.join(folder, name)
+
+        text = os.path.abspath(__file__)
+        stack.run(["openssl", "genrsa", "-traditional", "-out", path("key.pem"), "2048"])
+        stack.run(["openssl", "rsa", "-traditional", "-in", path("key.pem"), "-outform", "DER",
+                   "-out", path("key.der")])
+        stack.run(["openssl", "rsa", "-in", path("key.pem"), "-pubout", "-out", path("pub.pem")])
+        done = stack.run([os.path.join(vctest.BUILD, "examples/sign"), stack.device_socket,
+                          path("key.der"), text])
+        equal(len(done.stdout), 256, "bytes of signature")
+        with open(path("signature"), "wb") as file:
+            file.write(done.stdout)
+        stack.run(["openssl", "dgst", "-sha256", "-verify", path("pub.pem"), "-signature",
+                   path("signature"), text])
+
+
 def sanitizer_flags():
     options = subprocess.run(["meson", "introspect", "--buildoptions", vctest.BUILD], check=True,
                              capture_output=True, text=True).stdout
