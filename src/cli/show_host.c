@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/util.h"
 #include "cli/show.h"
@@ -119,8 +120,10 @@ static void show_device(const json_t *device)
 
 	if (!whose)
 		err(EXIT_FAILURE, NULL);
-	print_line(str_format("  device %s at %s, group %s: %s", field_text(device, "name"),
-	                      field_text(device, "socket"), field_text(device, "group"), whose));
+	print_line(str_format("  device %s at %s, group %s%s: %s", field_text(device, "name"),
+	                      field_text(device, "socket"), field_text(device, "group"),
+	                      strcmp(field_text(device, "order"), "strict") ? "" : ", strict order",
+	                      whose));
 	free(whose);
 	if (connected)
 		show_front_end(device);

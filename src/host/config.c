@@ -81,6 +81,11 @@ static const cyaml_strval_t modes[] = {
 	{"client", HOST_MODE_CLIENT},
 };
 
+static const cyaml_strval_t orders[] = {
+	{"relaxed", HOST_ORDER_RELAXED},
+	{"strict", HOST_ORDER_STRICT},
+};
+
 static const cyaml_schema_field_t limit_fields[] = {
 	CYAML_FIELD_UINT_PTR("sessions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_limit, sessions),
@@ -102,6 +107,8 @@ static const cyaml_schema_field_t device_fields[] = {
                                struct host_config_device, group, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_UINT_PTR("queues", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_device, queues),
+	CYAML_FIELD_ENUM("order", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT,
+                         struct host_config_device, order, orders, CYAML_ARRAY_LEN(orders)),
 	CYAML_FIELD_MAPPING_PTR("limit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                 struct host_config_device, limit, limit_fields),
 	CYAML_FIELD_END,

@@ -29,6 +29,8 @@ struct host_config_group {
 
 enum host_config_mode { HOST_MODE_SERVER, HOST_MODE_CLIENT };
 
+enum host_config_order { HOST_ORDER_RELAXED, HOST_ORDER_STRICT };
+
 struct host_config_limit {
 	unsigned int *sessions;
 	char *inflight_bytes; /* "16MiB" */
@@ -39,6 +41,7 @@ struct host_config_device {
 	char *name;
 	char *socket; /* NULL: NAME.sock in the runtime directory */
 	enum host_config_mode mode;
+	enum host_config_order order;
 	char *group;
 	unsigned int *queues;
 	struct host_config_limit *limit;

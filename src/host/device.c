@@ -52,6 +52,7 @@ int device_create(const struct device_options *options, struct device **device)
 	d->group = options->group;
 	d->max_size = options->max_size;
 	d->data_queues = options->data_queues;
+	d->strict = options->strict;
 	d->workers = options->workers;
 	d->worker_count = options->worker_count;
 	d->first_worker = options->first_worker;
@@ -97,6 +98,11 @@ int device_queue_start(struct device *device, unsigned int index)
 	err = vring_setup(&queue->ring, device->memory, &queue->config);
 	if (err)
 		return err;
+	if (device->strict && !queue->control) {
+		queue->order = order_new(queue->config.size);
+		if (!queue->order)
+			return -ENOMEM;
+	}
 	queue->in_flight = 0;
 	queue->waiting = 0;
 	queue->paused = false;
@@ -119,6 +125,8 @@ void device_queue_stop(struct device *device, unsigned int index)
 	queue->started = false;
 	queue->worker = NULL;
 	queue->config.base = vring_base(&queue->ring);
+	free(queue->order);
+	queue->order = NULL;
 }
 
 /* The workers that have a queue of the device, each once, as bits. */

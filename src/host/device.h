@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "host/memtable.h"
+#include "host/order.h"
 #include "host/sched/sched.h"
 #include "host/session.h"
 #include "host/vring.h"
@@ -55,6 +56,7 @@ struct host_queue {
 	/* The worker's. */
 	struct vring ring;
 	struct device_share *share;   /* the worker's */
+	struct order *order;          /* data queues of a strict device; else NULL */
 	uint32_t in_flight;           /* requests taken and not given back */
 	uint32_t waiting;             /* of them, not yet in a resource (it is full) */
 	bool paused;                  /* by worker_device_pause() */
@@ -70,6 +72,7 @@ struct device {
 	struct session_table *sessions;
 	uint32_t max_size; /* bytes of a request's data */
 	unsigned int data_queues;
+	bool strict;             /* completions leave in the order of arrival, queue by queue */
 	uint64_t features;       /* as acknowledged */
 	struct memtable *memory; /* that queues start with; a worker uses that of its rings */
 	/* The main thread's. */
@@ -89,6 +92,7 @@ struct device_options {
 	unsigned int index;
 	const struct group *group;
 	unsigned int data_queues;
+	bool strict;
 	struct device_limits limits;
 	uint32_t max_size;
 	struct worker *const *workers; /* kept, not owned */
@@ -118,7 +122,7 @@ void device_config(const struct device *device, struct virtio_crypto_config *con
 
 /*
  * Give the queue to its worker. Ring, memory and descriptors must have been set. 0; -EALREADY;
- * -EINVAL, -EFAULT the ring is not in memory; -EIO the device is stuck.
+ * -EINVAL, -EFAULT the ring is not in memory; -ENOMEM; -EIO the device is stuck.
  */
 int device_queue_start(struct device *device, unsigned int index);
 /* Take it back: nothing of it is in flight afterwards, config.base is where it stands. */

@@ -48,6 +48,7 @@ static int device_start(struct host *host, unsigned int i, unsigned int first_wo
 		.index = i,
 		.group = &host->pool->group[group],
 		.data_queues = host_config_queues(from),
+		.strict = from->order == HOST_ORDER_STRICT,
 		.max_size = HOST_MAX_SIZE,
 		.workers = host->worker,
 		.worker_count = host->worker_count,

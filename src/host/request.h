@@ -72,6 +72,7 @@ struct vc_request {
 	uint8_t resource;      /* that has it */
 	uint16_t tried;        /* bit r: resource r refused or failed it, for fail-over */
 	uint32_t written;      /* bytes of IN used, for the used ring (with the status byte) */
+	uint32_t ticket;       /* of the order layer, where the device is strict */
 	void *private;         /* the resource's own while it has the request */
 	uint64_t arrived;      /* ticks; 0 unless latency is being measured */
 	uint8_t tag_buffer[REQUEST_MAX_TAG] __attribute__((aligned(16)));

@@ -164,12 +164,13 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	                  "inflight_bytes", (json_int_t)device->limits.inflight_bytes, "memory",
 	                  (json_int_t)device->limits.memory);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}", "name",
-	                 device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}",
+	                 "name", device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
 	                 vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
-	                 device->group->name, "connected", connected, "front_end", peer, "features",
-	                 features, "sessions", (int)session_table_count(device->sessions),
-	                 "memory_regions", (int)device->memory->count, "memory",
+	                 device->group->name, "order", device->strict ? "strict" : "relaxed",
+	                 "connected", connected, "front_end", peer, "features", features,
+	                 "sessions", (int)session_table_count(device->sessions), "memory_regions",
+	                 (int)device->memory->count, "memory",
 	                 (json_int_t)memtable_bytes(device->memory), "limits", limits, "queues",
 	                 queues);
 }

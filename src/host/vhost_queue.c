@@ -41,6 +41,7 @@ static int queue_start_if_ready(struct front_end *front_end, struct host_queue *
 	queue->config.always_call = !(features >> VIRTIO_F_VERSION_1 & 1);
 	queue->config.event_idx = features >> VIRTIO_F_RING_EVENT_IDX & 1;
 	queue->config.packed = is_packed(front_end);
+	queue->config.in_order = features >> VIRTIO_F_IN_ORDER & 1;
 	err = device_queue_start(front_end->device, i);
 	if (err)
 		log_limited(&front_end->device->log, LOG_LEVEL_NOTICE,

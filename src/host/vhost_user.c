@@ -37,9 +37,14 @@ static bool has(const struct front_end *front_end, unsigned int protocol_feature
 
 /* ---- handlers: features and configuration ---- */
 
+static uint64_t features_offered(const struct device *device)
+{
+	return FEATURES | (device->strict ? UINT64_C(1) << VIRTIO_F_IN_ORDER : 0);
+}
+
 static int on_get_features(struct front_end *front_end, struct message *message)
 {
-	return answer_u64(message, FEATURES);
+	return answer_u64(message, features_offered(front_end->device));
 }
 
 /* Applies to queues that start later. QEMU repeats it for each queue. */
@@ -47,7 +52,7 @@ static int on_set_features(struct front_end *front_end, struct message *message)
 {
 	uint64_t features = payload_u64(message);
 
-	if (features & ~FEATURES)
+	if (features & ~features_offered(front_end->device))
 		return -EINVAL;
 	front_end->device->features = features;
 	return 0;

@@ -26,9 +26,39 @@ static struct request_context context_of(const struct worker *worker, const stru
 	};
 }
 
-static void queue_push(struct host_queue *queue, uint32_t head, uint32_t written)
+/* Of a queue in strict order: give back what is done and whose turn it is. */
+static __attribute__((noinline)) void queue_release(struct host_queue *queue)
 {
-	vring_push(&queue->ring, head, written);
+	struct order_entry entry;
+
+	while (order_next(queue->order, &entry)) {
+		vring_push_in_order(&queue->ring, entry.head, entry.written, entry.room);
+		queue->dirty = true;
+	}
+}
+
+static void request_push(struct host_queue *queue, const struct vc_request *req)
+{
+	if (vc_unlikely(queue->order)) {
+		order_done(queue->order, req->ticket, req->written);
+		queue_release(queue);
+		return;
+	}
+	vring_push(&queue->ring, req->head, req->written);
+	queue->dirty = true;
+}
+
+/* A chain that is done without ever having been a request. */
+static void chain_push(struct host_queue *queue, const struct vring_chain *chain, uint32_t written)
+{
+	if (queue->order) {
+		/* No length is all that there is room for: it gets a used entry of its own. */
+		order_done(queue->order, order_enter(queue->order, chain->head, UINT32_MAX),
+		           written);
+		queue_release(queue);
+		return;
+	}
+	vring_push(&queue->ring, chain->head, written);
 	queue->dirty = true;
 }
 
@@ -88,7 +118,7 @@ static void request_done(struct worker *worker, struct vc_request *req)
 	/* It also gives bounce buffers back, for a queue that has been given up as well. */
 	request_finish(req, &context);
 	if (vc_likely(queue)) {
-		queue_push(queue, req->head, req->written);
+		request_push(queue, req);
 		queue->in_flight--;
 		queue->share->inflight_bytes -= req->length;
 		count_result(queue, req->status);
@@ -121,6 +151,8 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 	req->tried = 0;
 	req->private = NULL;
 	req->arrived = 0;
+	if (vc_unlikely(queue->order))
+		req->ticket = order_enter(queue->order, req->head, worker->chain.in_len);
 	queue->in_flight++;
 	queue->share->inflight_bytes += req->length;
 	req->local->in_flight++;
@@ -140,7 +172,7 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 /* A chain that is not a request: answer it as far as it goes. */
 static void chain_fail(struct host_queue *queue, const struct vring_chain *chain, uint8_t status)
 {
-	queue_push(queue, chain->head, request_fail_chain(chain, status));
+	chain_push(queue, chain, request_fail_chain(chain, status));
 	count_result(queue, status);
 }
 
@@ -183,7 +215,7 @@ static __attribute__((noinline)) void other_chain(struct worker *worker, struct 
 	if (opcode == VCRYPTO_INBAND_HELLO)
 		device_config(device, &context.config);
 	status = inband_handle(opcode, chain, &context, &answered, &removed);
-	queue_push(queue, chain->head, answered + request_fail_chain(chain, status));
+	chain_push(queue, chain, answered + request_fail_chain(chain, status));
 	count_result(queue, status);
 	if (removed)
 		session_destroyed(worker, removed);
@@ -216,7 +248,7 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 
 		req->status = VIRTIO_CRYPTO_ERR;
 		request_finish(req, &finish);
-		queue_push(queue, req->head, req->written);
+		chain_push(queue, &worker->chain, req->written);
 		count_result(queue, req->status);
 		return true;
 	}
@@ -258,7 +290,7 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 		if (!sound)
 			continue;
 		counter_add(&queue->counters.requests, 1);
-		queue_push(queue, worker->chain.head,
+		chain_push(queue, &worker->chain,
 		           control_handle(&worker->chain, device->sessions, group_can,
 		                          (void *)(uintptr_t)device->group, &removed));
 		if (removed)

@@ -38,9 +38,10 @@ def header(request, size, flags=1):
 
 
 class Host(vctest.Stack):
-    """Only the host, with two devices."""
+    """Only the host, with two devices; the first has so many queues, in that order."""
 
-    def __init__(self, workers=(), config=CONFIG):
+    def __init__(self, workers=(), config=CONFIG, queues=2, order="relaxed"):
+        config = config.replace("queues: 2", f"queues: {queues}, order: {order}")
         if workers:
             config = f"workers: {list(workers)}\n" + config
         super().__init__(engined=False, host_config=config)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of rings that vcrypto-host serves, and how a queue is stopped, reset and goes on."""
 
+import os
 import struct
 
 import frontend as fe
@@ -125,6 +126,78 @@ def test_a_queue_is_reset_while_another_works():
             driver.check_works(session)
         check(not host.queue(0)["broken"] and not host.queue(1)["broken"], "broken")
         other.close()
+
+
+def test_strict_order_offers_in_order():
+    """One request after another is a batch of one each: as without."""
+    in_order = fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT | fe.F_IN_ORDER
+    with Host() as host, fe.FrontEnd(host.path) as front_end:
+        front_end.negotiate()
+        check(not front_end.ask_u64(fe.GET_FEATURES) & fe.F_IN_ORDER, "offered by a relaxed device")
+        check(not front_end.tell(fe.SET_FEATURES, U64(in_order)), "taken by a relaxed device")
+    with Host(order="strict") as host:
+        equal(host.device(0)["order"], "strict")
+        equal(host.device(1)["order"], "relaxed")
+        for ring, features in ((fe.Ring, in_order), (PackedRing, in_order | fe.F_PACKED),
+                               (fe.Ring, fe.F_PROTOCOL | fe.F_VERSION_1)):
+            with Driver(host.path, ring, features) as driver:
+                check(driver.front_end.ask_u64(fe.GET_FEATURES) & fe.F_IN_ORDER, "not offered")
+                session = driver.check_works()
+                for i in range(40):
+                    equal(driver.crypto.cipher(session, IV, PLAIN, indirect=i % 2), (0, CIPHER))
+                equal(driver.crypto.cipher(1, IV, PLAIN)[0], 4, "status INVSESS")
+                driver.check_works(session)
+            host.wait_free()
+
+
+def test_in_order_batch_is_one_used_entry():
+    """A burst that one look of the host finds: the driver counts it by the id of the last."""
+    features = fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT | fe.F_IN_ORDER
+    with Host(order="strict") as host, Driver(host.path, features=features) as driver:
+        session = driver.check_works()
+        ring, m = driver.data, driver.memory.map
+        driver.data.stop()
+        heads = []
+        for _ in range(20):
+            heads.append(ring.submit(driver.crypto.cipher_pieces(session, IV, PLAIN), True))
+        ring.next_avail -= 20
+        ring.start()
+        ring.next_avail += 20
+        wait_until(lambda: struct.unpack("<H", m[ring.used + 2:ring.used + 4])[0] == 21,
+                   what="all are done")
+        entry = ring.used + 4 + 8 * 1
+        last, written = struct.unpack("<II", m[entry:entry + 8])
+        equal(written, len(PLAIN) + 1, "bytes written")
+        check(last in heads[1:], f"entry 1 is for {last} of {heads}: no batch")
+
+
+def test_64_queues_over_two_workers():
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    if len(cpus) < 2:
+        raise vctest.Skip("there is one CPU only")
+    with Host(workers=cpus, queues=64) as host, Driver(host.path, size=8) as driver:
+        equal(driver.queues, 65, "queues")
+        session = driver.check_works()
+        rings = [driver.data] + [fe.Ring(driver.front_end, driver.memory, i, 8).start()
+                                 for i in range(1, 64)]
+        pieces = driver.crypto.cipher_pieces(session, IV, PLAIN)
+        for _ in range(5):
+            for ring in rings:
+                ring.submit(pieces, indirect=True)
+            for ring in rings:
+                ring.wait()
+        status = host.ctl("host", "status")
+        equal([q["requests"] for q in status["devices"][0]["queues"][1:64]], [5] * 63, "requests")
+        # 32 queues each, five requests in each of them.
+        check(all(worker["requests"] >= 160 for worker in status["workers"]),
+              f"workers: {status['workers']}")
+        # One of them stops; 63 go on.
+        rings[40].stop()
+        for ring in rings[:40] + rings[41:]:
+            ring.submit(pieces, indirect=True)
+            ring.wait()
+        for ring in rings[1:]:
+            ring.close()
 
 
 if __name__ == "__main__":

@@ -351,6 +351,23 @@ def test_qemu_sequence_with_all_session_layouts():
         memory.close()
 
 
+def test_qemu_mode_calls_whatever_the_ring_says():
+    """The features are not known there: neither the flag nor used_event can be believed."""
+    with Host() as host:
+        front_end, memory, ring = qemu_start(host.path)
+        with front_end:
+            crypto = fe.CryptoDriver(memory, ring)
+            session = fe.session_id(front_end.ask(fe.CREATE_CRYPTO_SESSION, fe.session_1072(KEY)))
+            memory.map[ring.avail:ring.avail + 2] = struct.pack("<H", 1)
+            event = ring.avail + 4 + 2 * ring.size
+            memory.map[event:event + 2] = struct.pack("<H", 0x7000)
+            for _ in range(5):
+                # Sleeps until the call.
+                equal(crypto.cipher(session, IV, PLAIN, indirect=True), (0, CIPHER))
+        ring.close()
+        memory.close()
+
+
 def test_session_messages_that_cannot_be():
     with Host() as host, fe.FrontEnd(host.path) as front_end:
         front_end.negotiate()
