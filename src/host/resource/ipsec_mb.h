@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the ipsec-mb resource: sessions, and the groups in which requests wait for company.
+ * Private to the ipsec-mb resource: sessions, stages, and the groups in which requests wait for
+ * company.
+ *
+ * A request passes through one stage or, in a chain, two: a cipher and a hash. A stage is either
+ * done at once (one request fills the machine by itself), or in a group: the requests of one
+ * algorithm, whoever they are of, and chains together with others.
  */
 #ifndef VC_HOST_RESOURCE_IPSEC_MB_H
 #define VC_HOST_RESOURCE_IPSEC_MB_H
@@ -16,47 +21,69 @@
 #define MB_BURST 64
 /* Lanes of the widest implementation: so many requests are worth waiting for. */
 #define MB_LANES 16
-/* Polls that a request waits for company at most. */
+/* Polls that a request waits for company at most, in each stage. */
 #define MB_PATIENCE 2
 /* Multi-buffer code counts bytes in 16 bits; the library's own limit is 65534. */
 #define MB_MAX_HASH 65534u
-#define MB_MAX_CBC_CHUNK 61440u
-/* SP 800-38D. IMB_MAX_TAG_LEN is that of all algorithms: 16 in version 1, 64 in version 2. */
-#define MB_MAX_GCM_TAG 16
+#define MB_MAX_CHUNK 61440u
+/* CCM: as hashes; additional data has to fit three blocks behind its length. */
+#define MB_MAX_CCM MB_MAX_HASH
+#define MB_MAX_CCM_AAD 46
 
 enum mb_class {
-	/* Done at once: one request fills the machine by itself. */
-	MB_CBC_DECRYPT,
-	MB_CTR,
-	MB_GCM,
-	/* Multi-buffer: gathered in groups of one algorithm. */
-	MB_CBC_ENCRYPT,
+	MB_CIPHER,
 	MB_CHAIN,
-	MB_MAC,
+	MB_HASH, /* and MACs */
+	MB_AEAD,
 };
 
-/* Groups: CBC encryption by key size; chains by key size, hash, direction and order; MACs. */
-#define MB_GROUP_CBC 0
-#define MB_GROUP_CHAIN (MB_GROUP_CBC + MB_KEY_SIZES)
-#define MB_GROUP_MAC (MB_GROUP_CHAIN + MB_KEY_SIZES * 8)
-#define MB_GROUPS (MB_GROUP_MAC + 2)
+enum mb_stage {
+	MB_GROUP_CBC,                                /* encryption, by key size */
+	MB_GROUP_DES3 = MB_GROUP_CBC + MB_KEY_SIZES, /* decryption, encryption */
+	MB_GROUP_CCM = MB_GROUP_DES3 + 2,            /* by direction, 128 and 256 bits */
+	MB_GROUP_HMAC = MB_GROUP_CCM + 4,            /* SHA-1, 224, 256, 384, 512 */
+	MB_GROUP_SHA = MB_GROUP_HMAC + 5,            /* the same */
+	MB_GROUP_CMAC = MB_GROUP_SHA + 5,            /* 128 and 256 bits */
+	MB_GROUPS = MB_GROUP_CMAC + 2,
+	MB_DIRECT = 0xfe,
+	MB_NONE = 0xff,
+};
+
+static_assert(MB_GROUPS <= 32, "groups in a mask");
 
 /* A session's realisation, in locked memory. */
 struct mb_session {
-	uint8_t class; /* enum mb_class */
-	uint8_t group;
+	uint8_t class;         /* enum mb_class */
+	uint8_t first, second; /* enum mb_stage */
 	uint8_t key_len;
 	uint8_t encrypt;
 	uint8_t order;      /* of a chain */
-	uint8_t digest_len; /* of the full MAC */
+	uint8_t iv_len;     /* of a cipher */
+	uint8_t block_mask; /* of a cipher: bits of a length that must be 0 */
+	uint8_t digest_len; /* of the full hash or MAC */
+	uint8_t tag_len;    /* of an AEAD */
+	uint8_t aead;
+	IMB_CIPHER_MODE cipher;
 	IMB_HASH_ALG hash;
 	union {
 		struct {
-			uint8_t encrypt[MB_AES_SCHEDULE] __attribute__((aligned(16)));
-			uint8_t decrypt[MB_AES_SCHEDULE] __attribute__((aligned(16)));
-			uint8_t ipad[64] __attribute__((aligned(16)));
-			uint8_t opad[64] __attribute__((aligned(16)));
-		} aes;
+			union {
+				struct {
+					uint8_t encrypt[MB_AES_SCHEDULE]
+						__attribute__((aligned(16)));
+					uint8_t decrypt[MB_AES_SCHEDULE]
+						__attribute__((aligned(16)));
+				} aes;
+				struct {
+					uint64_t schedule[3][16];
+					const void *all[3];
+				} des3;
+				uint8_t chacha[32];
+			};
+			/* HMAC: states after one block; CMAC: the two subkeys. */
+			uint8_t inner[64] __attribute__((aligned(16)));
+			uint8_t outer[64] __attribute__((aligned(16)));
+		};
 		struct gcm_key_data gcm;
 	} key __attribute__((aligned(64)));
 };
@@ -75,10 +102,9 @@ struct mb_instance {
 	struct mb_list group[MB_GROUPS];
 	struct mb_list done;
 	IMB_JOB job[MB_BURST];
-	uint8_t iv[MB_BURST][16]; /* of later chunks of long requests */
+	uint8_t iv[MB_BURST][16];  /* of later chunks of long requests */
+	uint8_t tag[MB_BURST][16]; /* as computed, to be compared */
 };
-
-static_assert(MB_GROUPS <= 32, "groups in a mask");
 
 static inline void mb_list_add(struct mb_list *list, struct vc_request *req)
 {
@@ -101,16 +127,33 @@ static inline struct vc_request *mb_list_take(struct mb_list *list)
 	return req;
 }
 
-/* ipsec_mb_run.c: the worker's thread. */
+/* ipsec_mb_session.c: what there is, and keys. */
+bool mb_can(const struct resource *resource, const struct session_params *params);
+void mb_offer(const struct resource *resource, struct virtio_crypto_config *config);
+int mb_realise(struct resource_instance *instance, const struct session_params *params,
+               void **handle);
+void mb_drop(struct resource_instance *instance, void *handle);
+
+/* ipsec_mb_run.c: ciphers and hashes. Sets the status of each request. */
 
 /* What to do with a request: MB_RUN, or it is finished with status set. */
 enum mb_verdict { MB_RUN, MB_FINISHED };
 enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *session);
-/* One request of a class that is done at once; sets its status. */
+/* One request, in a stage that is done at once. */
 void mb_run_direct(struct mb_instance *instance, struct vc_request *req,
                    const struct mb_session *session);
-/* n requests, at most MB_BURST, of one group; sets their status. */
+/* n requests, at most MB_BURST, of one group. */
 void mb_run_group(struct mb_instance *instance, unsigned int group, struct vc_request **reqs,
                   unsigned int n);
+/* Wait for all jobs that the library still has; how many of them, and of `done`, were completed. */
+unsigned int mb_drain(struct mb_instance *instance, unsigned int done);
+/* A job of the library's queue for hash or MAC of length bytes. */
+IMB_JOB *mb_next_job(struct mb_instance *instance, IMB_CIPHER_MODE cipher, IMB_HASH_ALG hash);
+
+/* ipsec_mb_aead.c */
+enum mb_verdict mb_check_aead(struct vc_request *req, const struct mb_session *session);
+void mb_run_aead(struct mb_instance *instance, struct vc_request *req,
+                 const struct mb_session *session);
+void mb_run_ccm(struct mb_instance *instance, struct vc_request **reqs, unsigned int n);
 
 #endif

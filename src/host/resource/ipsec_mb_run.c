@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ipsec-mb: checked requests become jobs of the library's synchronous burst calls.
+ * ipsec-mb: checked requests become jobs of the library: ciphers, hashes and MACs.
  *
- * The worker's thread. The calls without the library's own checks are used: mb_check() has made
- * sure of what they assume (lengths above all: the multi-buffer code counts in 16 bits, and a
- * length of 0 or of part of a block sends it astray).
+ * The worker's thread. Where the library has synchronous burst calls in every version (AES-CBC and
+ * CTR, HMAC) they are used, and without the library's own checks: mb_check() has made sure of what
+ * they assume (lengths above all: the multi-buffer code counts in 16 bits, and a length of 0 or of
+ * part of a block sends it astray). All else goes through the library's queue of jobs, with its
+ * checks, and is drained before we return: no job outlives a call, so none can point into memory
+ * that goes.
  *
  * Sources and destinations may be guest memory that changes under us: the library reads data, never
  * lengths or addresses from it, so that harms the guest's own result only.
@@ -12,6 +15,7 @@
 #include <string.h>
 
 #include "base/secmem.h"
+#include "base/util.h"
 #include "host/resource/chain.h"
 #include "host/resource/ipsec_mb.h"
 
@@ -35,37 +39,77 @@ static enum mb_verdict check_hash(struct vc_request *req, const struct mb_sessio
 enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *s)
 {
 	switch (s->class) {
-	case MB_CBC_ENCRYPT:
-	case MB_CBC_DECRYPT:
-		if (req->iv_len != 16 || req->length % 16)
+	case MB_CIPHER:
+		if (req->iv_len != s->iv_len || (req->length & s->block_mask))
 			return finished(req, VIRTIO_CRYPTO_ERR);
-		break;
-	case MB_CTR:
-		if (req->iv_len != 16)
-			return finished(req, VIRTIO_CRYPTO_ERR);
-		break;
-	case MB_GCM:
-		if (req->tag_len == 0 || req->tag_len > MB_MAX_GCM_TAG)
-			return finished(req, VIRTIO_CRYPTO_ERR);
-		return req->iv_len == IMB_GCM_IV_DATA_LEN ? MB_RUN
-		                                          : finished(req, VC_STATUS_RESOURCE);
+		return req->length ? MB_RUN : finished(req, VIRTIO_CRYPTO_OK);
 	case MB_CHAIN:
-		if (!chain_ranges_ok(req) || req->iv_len != 16 || req->cipher_len % 16)
+		if (!chain_ranges_ok(req) || req->iv_len != s->iv_len ||
+		    (req->cipher_len & s->block_mask))
 			return finished(req, VIRTIO_CRYPTO_ERR);
 		return check_hash(req, s, req->hash_len);
-	case MB_MAC:
+	case MB_HASH:
 		return check_hash(req, s, req->length);
+	default:
+		return mb_check_aead(req, s);
 	}
-	return req->length ? MB_RUN : finished(req, VIRTIO_CRYPTO_OK);
 }
 
-static void fill_cipher(IMB_JOB *job, const struct mb_session *s, const uint8_t *src, uint8_t *dst,
-                        uint64_t length, const uint8_t *iv)
+/* ---- the library's queue ---- */
+
+IMB_JOB *mb_next_job(struct mb_instance *mb, IMB_CIPHER_MODE cipher, IMB_HASH_ALG hash)
+{
+	IMB_JOB *job = IMB_GET_NEXT_JOB(mb->manager);
+
+	job->cipher_mode = cipher;
+	job->hash_alg = hash;
+	job->cipher_direction = IMB_DIR_ENCRYPT;
+	job->chain_order = IMB_ORDER_CIPHER_HASH;
+	job->cipher_start_src_offset_in_bytes = 0;
+	job->hash_start_src_offset_in_bytes = 0;
+	return job;
+}
+
+/* Jobs come back in the order in which they went; only their number matters to us. */
+static unsigned int completed(const IMB_JOB *job)
+{
+	return job && job->status == IMB_STATUS_COMPLETED;
+}
+
+static unsigned int submit(struct mb_instance *mb)
+{
+	return completed(IMB_SUBMIT_JOB(mb->manager));
+}
+
+unsigned int mb_drain(struct mb_instance *mb, unsigned int done)
+{
+	const IMB_JOB *job;
+
+	/* Also what is ready already: flushing gives the oldest first. */
+	while ((job = IMB_FLUSH_JOB(mb->manager)))
+		done += completed(job);
+	return done;
+}
+
+/* ---- ciphers ---- */
+
+static uint32_t cipher_start(const struct vc_request *req, const struct mb_session *s)
+{
+	return s->class == MB_CHAIN ? req->cipher_offset : 0;
+}
+
+static uint32_t cipher_length(const struct vc_request *req, const struct mb_session *s)
+{
+	return s->class == MB_CHAIN ? req->cipher_len : req->length;
+}
+
+static inline void fill_cipher(IMB_JOB *job, const struct mb_session *s, const uint8_t *src,
+                               uint8_t *dst, uint64_t length, const uint8_t *iv)
 {
 	job->src = src;
 	job->dst = dst;
 	job->iv = iv;
-	job->iv_len_in_bytes = 16;
+	job->iv_len_in_bytes = s->iv_len;
 	job->cipher_start_src_offset_in_bytes = 0;
 	job->msg_len_to_cipher_in_bytes = length;
 	job->enc_keys = s->key.aes.encrypt;
@@ -82,32 +126,27 @@ static bool cipher_burst(struct mb_instance *mb, unsigned int n, IMB_CIPHER_MODE
 	                                       (IMB_KEY_SIZE_BYTES)key_len) == n;
 }
 
-static bool run_cbc_decrypt(struct mb_instance *mb, const struct mb_session *s, const uint8_t *src,
-                            uint8_t *dst, uint32_t length, const uint8_t *iv)
-{
-	fill_cipher(&mb->job[0], s, src, dst, length, iv);
-	return cipher_burst(mb, 1, IMB_CIPHER_CBC, false, s->key_len);
-}
-
 /*
  * The library counts blocks in the last 32 bits of the counter block without carry; CTR is defined
  * on all 128 (SP 800-38A as everybody, OpenSSL and Linux too, does it). So split where it wraps and
  * carry by hand.
  */
-static bool run_ctr(struct mb_instance *mb, struct vc_request *req, const struct mb_session *s)
+static bool run_ctr(struct mb_instance *mb, const struct vc_request *req,
+                    const struct mb_session *s, uint32_t start, uint32_t length)
 {
 	uint8_t *iv = mb->iv[0];
 	uint64_t done = 0;
 
 	memcpy(iv, req->iv, 16);
-	while (done < req->length) {
+	while (done < length) {
 		uint32_t low;
 
 		memcpy(&low, iv + 12, sizeof(low));
 		uint64_t room = ((uint64_t)UINT32_MAX + 1 - __builtin_bswap32(low)) * 16;
-		uint64_t now = vc_min(room, req->length - done);
+		uint64_t now = vc_min(room, length - done);
 
-		fill_cipher(&mb->job[0], s, req->src + done, req->dst + done, now, iv);
+		fill_cipher(&mb->job[0], s, req->src + start + done, req->dst + start + done, now,
+		            iv);
 		if (!cipher_burst(mb, 1, IMB_CIPHER_CNTR, true, s->key_len))
 			return false;
 		done += now;
@@ -118,54 +157,44 @@ static bool run_ctr(struct mb_instance *mb, struct vc_request *req, const struct
 	return true;
 }
 
-static void run_gcm(struct mb_instance *mb, struct vc_request *req, const struct mb_session *s)
+static bool run_ecb(struct mb_instance *mb, const struct vc_request *req,
+                    const struct mb_session *s)
 {
-	static const uint8_t nothing[1];
-	struct gcm_context_data context;
-	uint8_t tag[MB_MAX_GCM_TAG];
-	/* Pointers of empty pieces are not looked at, but must not be NULL. */
-	const uint8_t *aad = req->aad_len ? req->aad : nothing;
-	const uint8_t *src = req->length ? req->src : nothing;
-	uint8_t *dst = req->length ? req->dst : tag;
-	aes_gcm_enc_dec_t fn;
+	unsigned int jobs = 0, done = 0;
 
-	if (s->key_len == 16)
-		fn = s->encrypt ? mb->manager->gcm128_enc : mb->manager->gcm128_dec;
-	else if (s->key_len == 24)
-		fn = s->encrypt ? mb->manager->gcm192_enc : mb->manager->gcm192_dec;
-	else
-		fn = s->encrypt ? mb->manager->gcm256_enc : mb->manager->gcm256_dec;
-	fn(&s->key.gcm, &context, dst, src, req->length, req->iv, aad, req->aad_len,
-	   s->encrypt ? req->tag : tag, req->tag_len);
-	if (s->encrypt || secmem_equal(tag, req->tag, req->tag_len))
-		req->status = VIRTIO_CRYPTO_OK;
-	else
-		req->status = VIRTIO_CRYPTO_BADMSG;
+	for (uint32_t at = 0; at < req->length; at += MB_MAX_CHUNK) {
+		IMB_JOB *job = mb_next_job(mb, IMB_CIPHER_ECB, IMB_AUTH_NULL);
+
+		fill_cipher(job, s, req->src + at, req->dst + at,
+		            vc_min(req->length - at, MB_MAX_CHUNK), NULL);
+		job->cipher_direction = s->encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+		job->chain_order = s->encrypt ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+		done += submit(mb);
+		jobs++;
+	}
+	return mb_drain(mb, done) == jobs;
 }
 
 void mb_run_direct(struct mb_instance *mb, struct vc_request *req, const struct mb_session *s)
 {
-	bool ok;
+	uint32_t start = cipher_start(req, s), length = cipher_length(req, s);
+	bool ok = true;
 
-	if (s->class == MB_GCM) {
-		run_gcm(mb, req, s);
+	if (s->class == MB_AEAD) {
+		mb_run_aead(mb, req, s);
 		return;
 	}
-	if (s->class == MB_CTR)
-		ok = run_ctr(mb, req, s);
-	else
-		ok = run_cbc_decrypt(mb, s, req->src, req->dst, req->length, req->iv);
+	if (s->class == MB_CHAIN)
+		chain_copy_rest(req);
+	if (s->cipher == IMB_CIPHER_CNTR) {
+		ok = run_ctr(mb, req, s, start, length);
+	} else if (s->cipher == IMB_CIPHER_ECB) {
+		ok = run_ecb(mb, req, s);
+	} else if (length) {
+		fill_cipher(&mb->job[0], s, req->src + start, req->dst + start, length, req->iv);
+		ok = cipher_burst(mb, 1, IMB_CIPHER_CBC, false, s->key_len);
+	}
 	req->status = ok ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
-}
-
-static uint32_t cipher_start(const struct vc_request *req, const struct mb_session *s)
-{
-	return s->class == MB_CHAIN ? req->cipher_offset : 0;
-}
-
-static uint32_t cipher_length(const struct vc_request *req, const struct mb_session *s)
-{
-	return s->class == MB_CHAIN ? req->cipher_len : req->length;
 }
 
 /*
@@ -177,7 +206,7 @@ static bool run_cbc_encrypt(struct mb_instance *mb, struct vc_request **reqs, un
 	const struct mb_session *first = reqs[0]->handle;
 	unsigned int jobs = n;
 
-	for (uint32_t done = 0; jobs; done += MB_MAX_CBC_CHUNK) {
+	for (uint32_t done = 0; jobs; done += MB_MAX_CHUNK) {
 		jobs = 0;
 		for (unsigned int i = 0; i < n; i++) {
 			struct vc_request *req = reqs[i];
@@ -185,12 +214,14 @@ static bool run_cbc_encrypt(struct mb_instance *mb, struct vc_request **reqs, un
 			uint32_t length = cipher_length(req, s);
 			uint32_t at = cipher_start(req, s) + done;
 
+			if (vc_unlikely(s->class == MB_CHAIN) && !done)
+				chain_copy_rest(req);
 			if (length <= done)
 				continue;
 			if (done)
 				memcpy(mb->iv[i], req->dst + at - 16, 16);
 			fill_cipher(&mb->job[jobs++], s, req->src + at, req->dst + at,
-			            vc_min(length - done, MB_MAX_CBC_CHUNK),
+			            vc_min(length - done, MB_MAX_CHUNK),
 			            done ? mb->iv[i] : req->iv);
 		}
 		if (jobs && !cipher_burst(mb, jobs, IMB_CIPHER_CBC, true, first->key_len))
@@ -199,64 +230,118 @@ static bool run_cbc_encrypt(struct mb_instance *mb, struct vc_request **reqs, un
 	return true;
 }
 
-/* The full digest goes to the private tag buffer, which has room; the front takes tag_len of it. */
-static bool run_hash(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
+/* The vector of the next chunk is the last ciphertext block of this one; in place, decryption
+ * overwrites that, so it is kept before. */
+static void des3_job(struct mb_instance *mb, const struct vc_request *req,
+                     const struct mb_session *s, unsigned int i, uint32_t done)
+{
+	IMB_JOB *job = mb_next_job(mb, IMB_CIPHER_DES3, IMB_AUTH_NULL);
+	uint32_t at = cipher_start(req, s) + done;
+	uint32_t now = vc_min(cipher_length(req, s) - done, MB_MAX_CHUNK);
+	const uint8_t *src = req->src + at;
+
+	if (!done)
+		memcpy(mb->iv[i], req->iv, 8);
+	else if (s->encrypt)
+		memcpy(mb->iv[i], req->dst + at - 8, 8);
+	else
+		memcpy(mb->iv[i], mb->iv[i] + 8, 8);
+	if (!s->encrypt)
+		memcpy(mb->iv[i] + 8, src + now - 8, 8);
+	fill_cipher(job, s, src, req->dst + at, now, mb->iv[i]);
+	job->enc_keys = job->dec_keys = s->key.des3.all;
+	job->cipher_direction = s->encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+	job->chain_order = s->encrypt ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+}
+
+static bool run_des3(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
+{
+	unsigned int jobs = n, good;
+
+	for (uint32_t done = 0; jobs; done += MB_MAX_CHUNK) {
+		jobs = good = 0;
+		for (unsigned int i = 0; i < n; i++) {
+			struct vc_request *req = reqs[i];
+			const struct mb_session *s = req->handle;
+
+			if (s->class == MB_CHAIN && !done)
+				chain_copy_rest(req);
+			if (cipher_length(req, s) <= done)
+				continue;
+			des3_job(mb, req, s, i, done);
+			good += submit(mb);
+			jobs++;
+		}
+		if (mb_drain(mb, good) != jobs)
+			return false;
+	}
+	return true;
+}
+
+/* ---- hashes ---- */
+
+static void fill_hash(IMB_JOB *job, const struct vc_request *req, const struct mb_session *s)
+{
+	bool chain = s->class == MB_CHAIN;
+
+	job->src = chain ? chain_hashed(req, s->order) : req->src;
+	job->hash_start_src_offset_in_bytes = 0;
+	job->msg_len_to_hash_in_bytes = chain ? req->hash_len : req->length;
+	/* The full digest goes to the private tag buffer, which has room; the front takes tag_len
+	 * of it. */
+	job->auth_tag_output = req->tag;
+	job->auth_tag_output_len_in_bytes = s->digest_len;
+	job->status = IMB_STATUS_BEING_PROCESSED;
+}
+
+static bool run_hmac(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
 {
 	const struct mb_session *first = reqs[0]->handle;
 
 	for (unsigned int i = 0; i < n; i++) {
-		struct vc_request *req = reqs[i];
-		const struct mb_session *s = req->handle;
-		IMB_JOB *job = &mb->job[i];
-		bool chain = s->class == MB_CHAIN;
+		const struct mb_session *s = reqs[i]->handle;
 
-		job->src = chain ? chain_hashed(req, s->order) : req->src;
-		job->hash_start_src_offset_in_bytes = 0;
-		job->msg_len_to_hash_in_bytes = chain ? req->hash_len : req->length;
-		job->auth_tag_output = req->tag;
-		job->auth_tag_output_len_in_bytes = s->digest_len;
-		job->u.HMAC._hashed_auth_key_xor_ipad = s->key.aes.ipad;
-		job->u.HMAC._hashed_auth_key_xor_opad = s->key.aes.opad;
-		job->status = IMB_STATUS_BEING_PROCESSED;
+		fill_hash(&mb->job[i], reqs[i], s);
+		mb->job[i].u.HMAC._hashed_auth_key_xor_ipad = s->key.inner;
+		mb->job[i].u.HMAC._hashed_auth_key_xor_opad = s->key.outer;
 	}
 	return IMB_SUBMIT_HASH_BURST_NOCHECK(mb->manager, mb->job, n, first->hash) == n;
 }
 
-/* The cipher half of a chain's group. */
-static bool run_chain_cipher(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
+/* Plain hashes and CMAC. */
+static bool run_hash(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
 {
-	const struct mb_session *first = reqs[0]->handle;
-	bool ok = true;
+	unsigned int done = 0;
 
-	for (unsigned int i = 0; i < n; i++)
-		chain_copy_rest(reqs[i]);
-	if (first->encrypt)
-		return run_cbc_encrypt(mb, reqs, n);
 	for (unsigned int i = 0; i < n; i++) {
-		struct vc_request *req = reqs[i];
+		const struct mb_session *s = reqs[i]->handle;
+		IMB_JOB *job = mb_next_job(mb, IMB_CIPHER_NULL, s->hash);
 
-		if (req->cipher_len)
-			ok &= run_cbc_decrypt(mb, req->handle, req->src + req->cipher_offset,
-			                      req->dst + req->cipher_offset, req->cipher_len,
-			                      req->iv);
+		fill_hash(job, reqs[i], s);
+		job->chain_order = IMB_ORDER_HASH_CIPHER;
+		job->u.CMAC._key_expanded = s->key.aes.encrypt;
+		job->u.CMAC._skey1 = s->key.inner;
+		job->u.CMAC._skey2 = s->key.outer;
+		done += submit(mb);
 	}
-	return ok;
+	return mb_drain(mb, done) == n;
 }
 
 void mb_run_group(struct mb_instance *mb, unsigned int group, struct vc_request **reqs,
                   unsigned int n)
 {
-	const struct mb_session *first = reqs[0]->handle;
 	bool ok;
 
-	if (group >= MB_GROUP_MAC)
-		ok = run_hash(mb, reqs, n);
-	else if (group < MB_GROUP_CHAIN)
+	if (group < MB_GROUP_DES3) {
 		ok = run_cbc_encrypt(mb, reqs, n);
-	else if (first->order == VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH)
-		ok = run_chain_cipher(mb, reqs, n) && run_hash(mb, reqs, n);
-	else
-		ok = run_hash(mb, reqs, n) && run_chain_cipher(mb, reqs, n);
+	} else if (group < MB_GROUP_CCM) {
+		ok = run_des3(mb, reqs, n);
+	} else if (group < MB_GROUP_HMAC) {
+		mb_run_ccm(mb, reqs, n);
+		return;
+	} else {
+		ok = group < MB_GROUP_SHA ? run_hmac(mb, reqs, n) : run_hash(mb, reqs, n);
+	}
 	/* The library failed: the sources may be overwritten, so nobody can try again. */
 	for (unsigned int i = 0; i < n; i++)
 		reqs[i]->status = ok ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;

@@ -125,6 +125,12 @@ static bool mac_can(const struct lc_algorithms *a, const struct session_params *
 	return algorithm_mac_params_ok(params);
 }
 
+static bool hash_can(const struct lc_algorithms *a, const struct session_params *params)
+{
+	return params->hash < ALGORITHM_HASHES && a->hash[params->hash] && params->tag_len &&
+	       params->tag_len <= algorithm_hash_size(params->hash);
+}
+
 static bool lc_can(const struct resource *resource, const struct session_params *params)
 {
 	const struct lc_algorithms *a = &((const struct lc_resource *)resource)->algorithms;
@@ -133,10 +139,11 @@ static bool lc_can(const struct resource *resource, const struct session_params 
 	case VIRTIO_CRYPTO_SERVICE_CIPHER:
 		if (!lc_cipher_find(a, params))
 			return false;
-		return !params->chain || (!params->aad_len && mac_can(a, params));
+		if (!params->chain)
+			return true;
+		return !params->aad_len && (params->mac ? mac_can(a, params) : hash_can(a, params));
 	case VIRTIO_CRYPTO_SERVICE_HASH:
-		return params->hash < ALGORITHM_HASHES && a->hash[params->hash] &&
-		       params->tag_len && params->tag_len <= algorithm_hash_size(params->hash);
+		return hash_can(a, params);
 	case VIRTIO_CRYPTO_SERVICE_MAC:
 		return mac_can(a, params);
 	case VIRTIO_CRYPTO_SERVICE_AEAD:

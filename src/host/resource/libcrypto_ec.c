@@ -3,23 +3,23 @@
  * libcrypto: ECDSA on the NIST curves.
  *
  * The threads of an instance; each makes the key for itself at its first request of a session.
- * Keys are a guest's and hostile. Of a private key (ECPrivateKey, RFC 5915) only the number counts:
- * the curve is the session's, and the public half is computed, so that no optional part of it can
- * contradict another. A public key is a point (SEC 1, 2.3.3), and is checked to be on the curve.
+ * Keys are a guest's and hostile. Of a private key (ECPrivateKey, RFC 5915) only the number is
+ * used: the curve is the session's, and the public half is computed, so that no optional part of it
+ * can contradict another. A public key is a point (SEC 1, 2.3.3), and is checked to be on the
+ * curve.
  *
  * Signatures are Ecdsa-Sig-Value in DER (RFC 3279); digests longer than the group are cut (FIPS
  * 186-5, 6.4). Inputs and outputs are private copies.
  */
-#include <openssl/asn1.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
-#include <openssl/param_build.h>
 #include <string.h>
 
 #include "base/secmem.h"
+#include "host/der.h"
 #include "host/resource/libcrypto.h"
 
 #define MAX_ORDER 66           /* bytes of P-521's */
@@ -41,36 +41,6 @@ bool lc_ecdsa_can(const struct session_params *params)
 	       params->key_len <= LC_EC_MAX_KEY;
 }
 
-/* One DER element of a type within *length bytes at *at: its value, and what follows it. */
-static bool element(const uint8_t **at, long *length, int type, const uint8_t **value, long *size)
-{
-	int tag = 0, class = 0, r;
-	const uint8_t *p = *at;
-
-	r = ASN1_get_object(&p, size, &tag, &class, *length);
-	/* 0x80: an error; an indefinite length (1) is not DER. */
-	if (r & 0x81 || tag != type || class != V_ASN1_UNIVERSAL ||
-	    !(r & V_ASN1_CONSTRUCTED) != (type != V_ASN1_SEQUENCE))
-		return false;
-	*value = p;
-	*length -= (long)(p - *at) + *size;
-	*at = p + *size;
-	return true;
-}
-
-/* The number in an ECPrivateKey; what may follow it (curve, public key) is not looked at. */
-static bool find_number(const struct session_params *params, const uint8_t **number, long *size)
-{
-	const uint8_t *at = params->key, *body, *version;
-	long left = (long)params->key_len, inside, version_size;
-
-	if (!element(&at, &left, V_ASN1_SEQUENCE, &body, &inside) || left)
-		return false;
-	return element(&body, &inside, V_ASN1_INTEGER, &version, &version_size) &&
-	       version_size == 1 && version[0] == 1 &&
-	       element(&body, &inside, V_ASN1_OCTET_STRING, number, size);
-}
-
 /* The private number, in the machine's order of bytes, and the point that belongs to it. */
 static bool private_half(const struct session_params *params, const EC_GROUP *group,
                          uint8_t *number, size_t *number_len, uint8_t *point, size_t *point_len)
@@ -78,14 +48,14 @@ static bool private_half(const struct session_params *params, const EC_GROUP *gr
 	size_t order = ((size_t)EC_GROUP_order_bits(group) + 7) / 8;
 	BIGNUM *d = BN_secure_new();
 	EC_POINT *q = EC_POINT_new(group);
-	const uint8_t *value;
+	struct der_ec key;
 	bool ok = false;
-	long size;
 
-	if (!d || !q || !find_number(params, &value, &size) || size <= 0 || (size_t)size > order)
+	if (!d || !q || der_ec_private(params->key, params->key_len, params->curve, &key) < 0 ||
+	    key.scalar_len > order)
 		goto out;
 	BN_set_flags(d, BN_FLG_CONSTTIME);
-	if (!BN_bin2bn(value, (int)size, d) || BN_is_zero(d) ||
+	if (!BN_bin2bn(key.scalar, key.scalar_len, d) || BN_is_zero(d) ||
 	    BN_cmp(d, EC_GROUP_get0_order(group)) >= 0 ||
 	    !EC_POINT_mul(group, q, d, NULL, NULL, NULL))
 		goto out;

@@ -91,14 +91,14 @@ static bool digest_add(EVP_MD_CTX *c, const uint8_t *data, uint32_t length)
 }
 
 static uint8_t run_hash(struct lc_thread *thread, const struct vc_request *req,
-                        const struct session_params *params)
+                        const struct session_params *params, const uint8_t *data, uint32_t length)
 {
 	EVP_MD_CTX *c;
 
 	if (req->tag_len > algorithm_hash_size(params->hash))
 		return VIRTIO_CRYPTO_ERR;
 	c = digest_begin(thread, params->hash);
-	if (!c || !digest_add(c, req->src, req->length) || !EVP_DigestFinal_ex(c, req->tag, NULL))
+	if (!c || !digest_add(c, data, length) || !EVP_DigestFinal_ex(c, req->tag, NULL))
 		return VIRTIO_CRYPTO_ERR;
 	return VIRTIO_CRYPTO_OK;
 }
@@ -192,6 +192,17 @@ static uint8_t run_mac(struct lc_thread *thread, const struct vc_request *req,
 	return run_cmac(thread, req, session, local, data, length);
 }
 
+/* The hash of a chain: a MAC, or plain. */
+static uint8_t run_half(struct lc_thread *thread, const struct vc_request *req,
+                        const struct lc_session *session, struct lc_local *local)
+{
+	const uint8_t *data = chain_hashed(req, session->params->chain);
+
+	if (!session->params->mac)
+		return run_hash(thread, req, session->params, data, req->hash_len);
+	return run_mac(thread, req, session, local, data, req->hash_len);
+}
+
 static uint8_t run_chain(struct lc_thread *thread, const struct vc_request *req,
                          const struct lc_session *session, struct lc_local *local)
 {
@@ -202,15 +213,13 @@ static uint8_t run_chain(struct lc_thread *thread, const struct vc_request *req,
 	if (!chain_ranges_ok(req))
 		return VIRTIO_CRYPTO_ERR;
 	if (hash_first)
-		status = run_mac(thread, req, session, local, chain_hashed(req, params->chain),
-		                 req->hash_len);
+		status = run_half(thread, req, session, local);
 	if (status == VIRTIO_CRYPTO_OK) {
 		chain_copy_rest(req);
 		status = run_cipher(req, params, local, req->cipher_offset, req->cipher_len);
 	}
 	if (status == VIRTIO_CRYPTO_OK && !hash_first)
-		status = run_mac(thread, req, session, local, chain_hashed(req, params->chain),
-		                 req->hash_len);
+		status = run_half(thread, req, session, local);
 	return status;
 }
 
@@ -302,7 +311,7 @@ static uint8_t run_kind(struct lc_thread *thread, const struct vc_request *req,
 	case VIRTIO_CRYPTO_SERVICE_MAC:
 		return run_mac(thread, req, session, local, req->src, req->length);
 	case VIRTIO_CRYPTO_SERVICE_HASH:
-		return run_hash(thread, req, params);
+		return run_hash(thread, req, params, req->src, req->length);
 	}
 	return VIRTIO_CRYPTO_ERR;
 }

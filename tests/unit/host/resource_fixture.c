@@ -207,8 +207,13 @@ static void reference_chain(struct job *job, struct vc_request *req)
 	memcpy(job->expected, job->source, job->length);
 	reference_crypt(p, req, job->source + req->cipher_offset,
 	                job->expected + req->cipher_offset, req->cipher_len, NULL);
-	reference_mac(p, (hash_first ? job->source : job->expected) + req->hash_offset,
-	              req->hash_len, job->expected_tag);
+	const uint8_t *hashed = (hash_first ? job->source : job->expected) + req->hash_offset;
+
+	if (p->mac)
+		reference_mac(p, hashed, req->hash_len, job->expected_tag);
+	else
+		EVP_Digest(hashed, req->hash_len, job->expected_tag, NULL, reference_md(p->hash),
+		           NULL);
 }
 
 /* Nothing but whole blocks, and for XTS one at least; nothing at all is always possible. */
@@ -259,6 +264,8 @@ static void job_params(struct job *job, const struct job_kind *kind)
 		p->hash = kind->algorithm;
 	else if (kind->service == VIRTIO_CRYPTO_SERVICE_CIPHER)
 		p->cipher = kind->algorithm;
+	if (kind->chain)
+		p->hash = kind->hash;
 }
 
 bool kind_can(const struct fixture *f, const struct job_kind *kind)

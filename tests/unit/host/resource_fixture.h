@@ -49,6 +49,7 @@ struct job_kind {
 	uint8_t service, algorithm, mac, chain;
 	uint8_t encrypt;
 	uint8_t key_len, tag_len, iv_len; /* key_len: of a CMAC too; an HMAC's is random */
+	uint8_t hash;                     /* of a chain without MAC */
 };
 
 /* Says the resource that it can do the kind? */

@@ -78,6 +78,19 @@ static void add_chains(struct list *list, unsigned int c, uint8_t key_len)
 	}
 }
 
+static void add_hash_chains(struct list *list, unsigned int c, uint8_t key_len)
+{
+	for (unsigned int n = 0; n < vc_array_size(hashes) * 4; n++)
+		add(list, (struct job_kind){.service = CIPHER,
+		                            .algorithm = ciphers[c].algorithm,
+		                            .iv_len = ciphers[c].iv_len,
+		                            .key_len = key_len,
+		                            .hash = hashes[n / 4].hash,
+		                            .encrypt = n % 2,
+		                            .chain = (uint8_t)(1 + n / 2 % 2),
+		                            .tag_len = hashes[n / 4].size});
+}
+
 static void add_ciphers(struct list *list)
 {
 	for (unsigned int c = 0; c < vc_array_size(ciphers); c++) {
@@ -92,6 +105,8 @@ static void add_ciphers(struct list *list)
 	}
 	add_chains(list, 1, 24);
 	add_chains(list, 1, 32);
+	add_hash_chains(list, 1, 16);
+	add_hash_chains(list, 2, 32);
 }
 
 static void add_aead(struct list *list, unsigned int a)
@@ -159,8 +174,9 @@ const char *kind_name(const struct job_kind *kind)
 	static char name[160];
 
 	snprintf(name, sizeof(name),
-	         "service %u, algorithm %u, mac %u, chain %u, encrypt %u, key %u, iv %u, tag %u",
-	         kind->service, kind->algorithm, kind->mac, kind->chain, kind->encrypt,
+	         "service %u, algorithm %u, mac %u, hash %u, chain %u, encrypt %u, key %u, iv %u, "
+	         "tag %u",
+	         kind->service, kind->algorithm, kind->mac, kind->hash, kind->chain, kind->encrypt,
 	         kind->key_len, kind->iv_len, kind->tag_len);
 	return name;
 }

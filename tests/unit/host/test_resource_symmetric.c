@@ -64,8 +64,6 @@ static bool mb_leaves(const struct vc_request *req, const struct job_kind *kind)
 {
 	uint32_t hashed = req->kind == VC_REQUEST_CHAIN ? req->hash_len : req->length;
 
-	if (req->kind == VC_REQUEST_AEAD && kind->algorithm == GCM)
-		return req->iv_len != 12;
 	if (req->kind == VC_REQUEST_AEAD)
 		return kind->algorithm == VIRTIO_CRYPTO_AEAD_CCM &&
 		       (req->aad_len > 46 || req->length > 65534);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ipsec-mb: what the resource can do, and sessions: keys expanded into locked memory.
+ *
+ * Main thread and workers (can, offer), the worker of the instance (realise, drop). What the
+ * library does no better than libcrypto, or not at all, is not here: XTS, SHA-3, CCM and CMAC with
+ * 192-bit keys.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/secmem.h"
+#include "base/util.h"
+#include "host/resource/algorithm.h"
+#include "host/resource/ipsec_mb.h"
+
+/* SHA-1 to SHA-512 and their HMACs: by virtio's number of the hash, less SHA-1's. */
+#define SHA_KINDS 5
+
+static const IMB_HASH_ALG hmacs[SHA_KINDS] = {IMB_AUTH_HMAC_SHA_1, IMB_AUTH_HMAC_SHA_224,
+                                              IMB_AUTH_HMAC_SHA_256, IMB_AUTH_HMAC_SHA_384,
+                                              IMB_AUTH_HMAC_SHA_512};
+static const IMB_HASH_ALG shas[SHA_KINDS] = {IMB_AUTH_SHA_1, IMB_AUTH_SHA_224, IMB_AUTH_SHA_256,
+                                             IMB_AUTH_SHA_384, IMB_AUTH_SHA_512};
+
+static bool sha_ok(unsigned int hash)
+{
+	return hash >= VIRTIO_CRYPTO_HASH_SHA1 && hash <= VIRTIO_CRYPTO_HASH_SHA_512;
+}
+
+static bool cipher_can(const struct session_params *params)
+{
+	switch (params->cipher) {
+	case VIRTIO_CRYPTO_CIPHER_AES_ECB:
+		return algorithm_aes_key_ok(params->key_len) && !params->chain;
+	case VIRTIO_CRYPTO_CIPHER_AES_CBC:
+	case VIRTIO_CRYPTO_CIPHER_AES_CTR:
+		return algorithm_aes_key_ok(params->key_len);
+	case VIRTIO_CRYPTO_CIPHER_3DES_CBC:
+		return params->key_len == 24;
+	}
+	return false;
+}
+
+static bool hash_can(const struct session_params *params)
+{
+	return sha_ok(params->hash) && params->tag_len &&
+	       params->tag_len <= algorithm_hash_size(params->hash);
+}
+
+static bool mac_can(const struct session_params *params)
+{
+	/* Keys of 192 bits have no CMAC there. */
+	if (params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES && params->auth_key_len == 24)
+		return false;
+	return algorithm_mac_params_ok(params);
+}
+
+static bool aead_can(const struct session_params *params)
+{
+	if (!algorithm_aead_tag_ok(params->aead, params->tag_len))
+		return false;
+	switch (params->aead) {
+	case VIRTIO_CRYPTO_AEAD_GCM:
+		return algorithm_aes_key_ok(params->key_len);
+	case VIRTIO_CRYPTO_AEAD_CCM:
+		return params->key_len == 16 || params->key_len == 32;
+	case VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305:
+		return params->key_len == 32;
+	}
+	return false;
+}
+
+bool mb_can(const struct resource *resource, const struct session_params *params)
+{
+	switch (params->service) {
+	case VIRTIO_CRYPTO_SERVICE_CIPHER:
+		if (!cipher_can(params))
+			return false;
+		if (!params->chain)
+			return true;
+		if (params->aad_len || params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES)
+			return false;
+		return params->mac ? mac_can(params) : hash_can(params);
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+		return hash_can(params);
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		return mac_can(params);
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		return aead_can(params);
+	}
+	return false;
+}
+
+void mb_offer(const struct resource *resource, struct virtio_crypto_config *config)
+{
+	const uint32_t sha = ((1u << SHA_KINDS) - 1);
+
+	config->crypto_services |=
+		1u << VIRTIO_CRYPTO_SERVICE_CIPHER | 1u << VIRTIO_CRYPTO_SERVICE_HASH |
+		1u << VIRTIO_CRYPTO_SERVICE_MAC | 1u << VIRTIO_CRYPTO_SERVICE_AEAD;
+	config->cipher_algo_l |=
+		1u << VIRTIO_CRYPTO_CIPHER_AES_ECB | 1u << VIRTIO_CRYPTO_CIPHER_AES_CBC |
+		1u << VIRTIO_CRYPTO_CIPHER_AES_CTR | 1u << VIRTIO_CRYPTO_CIPHER_3DES_CBC;
+	config->hash_algo |= sha << VIRTIO_CRYPTO_HASH_SHA1;
+	config->mac_algo_l |= sha << VIRTIO_CRYPTO_MAC_HMAC_SHA1 | 1u << VIRTIO_CRYPTO_MAC_CMAC_AES;
+	config->aead_algo |= 1u << VIRTIO_CRYPTO_AEAD_GCM | 1u << VIRTIO_CRYPTO_AEAD_CCM |
+	                     1u << VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305;
+	algorithm_offer_limits(config, 32);
+}
+
+/* ---- keys ---- */
+
+static void expand_aes(IMB_MGR *manager, struct mb_session *s, const uint8_t *key, uint32_t length)
+{
+	uint8_t *encrypt = s->key.aes.encrypt, *decrypt = s->key.aes.decrypt;
+
+	if (length == 16)
+		IMB_AES_KEYEXP_128(manager, key, encrypt, decrypt);
+	else if (length == 24)
+		IMB_AES_KEYEXP_192(manager, key, encrypt, decrypt);
+	else
+		IMB_AES_KEYEXP_256(manager, key, encrypt, decrypt);
+}
+
+static void expand_des3(IMB_MGR *manager, struct mb_session *s, const uint8_t *key)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		IMB_DES_KEYSCHED(manager, s->key.des3.schedule[i], key + 8 * i);
+		s->key.des3.all[i] = s->key.des3.schedule[i];
+	}
+}
+
+static void expand_gcm(IMB_MGR *manager, struct mb_session *s, const uint8_t *key)
+{
+	if (s->key_len == 16)
+		IMB_AES128_GCM_PRE(manager, key, &s->key.gcm);
+	else if (s->key_len == 24)
+		IMB_AES192_GCM_PRE(manager, key, &s->key.gcm);
+	else
+		IMB_AES256_GCM_PRE(manager, key, &s->key.gcm);
+}
+
+/* The subkeys, SP 800-38B, 6.1. */
+static void expand_cmac(IMB_MGR *manager, struct mb_session *s, const uint8_t *key, uint32_t length)
+{
+	expand_aes(manager, s, key, length);
+	if (length == 16)
+		IMB_AES_CMAC_SUBKEY_GEN_128(manager, s->key.aes.encrypt, s->key.inner,
+		                            s->key.outer);
+	else
+		IMB_AES_CMAC_SUBKEY_GEN_256(manager, s->key.aes.encrypt, s->key.inner,
+		                            s->key.outer);
+}
+
+/* The two hash states of HMAC (RFC 2104): after one block of key ^ ipad, of key ^ opad. */
+static void expand_hmac(const IMB_MGR *manager, struct mb_session *s, unsigned int hash,
+                        const uint8_t *key, uint32_t length)
+{
+	const hash_one_block_t one_block[SHA_KINDS] = {
+		manager->sha1_one_block, manager->sha224_one_block, manager->sha256_one_block,
+		manager->sha384_one_block, manager->sha512_one_block};
+	const hash_fn_t whole[SHA_KINDS] = {manager->sha1, manager->sha224, manager->sha256,
+	                                    manager->sha384, manager->sha512};
+	unsigned int size = algorithm_hash_block(hash), kind = hash - VIRTIO_CRYPTO_HASH_SHA1;
+	uint8_t block[128] = {0}, pad[128];
+
+	if (length > size)
+		whole[kind](key, length, block);
+	else if (length)
+		memcpy(block, key, length);
+	for (int outer = 0; outer < 2; outer++) {
+		for (unsigned int i = 0; i < size; i++)
+			pad[i] = block[i] ^ (outer ? 0x5c : 0x36);
+		one_block[kind](pad, outer ? s->key.outer : s->key.inner);
+	}
+	secmem_wipe(block, sizeof(block));
+	secmem_wipe(pad, sizeof(pad));
+}
+
+/* ---- sessions: each part gives the stage that it runs in ---- */
+
+static uint8_t set_hash(struct mb_instance *mb, struct mb_session *s,
+                        const struct session_params *params)
+{
+	unsigned int hash = params->mac ? algorithm_hmac_hash(params->mac) : params->hash;
+	unsigned int kind = hash - VIRTIO_CRYPTO_HASH_SHA1;
+
+	if (params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES) {
+		bool wide = params->auth_key_len == 32;
+
+		s->digest_len = 16;
+		s->hash = wide ? IMB_AUTH_AES_CMAC_256 : IMB_AUTH_AES_CMAC;
+		expand_cmac(mb->manager, s, params->auth_key, params->auth_key_len);
+		return (uint8_t)(MB_GROUP_CMAC + wide);
+	}
+	s->digest_len = (uint8_t)algorithm_hash_size(hash);
+	if (!params->mac) {
+		s->hash = shas[kind];
+		return (uint8_t)(MB_GROUP_SHA + kind);
+	}
+	s->hash = hmacs[kind];
+	expand_hmac(mb->manager, s, hash, params->auth_key, params->auth_key_len);
+	return (uint8_t)(MB_GROUP_HMAC + kind);
+}
+
+static uint8_t set_cipher(struct mb_instance *mb, struct mb_session *s,
+                          const struct session_params *params)
+{
+	s->iv_len = (uint8_t)algorithm_cipher_iv(params->cipher);
+	s->block_mask = (uint8_t)(algorithm_cipher_block(params->cipher) - 1);
+	if (params->cipher == VIRTIO_CRYPTO_CIPHER_3DES_CBC) {
+		s->cipher = IMB_CIPHER_DES3;
+		expand_des3(mb->manager, s, params->key);
+		return (uint8_t)(MB_GROUP_DES3 + s->encrypt);
+	}
+	expand_aes(mb->manager, s, params->key, params->key_len);
+	switch (params->cipher) {
+	case VIRTIO_CRYPTO_CIPHER_AES_ECB:
+		s->cipher = IMB_CIPHER_ECB;
+		return MB_DIRECT;
+	case VIRTIO_CRYPTO_CIPHER_AES_CTR:
+		s->cipher = IMB_CIPHER_CNTR;
+		return MB_DIRECT;
+	default:
+		s->cipher = IMB_CIPHER_CBC;
+		return s->encrypt ? (uint8_t)(MB_GROUP_CBC + (s->key_len - 16) / 8) : MB_DIRECT;
+	}
+}
+
+static uint8_t set_aead(struct mb_instance *mb, struct mb_session *s,
+                        const struct session_params *params)
+{
+	s->aead = params->aead;
+	s->tag_len = (uint8_t)params->tag_len;
+	switch (params->aead) {
+	case VIRTIO_CRYPTO_AEAD_GCM:
+		expand_gcm(mb->manager, s, params->key);
+		return MB_DIRECT;
+	case VIRTIO_CRYPTO_AEAD_CCM:
+		expand_aes(mb->manager, s, params->key, params->key_len);
+		return (uint8_t)(MB_GROUP_CCM + s->encrypt * 2 + (s->key_len == 32));
+	default:
+		memcpy(s->key.chacha, params->key, sizeof(s->key.chacha));
+		return MB_DIRECT;
+	}
+}
+
+static void set_chain(struct mb_instance *mb, struct mb_session *s,
+                      const struct session_params *params)
+{
+	uint8_t cipher = set_cipher(mb, s, params), hash = set_hash(mb, s, params);
+	bool cipher_first = params->chain == VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH;
+
+	s->class = MB_CHAIN;
+	s->order = params->chain;
+	s->first = cipher_first ? cipher : hash;
+	s->second = cipher_first ? hash : cipher;
+}
+
+int mb_realise(struct resource_instance *instance, const struct session_params *params,
+               void **handle)
+{
+	struct mb_instance *mb = (struct mb_instance *)instance;
+	struct mb_session *s;
+
+	if (!mb_can(instance->resource, params))
+		return -ENOTSUP;
+	s = secmem_alloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->key_len = (uint8_t)params->key_len;
+	s->encrypt = params->encrypt;
+	s->second = MB_NONE;
+	if (params->service == VIRTIO_CRYPTO_SERVICE_AEAD) {
+		s->class = MB_AEAD;
+		s->first = set_aead(mb, s, params);
+	} else if (params->service != VIRTIO_CRYPTO_SERVICE_CIPHER) {
+		s->class = MB_HASH;
+		s->first = set_hash(mb, s, params);
+	} else if (params->chain) {
+		set_chain(mb, s, params);
+	} else {
+		s->class = MB_CIPHER;
+		s->first = set_cipher(mb, s, params);
+	}
+	*handle = s;
+	return 0;
+}
+
+void mb_drop(struct resource_instance *instance, void *handle)
+{
+	secmem_free(handle);
+}
