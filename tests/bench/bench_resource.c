@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a resource does by itself: bench_resource [--cpu N] [--seconds S] [--type T].
+ * What a resource does by itself: bench_resource [--cpu N] [--seconds S] [--type T] [--only NAME]
+ * [--ns].
  *
  * One instance in one pinned thread, as a worker would use it, without rings or guests: the upper
- * bound of what vcrypto-host can do with it. Prints a table of algorithm, size, burst, operations
- * and gigabits a second. A resource that works in the caller's thread is measured by that thread's
- * CPU time, so that others on the CPU do not show; one with threads of its own (not pinned) by the
- * clock.
+ * bound of what vcrypto-host can do with it. Prints a table of algorithm, size and burst: gigabits
+ * a second, or nanoseconds for each operation; the best of some slices, as others share the
+ * machine. A resource that works in the caller's thread is measured by that thread's CPU time, so
+ * that others on the CPU do not show; one with threads of its own (not pinned) by the clock.
  */
 #include <getopt.h>
 #include <openssl/encoder.h>
@@ -21,6 +22,7 @@
 #include "host/resource/resource.h"
 
 #define MOST 128
+#define SLICES 10
 
 struct work {
 	const char *name;
@@ -31,13 +33,36 @@ struct work {
 
 static uint8_t key[64] = "this key is for nothing but the measurement of speed";
 
-#define AES(n, svc, alg, enc)                                                                      \
-	.params = {.service = (svc), .cipher = (alg), .encrypt = (enc), .key = key, .key_len = (n)}
 #define CIPHER VIRTIO_CRYPTO_SERVICE_CIPHER
 #define CBC VIRTIO_CRYPTO_CIPHER_AES_CBC
-#define CHAIN(m, t, enc, o)                                                                        \
+#define CIPHER_OF(n, alg, enc)                                                                     \
 	.params = {.service = CIPHER,                                                              \
-	           .cipher = CBC,                                                                  \
+	           .cipher = (alg),                                                                \
+	           .encrypt = (enc),                                                               \
+	           .key = key,                                                                     \
+	           .key_len = (n)},                                                                \
+	.kind = VC_REQUEST_CIPHER
+#define AEAD_OF(n, alg)                                                                            \
+	.params = {.service = VIRTIO_CRYPTO_SERVICE_AEAD,                                          \
+	           .aead = (alg),                                                                  \
+	           .encrypt = 1,                                                                   \
+	           .key = key,                                                                     \
+	           .key_len = (n),                                                                 \
+	           .tag_len = 16},                                                                 \
+	.kind = VC_REQUEST_AEAD, .iv_len = 12
+#define MAC_OF(n, alg, t)                                                                          \
+	.params = {.service = VIRTIO_CRYPTO_SERVICE_MAC,                                           \
+	           .mac = (alg),                                                                   \
+	           .auth_key = key,                                                                \
+	           .auth_key_len = (n),                                                            \
+	           .tag_len = (t)},                                                                \
+	.kind = VC_REQUEST_MAC
+#define HASH_OF(alg, t)                                                                            \
+	.params = {.service = VIRTIO_CRYPTO_SERVICE_HASH, .hash = (alg), .tag_len = (t)},          \
+	.kind = VC_REQUEST_HASH
+#define CHAIN_OF(c, m, t, enc, o)                                                                  \
+	.params = {.service = CIPHER,                                                              \
+	           .cipher = (c),                                                                  \
 	           .encrypt = (enc),                                                               \
 	           .key = key,                                                                     \
 	           .key_len = 16,                                                                  \
@@ -45,39 +70,36 @@ static uint8_t key[64] = "this key is for nothing but the measurement of speed";
 	           .auth_key_len = (t),                                                            \
 	           .mac = (m),                                                                     \
 	           .chain = (o),                                                                   \
-	           .tag_len = (t)}
+	           .tag_len = (t)},                                                                \
+	.kind = VC_REQUEST_CHAIN, .iv_len = 16
 
 static const struct work works[] = {
-	{"aes-128-cbc", AES(16, CIPHER, CBC, 1), VC_REQUEST_CIPHER, 16},
-	{"aes-128-cbc dec", AES(16, CIPHER, CBC, 0), VC_REQUEST_CIPHER, 16},
-	{"aes-256-cbc", AES(32, CIPHER, CBC, 1), VC_REQUEST_CIPHER, 16},
-	{"aes-128-ctr", AES(16, CIPHER, VIRTIO_CRYPTO_CIPHER_AES_CTR, 1), VC_REQUEST_CIPHER, 16},
-	{"aes-128-gcm",
-         .params = {.service = VIRTIO_CRYPTO_SERVICE_AEAD,
-                    .aead = VIRTIO_CRYPTO_AEAD_GCM,
-                    .encrypt = 1,
-                    .key = key,
-                    .key_len = 16,
-                    .tag_len = 16},
-         VC_REQUEST_AEAD, 12},
-	{"aes-256-gcm",
-         .params = {.service = VIRTIO_CRYPTO_SERVICE_AEAD,
-                    .aead = VIRTIO_CRYPTO_AEAD_GCM,
-                    .encrypt = 1,
-                    .key = key,
-                    .key_len = 32,
-                    .tag_len = 16},
-         VC_REQUEST_AEAD, 12},
-	{"cbc+hmac-sha1", CHAIN(VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 1, 2), VC_REQUEST_CHAIN, 16},
-	{"cbc+hmac-sha1 dec", CHAIN(VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 0, 1), VC_REQUEST_CHAIN, 16},
-	{"cbc+hmac-sha256", CHAIN(VIRTIO_CRYPTO_MAC_HMAC_SHA_256, 32, 1, 2), VC_REQUEST_CHAIN, 16},
-	{"hmac-sha256",
-         .params = {.service = VIRTIO_CRYPTO_SERVICE_MAC,
-                    .mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_256,
-                    .auth_key = key,
-                    .auth_key_len = 32,
-                    .tag_len = 32},
-         VC_REQUEST_MAC, 0},
+	{"aes-128-cbc", CIPHER_OF(16, CBC, 1), .iv_len = 16},
+	{"aes-128-cbc dec", CIPHER_OF(16, CBC, 0), .iv_len = 16},
+	{"aes-256-cbc", CIPHER_OF(32, CBC, 1), .iv_len = 16},
+	{"aes-128-ctr", CIPHER_OF(16, VIRTIO_CRYPTO_CIPHER_AES_CTR, 1), .iv_len = 16},
+	{"aes-128-ecb", CIPHER_OF(16, VIRTIO_CRYPTO_CIPHER_AES_ECB, 1)},
+	{"aes-256-xts", CIPHER_OF(64, VIRTIO_CRYPTO_CIPHER_AES_XTS, 1), .iv_len = 16},
+	{"3des-cbc", CIPHER_OF(24, VIRTIO_CRYPTO_CIPHER_3DES_CBC, 1), .iv_len = 8},
+	{"3des-cbc dec", CIPHER_OF(24, VIRTIO_CRYPTO_CIPHER_3DES_CBC, 0), .iv_len = 8},
+	{"aes-128-gcm", AEAD_OF(16, VIRTIO_CRYPTO_AEAD_GCM)},
+	{"aes-256-gcm", AEAD_OF(32, VIRTIO_CRYPTO_AEAD_GCM)},
+	{"aes-128-ccm", AEAD_OF(16, VIRTIO_CRYPTO_AEAD_CCM)},
+	{"chacha20-poly1305", AEAD_OF(32, VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305)},
+	{"cbc+hmac-sha1", CHAIN_OF(CBC, VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 1, 2)},
+	{"cbc+hmac-sha1 dec", CHAIN_OF(CBC, VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 0, 1)},
+	{"cbc+hmac-sha256", CHAIN_OF(CBC, VIRTIO_CRYPTO_MAC_HMAC_SHA_256, 32, 1, 2)},
+	{"cbc+hmac-sha512", CHAIN_OF(CBC, VIRTIO_CRYPTO_MAC_HMAC_SHA_512, 64, 1, 2)},
+	{"ctr+hmac-sha256",
+         CHAIN_OF(VIRTIO_CRYPTO_CIPHER_AES_CTR, VIRTIO_CRYPTO_MAC_HMAC_SHA_256, 32, 1, 2)},
+	{"hmac-sha1", MAC_OF(20, VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20)},
+	{"hmac-sha256", MAC_OF(32, VIRTIO_CRYPTO_MAC_HMAC_SHA_256, 32)},
+	{"hmac-sha512", MAC_OF(64, VIRTIO_CRYPTO_MAC_HMAC_SHA_512, 64)},
+	{"cmac-aes-128", MAC_OF(16, VIRTIO_CRYPTO_MAC_CMAC_AES, 16)},
+	{"sha1", HASH_OF(VIRTIO_CRYPTO_HASH_SHA1, 20)},
+	{"sha256", HASH_OF(VIRTIO_CRYPTO_HASH_SHA_256, 32)},
+	{"sha512", HASH_OF(VIRTIO_CRYPTO_HASH_SHA_512, 64)},
+	{"sha3-256", HASH_OF(VIRTIO_CRYPTO_HASH_SHA3_256, 32)},
 };
 
 struct bench {
@@ -85,7 +107,9 @@ struct bench {
 	struct resource_instance *instance;
 	struct vc_request *reqs;
 	uint8_t *memory;
-	double seconds;
+	double seconds; /* of a slice */
+	const char *only;
+	bool ns;
 };
 
 static uint64_t bench_now(const struct bench *b)
@@ -105,7 +129,7 @@ static double run(struct bench *b, void *handle, const struct work *w, uint32_t 
 	const struct resource_ops *ops = b->resource->ops;
 	struct vc_request *idle[MOST];
 	unsigned int idle_count = burst;
-	uint64_t start, end, now, done = 0;
+	uint64_t start, end, now, done = 0, rounds = 1;
 
 	for (unsigned int i = 0; i < burst; i++) {
 		struct vc_request *req = &b->reqs[i];
@@ -139,10 +163,25 @@ static double run(struct bench *b, void *handle, const struct work *w, uint32_t 
 				return -1;
 		idle_count += got;
 		done += got;
-		now = bench_now(b);
+		/* Looking at the time is a system call, and costs as much as some requests. */
+		if (!more || rounds++ % 16 == 0)
+			now = bench_now(b);
 		if (!more && idle_count == burst)
 			return (double)done * 1e9 / (double)(now - start);
 	}
+}
+
+static double best(struct bench *b, void *handle, const struct work *w, uint32_t size,
+                   unsigned int burst)
+{
+	double most = -1;
+
+	for (unsigned int i = 0; i < SLICES; i++) {
+		double ops = run(b, handle, w, size, burst);
+
+		most = vc_max(most, ops);
+	}
+	return most;
 }
 
 static void table(struct bench *b)
@@ -150,21 +189,23 @@ static void table(struct bench *b)
 	static const uint32_t sizes[] = {64, 256, 1024, 4096, 16384};
 	static const unsigned int bursts[] = {1, 8, 16, 32, 64};
 
-	printf("%-10s %-18s %6s", b->resource->name, "Gbit/s", "bytes");
+	printf("%-10s %-18s %6s", b->resource->name, b->ns ? "ns" : "Gbit/s", "bytes");
 	for (unsigned int i = 0; i < vc_array_size(bursts); i++)
 		printf("  burst %-3u", bursts[i]);
 	printf("\n");
 	for (unsigned int w = 0; w < vc_array_size(works); w++) {
 		void *handle;
 
+		if (b->only && strcmp(b->only, works[w].name) != 0)
+			continue;
 		if (b->resource->ops->realise(b->instance, &works[w].params, &handle) < 0)
 			continue;
 		for (unsigned int s = 0; s < vc_array_size(sizes); s++) {
 			printf("%-10s %-18s %6u", b->resource->name, works[w].name, sizes[s]);
 			for (unsigned int i = 0; i < vc_array_size(bursts); i++) {
-				double ops = run(b, handle, &works[w], sizes[s], bursts[i]);
+				double ops = best(b, handle, &works[w], sizes[s], bursts[i]);
 
-				printf("  %9.2f", ops * sizes[s] * 8 / 1e9);
+				printf("  %9.2f", b->ns ? 1e9 / ops : ops * sizes[s] * 8 / 1e9);
 				fflush(stdout);
 			}
 			printf("\n");
@@ -193,7 +234,7 @@ static void rsa(struct bench *b, unsigned int bits)
 	if (b->resource->ops->realise(b->instance, &w.params, &handle) == 0) {
 		memset(b->memory, 0, 1 << 20);
 		printf("%-10s rsa-%u private      %9.0f operations/s\n", b->resource->name, bits,
-		       run(b, handle, &w, bits / 8, 32));
+		       best(b, handle, &w, bits / 8, 32));
 		b->resource->ops->drop(b->instance, handle);
 	}
 	OPENSSL_free(der);
@@ -203,10 +244,10 @@ static void rsa(struct bench *b, unsigned int bits)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'},
-	                                        {"seconds", required_argument, NULL, 's'},
-	                                        {"type", required_argument, NULL, 't'},
-	                                        {0}};
+	static const struct option options[] = {
+		{"cpu", required_argument, NULL, 'c'},  {"seconds", required_argument, NULL, 's'},
+		{"type", required_argument, NULL, 't'}, {"only", required_argument, NULL, 'o'},
+		{"ns", no_argument, NULL, 'n'},         {0}};
 	struct resource_config config = {.name = "ipsec-mb"};
 	struct bench b = {.seconds = 0.1};
 	char *error = NULL;
@@ -219,6 +260,10 @@ int main(int argc, char **argv)
 			b.seconds = atof(optarg);
 		else if (c == 't')
 			config.name = optarg;
+		else if (c == 'o')
+			b.only = optarg;
+		else if (c == 'n')
+			b.ns = true;
 		else
 			return 2;
 	}
@@ -235,9 +280,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_resource: cannot open the resource\n");
 		return 1;
 	}
+	b.seconds /= SLICES;
 	table(&b);
-	rsa(&b, 2048);
-	rsa(&b, 4096);
+	if (!b.only) {
+		rsa(&b, 2048);
+		rsa(&b, 4096);
+	}
 	b.resource->ops->close(b.instance);
 	resource_destroy(b.resource);
 	free(b.reqs);

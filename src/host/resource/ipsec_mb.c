@@ -73,17 +73,20 @@ static void mb_close(struct resource_instance *instance)
 
 static void run_some(struct mb_instance *mb, unsigned int group, unsigned int n);
 
-/* A request goes into its next stage. */
-static void enter(struct mb_instance *mb, struct vc_request *req, unsigned int stage)
+/* What follows a stage that has been run. Only a chain has a second one, which is another. */
+static inline unsigned int next_stage(const struct vc_request *req, unsigned int stage)
 {
 	const struct mb_session *s = req->handle;
 
+	return stage == s->first && req->status == VIRTIO_CRYPTO_OK ? s->second : MB_NONE;
+}
+
+/* A request goes into a stage. */
+static inline void enter(struct mb_instance *mb, struct vc_request *req, unsigned int stage)
+{
 	if (stage == MB_DIRECT) {
-		mb_run_direct(mb, req, s);
-		/* A chain's cipher that is done at once, before its hash. */
-		stage = s->first == MB_DIRECT ? s->second : MB_NONE;
-		if (stage != MB_NONE && req->status != VIRTIO_CRYPTO_OK)
-			stage = MB_NONE;
+		mb_run_direct(mb, req, req->handle);
+		stage = next_stage(req, MB_DIRECT);
 	}
 	if (stage == MB_NONE) {
 		mb_list_add(&mb->done, req);
@@ -95,33 +98,38 @@ static void enter(struct mb_instance *mb, struct vc_request *req, unsigned int s
 		run_some(mb, stage, MB_BURST);
 }
 
-/* Run the first n requests of a group. */
+/* Chains that have come so far together, and alone, go on together. */
+static bool run_next(struct mb_instance *mb, unsigned int group, struct vc_request **reqs,
+                     unsigned int n)
+{
+	unsigned int stage = next_stage(reqs[0], group);
+
+	if (vc_likely(stage >= MB_GROUPS))
+		return false;
+	for (unsigned int i = 1; i < n; i++)
+		if (next_stage(reqs[i], group) != stage)
+			return false;
+	mb_run_group(mb, stage, reqs, n);
+	return true;
+}
+
+/* Run the first n requests of a group, which never has more than a burst. */
 static void run_some(struct mb_instance *mb, unsigned int group, unsigned int n)
 {
 	struct mb_list *list = &mb->group[group];
 	struct vc_request *reqs[MB_BURST];
+	bool through;
 
-	while (n) {
-		unsigned int now = vc_min(n, (unsigned int)MB_BURST);
-
-		for (unsigned int i = 0; i < now; i++)
-			reqs[i] = mb_list_take(list);
-		mb_run_group(mb, group, reqs, now);
-		for (unsigned int i = 0; i < now; i++) {
-			const struct mb_session *s = reqs[i]->handle;
-
-			/* The second stage of a chain is another group than the first. */
-			if (vc_likely(s->second == MB_NONE || group != s->first ||
-			              reqs[i]->status != VIRTIO_CRYPTO_OK))
-				mb_list_add(&mb->done, reqs[i]);
-			else
-				enter(mb, reqs[i], s->second);
-		}
-		n -= now;
-	}
+	for (unsigned int i = 0; i < n; i++)
+		reqs[i] = mb_list_take(list);
 	list->waited = 0;
 	if (!list->count)
 		mb->waiting &= ~(1u << group);
+	mb_run_group(mb, group, reqs, n);
+	through = run_next(mb, group, reqs, n);
+	/* This may fill another group, run it, and by that even fill this one again. */
+	for (unsigned int i = 0; i < n; i++)
+		enter(mb, reqs[i], through ? MB_NONE : next_stage(reqs[i], group));
 }
 
 static unsigned int mb_submit(struct resource_instance *instance, struct vc_request *const *reqs,

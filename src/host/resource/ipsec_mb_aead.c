@@ -32,30 +32,36 @@ static uint8_t verdict(const struct vc_request *req, const struct mb_session *s,
 	                                                               : VIRTIO_CRYPTO_BADMSG;
 }
 
-/* The functions for one key size and direction. */
-struct gcm_functions {
-	aes_gcm_enc_dec_t all;
+/* The usual IV of 12 bytes: one call. */
+static aes_gcm_enc_dec_t gcm_function(const IMB_MGR *m, const struct mb_session *s)
+{
+	if (s->key_len == 16)
+		return s->encrypt ? m->gcm128_enc : m->gcm128_dec;
+	if (s->key_len == 24)
+		return s->encrypt ? m->gcm192_enc : m->gcm192_dec;
+	return s->encrypt ? m->gcm256_enc : m->gcm256_dec;
+}
+
+/* Any other IV: three calls, by key size. */
+struct gcm_steps {
 	aes_gcm_init_var_iv_t init;
-	aes_gcm_enc_dec_update_t update;
+	aes_gcm_enc_dec_update_t update[2]; /* decryption, encryption */
 	aes_gcm_enc_dec_finalize_t finalize;
 };
 
-#define GCM_FUNCTIONS(m, bits, way)                                                                \
-	{                                                                                          \
-		(m)->gcm##bits##_##way, (m)->gcm##bits##_init_var_iv,                              \
-			(m)->gcm##bits##_##way##_update, (m)->gcm##bits##_##way##_finalize         \
-	}
-
-static struct gcm_functions gcm_functions(const IMB_MGR *m, const struct mb_session *s)
+static struct gcm_steps gcm_steps(const IMB_MGR *m, uint8_t key_len)
 {
-	if (s->key_len == 16)
-		return s->encrypt ? (struct gcm_functions)GCM_FUNCTIONS(m, 128, enc)
-		                  : (struct gcm_functions)GCM_FUNCTIONS(m, 128, dec);
-	if (s->key_len == 24)
-		return s->encrypt ? (struct gcm_functions)GCM_FUNCTIONS(m, 192, enc)
-		                  : (struct gcm_functions)GCM_FUNCTIONS(m, 192, dec);
-	return s->encrypt ? (struct gcm_functions)GCM_FUNCTIONS(m, 256, enc)
-	                  : (struct gcm_functions)GCM_FUNCTIONS(m, 256, dec);
+	if (key_len == 16)
+		return (struct gcm_steps){m->gcm128_init_var_iv,
+		                          {m->gcm128_dec_update, m->gcm128_enc_update},
+		                          m->gcm128_enc_finalize};
+	if (key_len == 24)
+		return (struct gcm_steps){m->gcm192_init_var_iv,
+		                          {m->gcm192_dec_update, m->gcm192_enc_update},
+		                          m->gcm192_enc_finalize};
+	return (struct gcm_steps){m->gcm256_init_var_iv,
+	                          {m->gcm256_dec_update, m->gcm256_enc_update},
+	                          m->gcm256_enc_finalize};
 }
 
 static void run_gcm(struct mb_instance *mb, struct vc_request *req, const struct mb_session *s)
@@ -68,15 +74,16 @@ static void run_gcm(struct mb_instance *mb, struct vc_request *req, const struct
 	const uint8_t *src = req->length ? req->src : nothing;
 	uint8_t *dst = req->length ? req->dst : tag;
 	uint8_t *tag_out = s->encrypt ? req->tag : tag;
-	const struct gcm_functions f = gcm_functions(mb->manager, s);
 
 	if (vc_likely(req->iv_len == IMB_GCM_IV_DATA_LEN)) {
-		f.all(&s->key.gcm, &context, dst, src, req->length, req->iv, aad, req->aad_len,
-		      tag_out, req->tag_len);
+		gcm_function(mb->manager, s)(&s->key.gcm, &context, dst, src, req->length, req->iv,
+		                             aad, req->aad_len, tag_out, req->tag_len);
 	} else {
-		f.init(&s->key.gcm, &context, req->iv, req->iv_len, aad, req->aad_len);
-		f.update(&s->key.gcm, &context, dst, src, req->length);
-		f.finalize(&s->key.gcm, &context, tag_out, req->tag_len);
+		const struct gcm_steps steps = gcm_steps(mb->manager, s->key_len);
+
+		steps.init(&s->key.gcm, &context, req->iv, req->iv_len, aad, req->aad_len);
+		steps.update[s->encrypt](&s->key.gcm, &context, dst, src, req->length);
+		steps.finalize(&s->key.gcm, &context, tag_out, req->tag_len);
 	}
 	req->status = verdict(req, s, tag);
 }

@@ -51,6 +51,10 @@ enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *s)
 	case MB_HASH:
 		return check_hash(req, s, req->length);
 	default:
+		/* The common one, here and not there. */
+		if (vc_likely(s->aead == VIRTIO_CRYPTO_AEAD_GCM && req->tag_len == s->tag_len &&
+		              req->iv_len == IMB_GCM_IV_DATA_LEN))
+			return MB_RUN;
 		return mb_check_aead(req, s);
 	}
 }
@@ -177,13 +181,15 @@ static bool run_ecb(struct mb_instance *mb, const struct vc_request *req,
 
 void mb_run_direct(struct mb_instance *mb, struct vc_request *req, const struct mb_session *s)
 {
-	uint32_t start = cipher_start(req, s), length = cipher_length(req, s);
+	uint32_t start, length;
 	bool ok = true;
 
 	if (s->class == MB_AEAD) {
 		mb_run_aead(mb, req, s);
 		return;
 	}
+	start = cipher_start(req, s);
+	length = cipher_length(req, s);
 	if (s->class == MB_CHAIN)
 		chain_copy_rest(req);
 	if (s->cipher == IMB_CIPHER_CNTR) {
