@@ -188,9 +188,22 @@ int device_memory_allow(struct device *device, uint64_t bytes)
 	return -ENOSPC;
 }
 
+/* Tell every worker of the new table, and wait until none points into what is gone. */
+static void device_remap(struct device *device, const struct memtable *memory,
+                         const struct memtable *gone)
+{
+	uint64_t set = device_workers(device);
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if ((set >> w & 1) && worker_device_remap(device->workers[w], device, memory,
+		                                          gone->count ? gone : NULL))
+			device_mark_stuck(device);
+	}
+}
+
 void device_memory_set(struct device *device, struct memtable *memory)
 {
-	struct memtable *old = device->memory;
+	struct memtable *old = device->memory, *gone;
 
 	for (unsigned int i = 0; i < queue_count(device); i++) {
 		struct host_queue *queue = &device->queue[i];
@@ -204,28 +217,15 @@ void device_memory_set(struct device *device, struct memtable *memory)
 		device_queue_stop(device, i);
 		atomic_store(&queue->broken, "its ring is no longer in shared memory");
 	}
-	device_pause(device);
+	/* Without memory for the difference, nothing may point into any of the old regions. */
+	gone = memtable_minus(old, memory);
+	device_remap(device, memory, gone ? gone : old);
 	device->memory = memory;
-	for (unsigned int i = 0; i < queue_count(device); i++) {
-		if (device->queue[i].started)
-			vring_remap(&device->queue[i].ring, memory, &device->queue[i].config);
-	}
-	device_resume(device);
-	if (!device->stuck)
+	/* The mappings that go are the old table's and those of the difference. */
+	if (!device->stuck) {
 		memtable_free(old);
-}
-
-void device_memory_extend(struct device *device, struct memtable *memory)
-{
-	struct memtable *old = device->memory;
-	uint64_t set = device_workers(device);
-
-	for (unsigned int w = 0; w < device->worker_count; w++) {
-		if (set >> w & 1)
-			worker_device_remap(device->workers[w], device, memory);
+		memtable_free(gone);
 	}
-	device->memory = memory;
-	memtable_free(old);
 }
 
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id)

@@ -134,12 +134,12 @@ void device_queue_set_fd(struct device *device, unsigned int index, int *member,
 /* Whether the device may have so many bytes of memory. 0; -ENOSPC, said in the log. */
 int device_memory_allow(struct device *device, uint64_t bytes);
 
-/* Work with another memory table (taken; the old one is freed). Drains the device; queues whose
- * ring is not in the new table are stopped and marked. */
+/*
+ * Work with another memory table (taken; the old one is freed). Waits for the requests that point
+ * into regions that the new table does not have; all others go on. Queues whose ring is not in the
+ * new table are stopped and marked.
+ */
 void device_memory_set(struct device *device, struct memtable *memory);
-
-/* The same, with a table that has all of the old one's regions: disturbs nothing in flight. */
-void device_memory_extend(struct device *device, struct memtable *memory);
 
 /* A session made by message. Errors as session_create(). */
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id);

@@ -197,6 +197,36 @@ int memtable_without(const struct memtable *table, const struct vhost_user_mem_r
 	return 0;
 }
 
+struct memtable *memtable_minus(const struct memtable *table, const struct memtable *other)
+{
+	struct memtable *rest = memtable_new();
+	unsigned int o = 0;
+
+	if (!rest)
+		return NULL;
+	for (unsigned int i = 0; i < table->count; i++) {
+		while (o < other->count &&
+		       other->region[o].guest_addr < table->region[i].guest_addr)
+			o++;
+		if (o == other->count || other->map[o] != table->map[i])
+			table_take(rest, table, i);
+	}
+	return rest;
+}
+
+bool memtable_holds(const struct memtable *table, const void *start, uint64_t len)
+{
+	uint64_t first = (uintptr_t)start;
+
+	for (unsigned int i = 0; len && i < table->count; i++) {
+		uint64_t host = (uintptr_t)table->region[i].host;
+
+		if (first - host < table->region[i].size || host - first < len)
+			return true;
+	}
+	return false;
+}
+
 bool memtable_broken(const struct memtable *table)
 {
 	if (vc_likely(!memguard_any_broken()))

@@ -46,6 +46,10 @@ int memtable_with(const struct memtable *table, const struct vhost_user_mem_regi
 /* A copy without the region of these addresses and size. -ENOENT. */
 int memtable_without(const struct memtable *table, const struct vhost_user_mem_region *region,
                      struct memtable **result);
+/* The regions of one table that another does not have, or has mapped anew. NULL without memory. */
+struct memtable *memtable_minus(const struct memtable *table, const struct memtable *other);
+/* Whether any of len bytes of this process's memory is in a region. */
+bool memtable_holds(const struct memtable *table, const void *start, uint64_t len);
 /* Unmaps what no other table holds. NULL is allowed. */
 void memtable_free(struct memtable *table);
 /* A region lost its file under us. */

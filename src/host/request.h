@@ -112,6 +112,10 @@ int request_parse(struct vc_request *req, const struct vring_chain *chain,
 /* Write result and status into guest memory and give the bounce buffer back. Sets req->written. */
 void request_finish(struct vc_request *req, const struct request_context *context);
 
+/* Whether the request, parsed and not yet finished, points into one of the table's regions
+ * (request_memory.c: every pointer into guest memory that a request keeps is looked at there). */
+bool request_points_into(const struct vc_request *req, const struct memtable *memory);
+
 /* Complete a chain with a status and no request (bad chains). Returns bytes written: 1 or 0. */
 uint32_t request_fail_chain(const struct vring_chain *chain, uint8_t status);
 

@@ -92,7 +92,7 @@ int on_add_mem_reg(struct front_end *front_end, struct message *message)
 	                  message->fds[0], &table);
 	if (err)
 		return err;
-	device_memory_extend(front_end->device, table);
+	device_memory_set(front_end->device, table);
 	return 0;
 }
 

@@ -279,12 +279,13 @@ void worker_device_resume(struct worker *worker, struct device *device)
 	worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_RESUME, .device = device});
 }
 
-void worker_device_remap(struct worker *worker, struct device *device,
-                         const struct memtable *memory)
+int worker_device_remap(struct worker *worker, struct device *device, const struct memtable *memory,
+                        const struct memtable *gone)
 {
-	worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_REMAP,
-	                                      .device = device,
-	                                      .memory = memory});
+	return worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_REMAP,
+	                                             .device = device,
+	                                             .memory = memory,
+	                                             .gone = gone});
 }
 
 int worker_session_drop(struct worker *worker, struct session *session)

@@ -49,13 +49,16 @@ void worker_queue_start(struct worker *worker, struct host_queue *queue);
 /* Stop taking, bring back what is in flight, give it to the driver, let go of the queue. */
 int worker_queue_stop(struct worker *worker, struct host_queue *queue);
 /* Bring back everything of a device that is in flight and stop polling it, until resumed; between
- * the two the memory table and the rings may be changed. */
+ * the two the main thread may change its descriptors. */
 int worker_device_pause(struct worker *worker, struct device *device);
 void worker_device_resume(struct worker *worker, struct device *device);
-/* Work with another table that has all of the old one's regions, without a pause: what is in flight
- * keeps its pointers, which the new table keeps mapped. The old table may be freed afterwards. */
-void worker_device_remap(struct worker *worker, struct device *device,
-                         const struct memtable *memory);
+/*
+ * Take requests with another table from now on, which has the queues' rings, and wait until no
+ * request points into the regions of gone (NULL: none) any more; all others go on meanwhile. What
+ * is in flight keeps its pointers, so these regions must stay mapped until this returns.
+ */
+int worker_device_remap(struct worker *worker, struct device *device, const struct memtable *memory,
+                        const struct memtable *gone);
 /* Let go of a session that session_remove() took out; the caller releases it afterwards. */
 int worker_session_drop(struct worker *worker, struct session *session);
 

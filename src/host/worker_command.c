@@ -153,14 +153,35 @@ static bool device_quiet(const struct worker *worker, const struct device *devic
 	return true;
 }
 
+/*
+ * Whether no request points into the memory that goes. Since the table is the new one, no request
+ * that is taken from now on does: so each place of the slab is looked at until it is free of such,
+ * and then never again.
+ */
+static bool memory_quiet(const struct worker *worker, struct message *message)
+{
+	if (!message->gone || device_quiet(worker, message->device))
+		return true;
+	for (; message->looked < WORKER_SLAB; message->looked++) {
+		const struct vc_request *req = &worker->slab[message->looked];
+
+		if (req->queue && req->queue->device == message->device &&
+		    request_points_into(req, message->gone))
+			return false;
+	}
+	return true;
+}
+
 /* Is what the command waits for so? */
-static bool message_satisfied(const struct worker *worker, const struct message *message)
+static bool message_satisfied(const struct worker *worker, struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_QUEUE_STOP:
 		return !message->queue->in_flight;
 	case MESSAGE_DEVICE_PAUSE:
 		return device_quiet(worker, message->device);
+	case MESSAGE_DEVICE_REMAP:
+		return memory_quiet(worker, message);
 	case MESSAGE_SESSION_DROP:
 		return view_gone(worker, message->session);
 	default:
@@ -182,7 +203,7 @@ static void message_give_up(struct worker *worker, struct message *message)
 		worker->options.index, worker->options.wait_ms);
 	if (message->type == MESSAGE_QUEUE_STOP)
 		queue_abandon(worker, message->queue);
-	else if (message->type == MESSAGE_DEVICE_PAUSE)
+	else if (message->type == MESSAGE_DEVICE_PAUSE || message->type == MESSAGE_DEVICE_REMAP)
 		device_each(worker, message->device, queue_abandon);
 	message_end(worker, message, -ETIMEDOUT);
 }

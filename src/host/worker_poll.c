@@ -122,6 +122,7 @@ static void request_done(struct worker *worker, struct vc_request *req)
 		queue->in_flight--;
 		queue->share->inflight_bytes -= req->length;
 		count_result(queue, req->status);
+		req->queue = NULL;
 	}
 	view_put(worker, req->local);
 	worker->free[worker->free_count++] = req;

@@ -38,7 +38,8 @@ struct message {
 	enum message_type type;
 	struct host_queue *queue;
 	struct device *device;
-	const struct memtable *memory;
+	const struct memtable *memory, *gone;
+	unsigned int looked; /* requests of the slab that do not point into gone */
 	struct session *session;
 	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */
 	bool done;       /* under the mailbox's lock */

@@ -175,6 +175,47 @@ static void test_tables_share_mappings(void **state)
 	memtable_free(NULL);
 }
 
+static void test_difference_of_tables(void **state)
+{
+	const struct vhost_user_mem_region region = {0x5000, 0x1000, 0x8000, 0};
+	struct memtable *t = memtable_new(), *less, *anew, *gone;
+	int fd = make_file(FILE_SIZE);
+	uint8_t *p;
+
+	assert_int_equal(add(&t, fd, 0x1000, 0, 0x1000, 0), 0);
+	assert_int_equal(add(&t, fd, 0x5000, 0x8000, 0x1000, 0x2000), 0);
+	assert_int_equal(add(&t, fd, 0x9000, 0x20000, 0x1000, 0x4000), 0);
+	assert_int_equal(memtable_without(t, &region, &less), 0);
+	gone = memtable_minus(t, less);
+	assert_int_equal(gone->count, 1);
+	p = gone->region[0].host;
+	assert_int_equal(gone->region[0].guest_addr, 0x5000);
+	/* What is mapped anew at the same address is another region. */
+	assert_int_equal(memtable_with(less, &region, fd, &anew), 0);
+	memtable_free(gone);
+	gone = memtable_minus(t, anew);
+	assert_int_equal(gone->count, 1);
+	assert_ptr_equal(gone->region[0].host, p);
+	/* It keeps the mapping. */
+	memtable_free(t);
+	assert_int_equal(*(uint64_t *)p, 0x2000);
+	assert_true(memtable_holds(gone, p, 1));
+	assert_true(memtable_holds(gone, p + 0xfff, 1));
+	assert_true(memtable_holds(gone, p - 1, 2));
+	assert_true(memtable_holds(gone, p - 1, 0x1002));
+	assert_false(memtable_holds(gone, p - 1, 1));
+	assert_false(memtable_holds(gone, p + 0x1000, 1));
+	assert_false(memtable_holds(gone, p, 0));
+	assert_false(memtable_holds(gone, NULL, 1));
+	memtable_free(gone);
+	gone = memtable_minus(less, anew);
+	assert_int_equal(gone->count, 0);
+	memtable_free(gone);
+	memtable_free(less);
+	memtable_free(anew);
+	close(fd);
+}
+
 static void test_table_is_full_at_its_limit(void **state)
 {
 	struct memtable *t = memtable_new();
@@ -298,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_hint_of_another_region_does_not_mislead),
 		cmocka_unit_test(test_regions_that_are_none),
 		cmocka_unit_test(test_tables_share_mappings),
+		cmocka_unit_test(test_difference_of_tables),
 		cmocka_unit_test(test_table_is_full_at_its_limit),
 		cmocka_unit_test(test_file_cut_short_breaks_its_table_only),
 		cmocka_unit_test(test_guard_is_taken_away_with_the_mapping),

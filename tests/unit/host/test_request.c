@@ -124,6 +124,74 @@ static void run_case(struct fixture *f, const struct test_case *c, uint64_t *see
 	give_back(f, &chain, req.written);
 }
 
+/* Whether the request points into these bytes. */
+static bool points_at(const struct vc_request *req, const uint8_t *start, uint64_t size)
+{
+	static struct memtable table;
+
+	table.count = 1;
+	table.region[0].host = (uint8_t *)(uintptr_t)start;
+	table.region[0].size = size;
+	return request_points_into(req, &table);
+}
+
+static bool changed(const struct vring_segment *segment)
+{
+	for (uint32_t i = 0; i < segment->len; i++)
+		if (segment->base[i] != 0xee)
+			return true;
+	return false;
+}
+
+static void memory_case(struct fixture *f, const struct test_case *c, uint64_t *seed, uint32_t most)
+{
+	static struct vring_chain chain;
+	static struct offer o;
+	static uint8_t out[MAX_OUT];
+	static bool pointed[VRING_MAX_SEGMENTS];
+	const struct vring_segment *in = &chain.segment[0];
+	struct vc_request req;
+
+	memset(&req, 0x77, sizeof(req));
+	offer(f, seed, out, case_bytes(f, c, out), c->in + 1, most, &o);
+	assert_int_equal(vring_pop(&f->guest.ring, &chain), 1);
+	assert_int_equal(request_parse(&req, &chain, &f->context), 0);
+	in = &chain.segment[chain.out];
+	for (unsigned int i = 0; i < chain.in; i++)
+		pointed[i] = points_at(&req, in[i].base, in[i].len);
+	for (unsigned int i = 0; i < chain.out; i++) {
+		const struct vring_segment *segment = &chain.segment[i];
+
+		if (!points_at(&req, segment->base, segment->len)) {
+			assert_false((uintptr_t)req.src - (uintptr_t)segment->base < segment->len);
+			/* Not read again, then. */
+			memset(segment->base, 0xdd, segment->len);
+		}
+	}
+	assert_false(points_at(&req, (uint8_t *)0x1000, 0x1000));
+	work(c, &req);
+	request_finish(&req, &f->context);
+	expect_result(f, c, &o);
+	for (unsigned int i = 0; i < chain.in; i++)
+		assert_true(pointed[i] || !changed(&in[i]));
+	assert_true(pointed[chain.in - 1]);
+	give_back(f, &chain, req.written);
+}
+
+static void test_all_memory_that_is_used_later_is_known(void **state)
+{
+	uint64_t seed = 3;
+
+	for (size_t i = 0; i < test_case_count; i++) {
+		const struct test_case *c = &test_cases[i];
+		uint32_t least = (case_out(c) + c->in) / 200 + 2;
+
+		memory_case(*state, c, &seed, 0);
+		for (int round = 0; round < 200; round++)
+			memory_case(*state, c, &seed, least + guest_random(&seed) % 200);
+	}
+}
+
 static void test_every_kind_in_one_piece_each_way(void **state)
 {
 	uint64_t seed = 1;
@@ -315,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		request_test(test_every_kind_in_one_piece_each_way),
 		request_test(test_every_kind_cut_at_random),
+		request_test(test_all_memory_that_is_used_later_is_known),
 		request_test(test_in_place),
 		request_test(test_touching_pieces_are_not_copied),
 		request_test(test_what_is_not_authentic_is_wiped),

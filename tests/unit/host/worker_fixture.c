@@ -132,10 +132,17 @@ static void offer(struct guest *g, const struct virtq_desc *descs, unsigned int 
 
 struct sent bench_send(struct bench *b, unsigned int queue, uint64_t session, uint32_t length)
 {
+	return bench_send_to(b, queue, session, length,
+	                     guest_addr(guest_alloc(&b->guest[queue], length)));
+}
+
+struct sent bench_send_to(struct bench *b, unsigned int queue, uint64_t session, uint32_t length,
+                          uint64_t dst)
+{
 	struct guest *g = &b->guest[queue];
 	uint32_t out = guest_alloc(g, 72 + 16);
 	struct sent sent = {.src = guest_alloc(g, length),
-	                    .dst = guest_alloc(g, length),
+	                    .dst = (uint32_t)(dst - GUEST_ADDR),
 	                    .status = guest_alloc(g, 1),
 	                    .length = length};
 	struct virtio_crypto_op_data_req req = {
@@ -143,8 +150,10 @@ struct sent bench_send(struct bench *b, unsigned int queue, uint64_t session, ui
 		.u.sym = {.u.cipher = {.iv_len = 16, .src_len = length, .dst_len = length},
 	                  .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER},
 	};
-	struct virtq_desc descs[] = {OUT_DESC(out, 72 + 16), OUT_DESC(sent.src, length),
-	                             IN_DESC(sent.dst, length), IN_DESC(sent.status, 1)};
+	struct virtq_desc descs[] = {OUT_DESC(out, 72 + 16),
+	                             OUT_DESC(sent.src, length),
+	                             {.addr = dst, .len = length, .flags = VIRTQ_DESC_F_WRITE},
+	                             IN_DESC(sent.status, 1)};
 
 	memcpy(guest_at(g, out), &req, sizeof(req));
 	for (uint32_t i = 0; i < length; i++)

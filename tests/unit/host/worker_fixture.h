@@ -48,6 +48,9 @@ struct sent {
 	uint16_t head;
 };
 struct sent bench_send(struct bench *b, unsigned int queue, uint64_t session, uint32_t length);
+/* The same with the destination at an address of the guest's. */
+struct sent bench_send_to(struct bench *b, unsigned int queue, uint64_t session, uint32_t length,
+                          uint64_t dst);
 /* A destroy request on the control queue. */
 struct sent bench_destroy(struct bench *b, uint64_t session);
 /* If the device wants it. */
