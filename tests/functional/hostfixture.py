@@ -40,11 +40,11 @@ def header(request, size, flags=1):
 class Host(vctest.Stack):
     """Only the host, with two devices; the first has so many queues, in that order."""
 
-    def __init__(self, workers=(), config=CONFIG, queues=2, order="relaxed"):
+    def __init__(self, workers=(), config=CONFIG, queues=2, order="relaxed", **options):
         config = config.replace("queues: 2", f"queues: {queues}, order: {order}")
         if workers:
             config = f"workers: {list(workers)}\n" + config
-        super().__init__(engined=False, host_config=config)
+        super().__init__(engined=False, host_config=config, **options)
         self.path = os.path.join(self.dir, "dev0.sock")
         self.other = os.path.join(self.dir, "dev1.sock")
 
