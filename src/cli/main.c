@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/ctl.h"
 #include "base/log.h"
@@ -19,6 +20,7 @@
 #include "cli/show.h"
 
 #define TIMEOUT_MS 5000
+#define WAIT_STEP_US 20000
 #define EXIT_USAGE 2
 
 enum daemon { DAEMON_HOST, DAEMON_ENGINED, DAEMONS };
@@ -83,6 +85,7 @@ struct options {
 	const char *argument;
 	const char *socket; /* of the one daemon; NULL: by its name */
 	bool chosen[DAEMONS];
+	uint64_t wait_ns; /* until when, for daemons that are not there yet */
 	bool json;
 };
 
@@ -103,6 +106,7 @@ static void print_help(void)
 	       "  --engined          ask vcrypto-engined only\n"
 	       "  --socket PATH      ask the daemon whose control socket this is\n"
 	       "  --json             print the answers as JSON\n"
+	       "  --wait SECONDS     wait so long for daemons that are not there yet\n"
 	       "  --version, --help\n\n"
 	       "The control sockets are host.ctl and engined.ctl in $VCRYPTO_RUNTIME_DIR or\n"
 	       "/run/vcrypto. Exit status: 0 good, 1 no daemon answered or it refused, 2 usage.\n");
@@ -125,17 +129,25 @@ static int usage_error(const char *format, const char *what)
 	return EXIT_USAGE;
 }
 
+static int parse_wait(const char *text, struct options *options)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || seconds > 3600)
+		return -EINVAL;
+	options->wait_ns = clock_now_ns() + seconds * 1000000000ull;
+	return 0;
+}
+
 /* 0, or the exit status + 1. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-		{"host", no_argument, NULL, 'H'},
-		{"engined", no_argument, NULL, 'E'},
-		{"socket", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"host", no_argument, NULL, 'H'},         {"engined", no_argument, NULL, 'E'},
+		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+		{"wait", required_argument, NULL, 'w'},   {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -153,6 +165,11 @@ static int parse_options(int argc, char **argv, struct options *options)
 		case 'j':
 			options->json = true;
 			break;
+		case 'w':
+			if (!parse_wait(optarg, options))
+				break;
+			usage_error("--wait \"%s\": not a number of seconds, 3600 at most", optarg);
+			return EXIT_USAGE + 1;
 		case 'V':
 			printf("vcryptoctl %s\n", VCRYPTO_VERSION);
 			return EXIT_SUCCESS + 1;
@@ -192,26 +209,37 @@ static int parse_command(int argc, char **argv, struct options *options)
 	return 0;
 }
 
-static int ask(const char *path, const char *command, const char *key, const char *value,
-               json_t **result, char **error)
+static bool is_absent(int err)
+{
+	return err == -ENOENT || err == -ECONNREFUSED;
+}
+
+static int ask(const struct options *options, const char *path, const char *command,
+               const char *key, json_t **result, char **error)
 {
 	json_t *request = json_pack("{s:s}", "command", command);
 	int err = -ENOMEM;
 
 	*result = NULL;
 	*error = NULL;
-	if (request && (!key || json_object_set_new(request, key, json_string(value)) == 0))
+	if (request &&
+	    (!key || json_object_set_new(request, key, json_string(options->argument)) == 0))
 		err = ctl_call(path, request, TIMEOUT_MS, result, error);
+	while (is_absent(err) && clock_now_ns() < options->wait_ns) {
+		usleep(WAIT_STEP_US);
+		free(*error);
+		err = ctl_call(path, request, TIMEOUT_MS, result, error);
+	}
 	json_decref(request);
 	return err;
 }
 
 /* Find out whose socket it is. 0 or -errno, said. */
-static int identify(const char *path, bool chosen[DAEMONS])
+static int identify(const struct options *options, bool chosen[DAEMONS])
 {
 	json_t *result;
 	char *error;
-	int err = ask(path, "version", NULL, NULL, &result, &error);
+	int err = ask(options, options->socket, "version", NULL, &result, &error);
 	const char *title = json_string_value(json_object_get(result, "daemon"));
 
 	for (int i = 0; i < DAEMONS && title; i++)
@@ -224,11 +252,6 @@ static int identify(const char *path, bool chosen[DAEMONS])
 	json_decref(result);
 	free(error);
 	return err;
-}
-
-static bool is_absent(int err)
-{
-	return err == -ENOENT || err == -ECONNREFUSED;
 }
 
 struct answer {
@@ -256,8 +279,8 @@ static void ask_all(const struct options *options, struct answer answers[DAEMONS
 		else
 			answer->err = runtime_path(name, answer->path, sizeof(answer->path));
 		if (!answer->err)
-			answer->err = ask(answer->path, command->name, command->argument,
-			                  options->argument, &answer->result, &answer->error);
+			answer->err = ask(options, answer->path, command->name, command->argument,
+			                  &answer->result, &answer->error);
 	}
 }
 
@@ -323,7 +346,7 @@ static int choose(struct options *options, bool *single)
 
 	*single = options->socket || chosen[DAEMON_HOST] || chosen[DAEMON_ENGINED];
 	if (options->socket && !chosen[DAEMON_HOST] && !chosen[DAEMON_ENGINED] &&
-	    identify(options->socket, chosen))
+	    identify(options, chosen))
 		return EXIT_FAILURE;
 	for (int i = 0; i < DAEMONS; i++) {
 		if (!*single)

@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import time
 
 import vctest
 
@@ -96,6 +98,8 @@ def test_command_lines_that_are_wrong():
                 (("log-level", "loud"), '"loud" is not a log level'),
                 (("--host", "--engined", "status"), "exclude each other"),
                 (("--host", "clients"), "clients is not of vcrypto-host"),
+                (("--wait", "long", "status"), "not a number of seconds"),
+                (("--wait", "3601", "status"), "not a number of seconds"),
                 (("--colour", "status"), "unrecognized option")):
             done = stack.vcryptoctl(*arguments)
             vctest.equal(done.returncode, 2, str(arguments))
@@ -112,6 +116,29 @@ def test_help_and_version():
         done = stack.vcryptoctl("--version")
         vctest.equal(done.returncode, 0)
         vctest.contains(done.stdout, "vcryptoctl ")
+
+
+def test_waits_for_a_daemon_that_is_not_there_yet():
+    with vctest.Stack(engined=False) as stack:
+        stack.host.stop()
+        with subprocess.Popen([vctest.program("vcryptoctl"), "--wait", "60", "--host", "version"],
+                              env=stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as waiting:
+            time.sleep(0.3)
+            vctest.equal(waiting.poll(), None, "ends before the daemon is there")
+            stack.host.start()
+            output, errors = waiting.communicate(timeout=60)
+        vctest.equal((waiting.returncode, errors), (0, ""))
+        vctest.contains(output, "vcrypto-host ")
+
+
+def test_waits_no_longer_than_told():
+    with vctest.Stack(host=False, engined=False) as stack:
+        begin = time.monotonic()
+        done = stack.vcryptoctl("--wait", "1", "status")
+        vctest.equal(done.returncode, 1)
+        vctest.contains(done.stderr, "vcrypto-host: not running")
+        vctest.check(0.9 < time.monotonic() - begin < 15, "waits a second")
 
 
 def test_one_daemon_is_absent():
