@@ -108,6 +108,10 @@ int device_queue_start(struct device *device, unsigned int index)
 	queue->paused = false;
 	queue->dirty = false;
 	atomic_store(&queue->broken, NULL);
+	/* Without VERSION_1 the features are another's (QEMU's crypto back end tells none). */
+	queue->crypto_features = device->features >> VIRTIO_F_VERSION_1 & 1
+	                                 ? (uint32_t)device->features & VIRTIO_CRYPTO_FEATURES
+	                                 : 0;
 	queue->worker = queue_worker(device, index);
 	queue->started = true;
 	worker_queue_start(queue->worker, queue);

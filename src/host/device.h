@@ -52,8 +52,11 @@ struct host_queue {
 	struct worker *worker;        /* that has it; NULL when stopped */
 	int kick_fd, call_fd, err_fd; /* -1: none */
 	struct vring_config config;
+	uint32_t crypto_features; /* VIRTIO_CRYPTO_F_* of the device when the queue started */
 	bool started;
-	/* The worker's. */
+	/* The worker's. Keys of stateless requests: the device's in this worker; NULL when no
+	 * stateless mode was negotiated. */
+	struct stateless_cache *stateless;
 	struct vring ring;
 	struct device_share *share;   /* the worker's */
 	struct order *order;          /* data queues of a strict device; else NULL */

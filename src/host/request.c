@@ -303,11 +303,11 @@ static int shape_request(struct vc_request *req, const struct session_params *pa
 	}
 }
 
-/* Does the chain have what the shape claims? */
-static bool shape_fits(struct shape *shape, const struct vring_chain *chain, uint32_t max_size)
+/* Does the chain have what the shape claims behind what was consumed? */
+static bool shape_fits(struct shape *shape, const struct vring_chain *chain, uint32_t consumed,
+                       uint32_t max_size)
 {
-	uint64_t out =
-		(uint64_t)HEADER_SIZE + shape->iv + shape->length + shape->tag_in + shape->aad;
+	uint64_t out = (uint64_t)consumed + shape->iv + shape->length + shape->tag_in + shape->aad;
 	uint64_t in = shape->dst;
 
 	if ((uint64_t)shape->length + shape->aad > max_size)
@@ -462,33 +462,21 @@ static int place_akcipher(struct vc_request *req, const struct vring_chain *chai
 	return VIRTIO_CRYPTO_OK;
 }
 
-int request_parse(struct vc_request *req, const struct vring_chain *chain,
-                  const struct request_context *context)
+/* Everything behind header and session. Inlined where requests are many. */
+static inline __attribute__((always_inline)) int
+parse_rest(struct vc_request *req, const struct vring_chain *chain,
+           const struct request_context *context, const struct virtio_crypto_op_data_req *header,
+           struct session *session, struct stream out, uint32_t consumed)
 {
-	struct virtio_crypto_op_data_req header = {0};
+	const struct session_params *params = &session->params;
 	struct shape shape = {0};
-	struct stream out;
 	int status;
 
-	req->head = chain->head;
-	if (vc_unlikely(!chain->in))
-		return -EBADMSG;
-	req->status_byte = vring_last_byte(chain);
-	if (vc_unlikely(chain->out_len < HEADER_SIZE))
-		return VIRTIO_CRYPTO_ERR;
-	out = stream_out(chain);
-	stream_read(&out, &header, HEADER_SIZE);
-	stream_settle(&header);
-
-	req->session = session_get(context->sessions, header.header.session_id);
-	if (vc_unlikely(!req->session))
-		return VIRTIO_CRYPTO_INVSESS;
-	const struct session_params *params = &req->session->params;
-
-	status = shape_request(req, params, &header, &shape);
+	req->session = session;
+	status = shape_request(req, params, header, &shape);
 	if (vc_unlikely(status))
 		return status;
-	if (vc_unlikely(!shape_fits(&shape, chain, context->max_size)))
+	if (vc_unlikely(!shape_fits(&shape, chain, consumed, context->max_size)))
 		return VIRTIO_CRYPTO_ERR;
 
 	req->bounce = NULL;
@@ -510,4 +498,37 @@ int request_parse(struct vc_request *req, const struct vring_chain *chain,
 		return place_akcipher(req, chain, context, out, &shape);
 	}
 	return place(req, chain, context, out, &shape);
+}
+
+int request_parse_as(struct vc_request *req, const struct vring_chain *chain,
+                     const struct request_context *context,
+                     const struct virtio_crypto_op_data_req *header, struct session *session,
+                     struct stream out, uint32_t consumed)
+{
+	return parse_rest(req, chain, context, header, session, out, consumed);
+}
+
+int request_parse(struct vc_request *req, const struct vring_chain *chain,
+                  const struct request_context *context)
+{
+	struct virtio_crypto_op_data_req header = {0};
+	struct session *session;
+	struct stream out;
+
+	req->head = chain->head;
+	if (vc_unlikely(!chain->in))
+		return -EBADMSG;
+	req->status_byte = vring_last_byte(chain);
+	if (vc_unlikely(context->features))
+		return request_parse_revision(req, chain, context);
+	if (vc_unlikely(chain->out_len < HEADER_SIZE))
+		return VIRTIO_CRYPTO_ERR;
+	out = stream_out(chain);
+	stream_read(&out, &header, HEADER_SIZE);
+	stream_settle(&header);
+
+	session = session_get(context->sessions, header.header.session_id);
+	if (vc_unlikely(!session))
+		return VIRTIO_CRYPTO_INVSESS;
+	return parse_rest(req, chain, context, &header, session, out, HEADER_SIZE);
 }

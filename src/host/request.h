@@ -15,6 +15,7 @@
 
 #include "base/util.h"
 #include "host/session.h"
+#include "host/stream.h"
 #include "host/vring.h"
 
 #define REQUEST_MAX_IV 16
@@ -37,6 +38,7 @@ enum vc_request_kind {
 
 struct host_queue;
 struct bounce;
+struct stateless_cache;
 
 /* The status of a request that a resource could not do for reasons of its own (fault, time-out,
  * not for this key): the scheduler may try another. Never seen by a guest. */
@@ -99,15 +101,31 @@ struct request_context {
 	struct session_table *sessions;
 	struct bounce_pool *bounces;
 	uint32_t max_size; /* bytes of a request's data */
+	/* VIRTIO_CRYPTO_F_*, as negotiated: they decide the layout of requests. */
+	uint32_t features;
+	struct stateless_cache *stateless; /* NULL when no stateless mode was negotiated */
 };
 
 /*
  * Fill req from the chain. 0; a status (> 0, enum virtio_crypto_status) with which to complete the
- * chain; -EAGAIN no bounce buffer now: the chain must be kept and parsed again later; -EBADMSG not
- * even the status byte exists (no IN segment, or of no length): give it back with nothing written.
+ * chain; -EAGAIN no bounce buffer, or no place for its key, now: the chain must be kept and parsed
+ * again later; -EBADMSG not even the status byte exists (no IN segment, or of no length): give it
+ * back with nothing written.
  */
 int request_parse(struct vc_request *req, const struct vring_chain *chain,
                   const struct request_context *context);
+
+/*
+ * The two halves of it for drivers that have negotiated VIRTIO_CRYPTO_F_REVISION_1: header and keys
+ * are read as these have them (request_revision.c), and the rest is the same for all. header: as
+ * session mode without REVISION_1 has it. out: behind the first `consumed` bytes of OUT.
+ */
+int request_parse_revision(struct vc_request *req, const struct vring_chain *chain,
+                           const struct request_context *context);
+int request_parse_as(struct vc_request *req, const struct vring_chain *chain,
+                     const struct request_context *context,
+                     const struct virtio_crypto_op_data_req *header, struct session *session,
+                     struct stream out, uint32_t consumed);
 
 /* Write result and status into guest memory and give the bounce buffer back. Sets req->written. */
 void request_finish(struct vc_request *req, const struct request_context *context);
@@ -120,11 +138,13 @@ bool request_points_into(const struct vc_request *req, const struct memtable *me
 uint32_t request_fail_chain(const struct vring_chain *chain, uint8_t status);
 
 /*
- * Control requests, all in one: create or destroy. `removed` is set to a session that was destroyed
- * and still has to be dropped by the workers. Returns bytes written to IN.
+ * Control requests, all in one: create or destroy. features: VIRTIO_CRYPTO_F_*, as negotiated.
+ * `removed` is set to a session that was destroyed and still has to be dropped by the workers.
+ * Returns bytes written to IN.
  */
-uint32_t control_handle(const struct vring_chain *chain, struct session_table *table,
-                        session_can_fn *can, void *can_context, struct session **removed);
+uint32_t control_handle(const struct vring_chain *chain, uint32_t features,
+                        struct session_table *table, session_can_fn *can, void *can_context,
+                        struct session **removed);
 
 /* Bounce buffers of a worker, by powers of two from 2 KiB to max_size; no malloc after creation.
  * total: bytes of address space at most (used only when touched). One thread. */

@@ -73,22 +73,35 @@ static uint8_t deliver(struct vc_request *req)
 	return VIRTIO_CRYPTO_OK;
 }
 
+/* Which failures a request can have (virtio 1.3, 5.9.7.4 to 5.9.7.8): any other is an error. */
+static uint8_t failure(const struct vc_request *req)
+{
+	switch (req->status) {
+	case VIRTIO_CRYPTO_NOTSUPP:
+	case VIRTIO_CRYPTO_INVSESS:
+		return req->status;
+	case VIRTIO_CRYPTO_BADMSG:
+		return req->kind >= VC_REQUEST_AEAD ? VIRTIO_CRYPTO_BADMSG : VIRTIO_CRYPTO_ERR;
+	case VIRTIO_CRYPTO_KEY_REJECTED:
+		return req->kind >= VC_REQUEST_AK_ENCRYPT ? VIRTIO_CRYPTO_KEY_REJECTED
+		                                          : VIRTIO_CRYPTO_ERR;
+	default:
+		return VIRTIO_CRYPTO_ERR;
+	}
+}
+
 void request_finish(struct vc_request *req, const struct request_context *context)
 {
-	uint8_t status = req->status;
-
-	if (vc_likely(status == VIRTIO_CRYPTO_OK))
-		status = deliver(req);
+	if (vc_likely(req->status == VIRTIO_CRYPTO_OK))
+		req->status = deliver(req);
 	/* What was decrypted and is not authentic is nobody's to see. */
-	else if (status == VIRTIO_CRYPTO_BADMSG && req->kind == VC_REQUEST_AEAD)
+	else if (req->status == VIRTIO_CRYPTO_BADMSG && req->kind == VC_REQUEST_AEAD)
 		secmem_wipe(req->dst, req->length);
-	if (vc_unlikely(status != VIRTIO_CRYPTO_OK)) {
-		if (status > VIRTIO_CRYPTO_KEY_REJECTED)
-			status = VIRTIO_CRYPTO_ERR;
-		req->status = status;
+	if (vc_unlikely(req->status != VIRTIO_CRYPTO_OK)) {
+		req->status = failure(req);
 		req->written = 1;
 	}
-	*req->status_byte = status;
+	*req->status_byte = req->status;
 	if (req->bounce) {
 		bounce_put(context->bounces, req->bounce);
 		req->bounce = NULL;

@@ -97,8 +97,7 @@ struct session *session_table_next(struct session_table *table, uint32_t *cursor
 
 /* ---- making and unmaking ---- */
 
-/* A session with keys of its own, in no table yet. */
-static struct session *session_new(const struct session_params *params)
+struct session *session_new(const struct session_params *params)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	uint8_t *keys;

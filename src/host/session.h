@@ -66,6 +66,13 @@ struct session {
 	atomic_uint views; /* workers that have still to let go, once destroyed */
 };
 
+/*
+ * A session in no table, with copies of the keys (key, then auth_key, in one piece of locked
+ * memory): for requests that bring their key along. params must have passed the check. NULL without
+ * memory; ended by session_release().
+ */
+struct session *session_new(const struct session_params *params);
+
 struct session_table;
 
 /* capacity: sessions at once. NULL without memory; memory is taken as sessions come. */
@@ -99,6 +106,11 @@ struct session *session_get(struct session_table *table, uint64_t id);
  */
 int session_params_from_ctrl(const struct virtio_crypto_op_ctrl_req *req, const uint8_t *keys,
                              size_t keys_len, struct session_params *params);
+/* The same of a data request in stateless mode (opcode's service). Without keys: key_len and
+ * auth_key_len say how many bytes of them the request brings. */
+int session_params_from_stateless(unsigned int service,
+                                  const union virtio_crypto_data_stateless *wire,
+                                  struct session_params *params);
 /* QEMU's session message, already told apart from the other layouts. */
 int session_params_from_sym(const struct vhost_user_crypto_sym *sym, struct session_params *params);
 int session_params_from_asym(const struct vhost_user_crypto_asym *asym,

@@ -222,3 +222,80 @@ int session_params_from_asym(const struct vhost_user_crypto_asym *asym,
 	                                              {asym->padding_algo, asym->hash_algo}},
 	                     params);
 }
+
+static int from_stateless_sym(const union virtio_crypto_data_stateless *wire,
+                              struct session_params *params)
+{
+	const struct virtio_crypto_cipher_stateless *cipher = &wire->sym.u.cipher;
+	const struct virtio_crypto_alg_chain_stateless *chain = &wire->sym.u.chain;
+	int rc;
+
+	if (wire->sym.op_type == VIRTIO_CRYPTO_SYM_OP_CIPHER) {
+		params->key_len = cipher->key_len;
+		rc = direction(cipher->op, &params->encrypt);
+		return rc ? rc : narrow_algorithm(cipher->algo, &params->cipher);
+	}
+	if (wire->sym.op_type != VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING)
+		return -ENOTSUP;
+	rc = narrow_algorithm(chain->alg_chain_order, &params->chain);
+	if (rc < 0 || !params->chain)
+		return -EINVAL;
+	params->key_len = chain->cipher.key_len;
+	params->aad_len = chain->aad_len;
+	rc = direction(chain->cipher.op, &params->encrypt);
+	if (!rc)
+		rc = narrow_algorithm(chain->cipher.algo, &params->cipher);
+	if (!rc)
+		rc = chain_hash(chain->hash.hash_mode, chain->hash.algo, chain->hash.auth_key_len,
+		                params);
+	/* A plain hash has no key; bytes of one that is announced would not be where they are
+	 * looked for. */
+	if (!rc && chain->hash.auth_key_len != params->auth_key_len)
+		rc = -EINVAL;
+	return rc ? rc : narrow_tag_len(chain->para.hash_result_len, &params->tag_len);
+}
+
+static int from_stateless_aead(const struct virtio_crypto_aead_stateless *aead,
+                               struct session_params *params)
+{
+	int rc;
+
+	params->key_len = aead->key_len;
+	rc = direction(aead->op, &params->encrypt);
+	if (!rc)
+		rc = narrow_algorithm(aead->algo, &params->aead);
+	return rc ? rc : narrow_tag_len(aead->tag_len, &params->tag_len);
+}
+
+int session_params_from_stateless(unsigned int service,
+                                  const union virtio_crypto_data_stateless *wire,
+                                  struct session_params *params)
+{
+	int rc;
+
+	memset(params, 0, sizeof(*params));
+	params->service = (uint8_t)service;
+	switch (service) {
+	case VIRTIO_CRYPTO_SERVICE_CIPHER:
+		return from_stateless_sym(wire, params);
+	case VIRTIO_CRYPTO_SERVICE_HASH:
+		rc = narrow_algorithm(wire->hash.algo, &params->hash);
+		return rc ? rc : narrow_tag_len(wire->hash.para.hash_result_len, &params->tag_len);
+	case VIRTIO_CRYPTO_SERVICE_MAC:
+		params->auth_key_len = wire->mac.auth_key_len;
+		rc = narrow_algorithm(wire->mac.algo, &params->mac);
+		return rc ? rc : narrow_tag_len(wire->mac.para.hash_result_len, &params->tag_len);
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		return from_stateless_aead(&wire->aead, params);
+	case VIRTIO_CRYPTO_SERVICE_AKCIPHER:
+		params->key_len = wire->akcipher.session.key_len;
+		return from_akcipher(
+			&(struct akcipher_words){wire->akcipher.session.algo,
+		                                 wire->akcipher.session.key_type,
+		                                 {wire->akcipher.session.u.rsa.padding_algo,
+		                                  wire->akcipher.session.u.rsa.hash_algo}},
+			params);
+	default:
+		return -ENOTSUP;
+	}
+}

@@ -19,7 +19,8 @@
 #define FEATURES                                                                                   \
 	((UINT64_C(1) << VIRTIO_F_VERSION_1) | (UINT64_C(1) << VIRTIO_F_RING_INDIRECT_DESC) |      \
 	 (UINT64_C(1) << VIRTIO_F_RING_EVENT_IDX) | (UINT64_C(1) << VIRTIO_F_RING_PACKED) |        \
-	 (UINT64_C(1) << VIRTIO_F_RING_RESET) | (UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES))
+	 (UINT64_C(1) << VIRTIO_F_RING_RESET) | (UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES) |  \
+	 VIRTIO_CRYPTO_FEATURES)
 
 #define PROTOCOL_FEATURES                                                                          \
 	((UINT64_C(1) << VHOST_USER_PROTOCOL_F_MQ) |                                               \
@@ -53,6 +54,10 @@ static int on_set_features(struct front_end *front_end, struct message *message)
 	uint64_t features = payload_u64(message);
 
 	if (features & ~features_offered(front_end->device))
+		return -EINVAL;
+	/* virtio 1.3, 5.9.3.1 */
+	if (features & VIRTIO_CRYPTO_FEATURES_STATELESS &&
+	    !(features >> VIRTIO_CRYPTO_F_REVISION_1 & 1))
 		return -EINVAL;
 	front_end->device->features = features;
 	return 0;

@@ -94,12 +94,14 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 		atomic_store(&queue->broken, "no memory");
 		return;
 	}
+	stateless_join(worker, queue);
 	sleep_watch_queue(worker, queue);
 	vring_notify_off(&queue->ring);
 }
 
 static void queue_remove(struct worker *worker, struct host_queue *queue)
 {
+	stateless_leave(worker, queue);
 	for (unsigned int i = 0; i < worker->queue_count; i++) {
 		if (worker->queue[i] != queue)
 			continue;

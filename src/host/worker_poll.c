@@ -17,12 +17,15 @@
 #include "host/inband.h"
 #include "host/worker_private.h"
 
-static struct request_context context_of(const struct worker *worker, const struct device *device)
+static struct request_context context_of(const struct worker *worker,
+                                         const struct host_queue *queue)
 {
 	return (struct request_context){
-		.sessions = device->sessions,
+		.sessions = queue->device->sessions,
 		.bounces = worker->bounces,
-		.max_size = device->max_size,
+		.max_size = queue->device->max_size,
+		.features = queue->crypto_features,
+		.stateless = queue->stateless,
 	};
 }
 
@@ -260,7 +263,7 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 
 static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 {
-	struct request_context context = context_of(worker, queue->device);
+	struct request_context context = context_of(worker, queue);
 	uint64_t most = queue->device->share_bytes;
 	unsigned int taken = 0;
 	bool sound;
@@ -292,8 +295,8 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 			continue;
 		counter_add(&queue->counters.requests, 1);
 		chain_push(queue, &worker->chain,
-		           control_handle(&worker->chain, device->sessions, group_can,
-		                          (void *)(uintptr_t)device->group, &removed));
+		           control_handle(&worker->chain, queue->crypto_features, device->sessions,
+		                          group_can, (void *)(uintptr_t)device->group, &removed));
 		if (removed)
 			session_destroyed(worker, removed);
 	}

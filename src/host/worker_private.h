@@ -130,6 +130,10 @@ void view_close(struct worker *worker, struct session *session, bool counted);
 bool view_gone(const struct worker *worker, const struct session *session);
 /* The worker ends. */
 void views_free(struct worker *worker);
+/* The queue starts, or goes: the keys of stateless requests of its device in this worker, which all
+ * its queues here share. */
+void stateless_join(struct worker *worker, struct host_queue *queue);
+void stateless_leave(struct worker *worker, struct host_queue *queue);
 /* A session that was destroyed on this worker's control queue: tell everyone. */
 void session_destroyed(struct worker *worker, struct session *session);
 

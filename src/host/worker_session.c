@@ -18,7 +18,11 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "host/stateless.h"
 #include "host/worker_private.h"
+
+/* Keys of stateless requests that a worker keeps of each device. */
+#define STATELESS_KEPT 256
 
 struct session_local *view_get(struct worker *worker, struct session *session)
 {
@@ -129,4 +133,54 @@ void session_destroyed(struct worker *worker, struct session *session)
 	}
 	workers_unlock();
 	view_close(worker, session, true);
+}
+
+/* ---- sessions that come with the request ---- */
+
+/* It is in no table, and no other worker knows it: the last request takes it along. */
+static void stateless_drop(void *context, struct session *session)
+{
+	atomic_store_explicit(&session->views, 1, memory_order_relaxed);
+	view_close(context, session, true);
+}
+
+static struct host_queue *stateless_sibling(const struct worker *worker,
+                                            const struct host_queue *queue)
+{
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		struct host_queue *other = worker->queue[i];
+
+		if (other != queue && other->device == queue->device && other->stateless)
+			return other;
+	}
+	return NULL;
+}
+
+void stateless_join(struct worker *worker, struct host_queue *queue)
+{
+	const struct stateless_options options = {
+		.capacity = STATELESS_KEPT,
+		.worker = worker->options.index,
+		.can = group_can,
+		.can_context = (void *)(uintptr_t)queue->device->group,
+		.drop = stateless_drop,
+		.drop_context = worker,
+	};
+	struct host_queue *sibling;
+
+	queue->stateless = NULL;
+	if (queue->control || !(queue->crypto_features & VIRTIO_CRYPTO_FEATURES_STATELESS))
+		return;
+	sibling = stateless_sibling(worker, queue);
+	queue->stateless = sibling ? sibling->stateless : stateless_new(&options);
+	if (!queue->stateless)
+		log_error("device %s: no memory for stateless requests: they fail",
+		          queue->device->name);
+}
+
+void stateless_leave(struct worker *worker, struct host_queue *queue)
+{
+	if (!stateless_sibling(worker, queue))
+		stateless_free(queue->stateless);
+	queue->stateless = NULL;
 }

@@ -20,6 +20,9 @@
 #define VIRTIO_CRYPTO_F_MAC_STATELESS_MODE 3
 #define VIRTIO_CRYPTO_F_AEAD_STATELESS_MODE 4
 #define VIRTIO_CRYPTO_F_AKCIPHER_STATELESS_MODE 5
+/* All of them; and those that need REVISION_1, one for each service in its order. */
+#define VIRTIO_CRYPTO_FEATURES 0x3fu
+#define VIRTIO_CRYPTO_FEATURES_STATELESS 0x3eu
 
 /* Services; bit numbers in crypto_services, and bits 8.. of opcodes. */
 enum virtio_crypto_service {
@@ -30,7 +33,7 @@ enum virtio_crypto_service {
 	VIRTIO_CRYPTO_SERVICE_AKCIPHER = 4,
 };
 
-/* Device configuration (5.9.4). */
+/* Device configuration (5.9.5). */
 struct virtio_crypto_config {
 	uint32_t status;
 	uint32_t max_dataqueues;
@@ -60,7 +63,7 @@ enum virtio_crypto_status {
 	VIRTIO_CRYPTO_KEY_REJECTED = 6,
 };
 
-/* Algorithm identifiers (5.9.3.1 to 5.9.3.5); also bit numbers of the configuration's masks. */
+/* Algorithm identifiers (5.9.4.1 to 5.9.4.5); also bit numbers of the configuration's masks. */
 enum virtio_crypto_cipher_alg {
 	VIRTIO_CRYPTO_NO_CIPHER = 0,
 	VIRTIO_CRYPTO_CIPHER_ARC4 = 1,
@@ -175,7 +178,7 @@ enum virtio_crypto_rsa_hash {
 
 #define VIRTIO_CRYPTO_OPCODE(service, op) (((uint32_t)(service) << 8) | (op))
 
-/* Data queue opcodes (5.9.7.2). */
+/* Data queue opcodes (5.9.7.3). */
 #define VIRTIO_CRYPTO_CIPHER_ENCRYPT VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_CIPHER, 0x00)
 #define VIRTIO_CRYPTO_CIPHER_DECRYPT VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_CIPHER, 0x01)
 #define VIRTIO_CRYPTO_HASH VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_HASH, 0x00)
@@ -187,7 +190,7 @@ enum virtio_crypto_rsa_hash {
 #define VIRTIO_CRYPTO_AKCIPHER_SIGN VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_AKCIPHER, 0x02)
 #define VIRTIO_CRYPTO_AKCIPHER_VERIFY VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_AKCIPHER, 0x03)
 
-/* Control queue opcodes (5.9.7.1). */
+/* Control queue opcodes (5.9.7.2). */
 #define VIRTIO_CRYPTO_CIPHER_CREATE_SESSION VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_CIPHER, 0x02)
 #define VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION                                                       \
 	VIRTIO_CRYPTO_OPCODE(VIRTIO_CRYPTO_SERVICE_CIPHER, 0x03)
@@ -380,6 +383,108 @@ struct virtio_crypto_op_data_req {
 	} u;
 };
 
+/*
+ * With VIRTIO_CRYPTO_F_REVISION_1 the fixed parameters are not padded: they are as long as the
+ * structure of their opcode (sym 48, hash and mac 8, aead 24, akcipher 8; of control requests sym
+ * 56, hash 8, mac 16, aead 24, akcipher 56, destroy 8).
+ *
+ * With VIRTIO_CRYPTO_F_<SERVICE>_STATELESS_MODE every request of that service has the parameters
+ * below instead, in session mode too (VIRTIO_CRYPTO_FLAG_SESSION_MODE set; the first part then says
+ * nothing). In stateless mode the keys come first of what is variable:
+ *   cipher    OUT key, iv, src                 IN dst
+ *   chain     OUT key, auth key, iv, aad, src  IN dst, hash result
+ *   hash      OUT src                          IN result
+ *   mac       OUT auth key, src                IN result
+ *   aead      OUT key, iv, src, aad            IN dst
+ *   akcipher  OUT key, src                     IN dst
+ */
+struct virtio_crypto_cipher_stateless {
+	uint32_t algo;
+	uint32_t key_len;
+	uint32_t op; /* VIRTIO_CRYPTO_OP_* */
+	uint32_t iv_len;
+	uint32_t src_len;
+	uint32_t dst_len;
+};
+
+struct virtio_crypto_alg_chain_stateless {
+	uint32_t alg_chain_order;
+	uint32_t aad_len;
+	struct {
+		uint32_t algo;
+		uint32_t key_len;
+		uint32_t op;
+	} cipher;
+	struct {
+		uint32_t algo; /* of hashes or MACs, as the mode says */
+		uint32_t auth_key_len;
+		uint32_t hash_mode;
+	} hash;
+	struct virtio_crypto_alg_chain_para para;
+};
+
+struct virtio_crypto_hash_stateless {
+	uint32_t algo;
+	struct virtio_crypto_hash_para para;
+	uint32_t reserved;
+};
+
+struct virtio_crypto_mac_stateless {
+	uint32_t algo;
+	uint32_t auth_key_len;
+	struct virtio_crypto_hash_para para;
+};
+
+struct virtio_crypto_aead_stateless {
+	uint32_t algo;
+	uint32_t key_len;
+	uint32_t op;
+	uint32_t iv_len;
+	uint32_t tag_len; /* not where session mode has it */
+	uint32_t aad_len;
+	uint32_t src_len;
+	uint32_t dst_len;
+};
+
+struct virtio_crypto_akcipher_stateless {
+	struct {
+		uint32_t algo;
+		uint32_t key_type;
+		uint32_t key_len;
+		union {
+			struct {
+				uint32_t padding_algo;
+				uint32_t hash_algo;
+			} rsa;
+			struct {
+				uint32_t curve_id;
+			} ecdsa;
+		} u;
+	} session;
+	struct virtio_crypto_akcipher_para para;
+};
+
+union virtio_crypto_data_stateless {
+	struct {
+		union {
+			struct virtio_crypto_cipher_stateless cipher;
+			struct virtio_crypto_alg_chain_stateless chain;
+			uint8_t padding[72];
+		} u;
+		uint32_t op_type;
+	} sym;
+	struct virtio_crypto_hash_stateless hash;
+	struct virtio_crypto_mac_stateless mac;
+	struct virtio_crypto_aead_stateless aead;
+	struct virtio_crypto_akcipher_stateless akcipher;
+};
+
+static_assert(sizeof(struct virtio_crypto_alg_chain_stateless) == 72, "stateless chain");
+static_assert(sizeof(union virtio_crypto_data_stateless) == 76, "stateless symmetric");
+static_assert(sizeof(struct virtio_crypto_hash_stateless) == 16, "stateless hash");
+static_assert(sizeof(struct virtio_crypto_mac_stateless) == 16, "stateless mac");
+static_assert(sizeof(struct virtio_crypto_aead_stateless) == 32, "stateless aead");
+static_assert(sizeof(struct virtio_crypto_akcipher_stateless) == 28, "stateless akcipher");
 static_assert(sizeof(struct virtio_crypto_config) == 56, "config");
 static_assert(sizeof(struct virtio_crypto_op_ctrl_req) == 72, "control request");
 static_assert(sizeof(struct virtio_crypto_alg_chain_session_para) == 48, "chain session");

@@ -23,6 +23,7 @@ struct fixture {
 	struct session_table *table;
 	struct session *removed;
 	bool deny;
+	uint32_t features;
 };
 
 static int fixture_open(void **state)
@@ -74,7 +75,7 @@ static uint8_t *control(struct fixture *f, const void *out, uint32_t out_len, ui
 	d[n++] = IN_DESC(in, in_len);
 	guest_offer(&f->guest, guest_chain(&f->guest, d, n));
 	assert_int_equal(vring_pop(&f->guest.ring, &chain), 1);
-	uint32_t written = control_handle(&chain, f->table, can, f, &f->removed);
+	uint32_t written = control_handle(&chain, f->features, f->table, can, f, &f->removed);
 
 	assert_int_equal(written, wanted_written);
 	vring_push(&f->guest.ring, chain.head, written);
@@ -305,7 +306,8 @@ static void test_random_requests_do_no_harm(void **state)
 		memcpy(guest_at(&f->guest, GUEST_DATA), &request, 72 + keys_len);
 		guest_offer(&f->guest, guest_chain(&f->guest, d, 2));
 		assert_int_equal(vring_pop(&f->guest.ring, &chain), 1);
-		uint32_t written = control_handle(&chain, f->table, can, f, &f->removed);
+		uint32_t written =
+			control_handle(&chain, f->features, f->table, can, f, &f->removed);
 
 		assert_true(written == 16 || written == 1);
 		assert_null(f->removed);
@@ -323,6 +325,110 @@ static void test_random_requests_do_no_harm(void **state)
 	assert_true(made > 100);
 }
 
+/* ---- VIRTIO_CRYPTO_F_REVISION_1: parameters are not padded, statuses are the specification's ----
+ */
+
+struct revision_case {
+	uint32_t opcode;
+	uint32_t size; /* of the fixed parameters */
+	uint32_t words[14];
+	uint32_t keys;
+};
+
+static const struct revision_case revision_cases[] = {
+	{VIRTIO_CRYPTO_CIPHER_CREATE_SESSION,
+         56,
+         {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1, 0, [12] = VIRTIO_CRYPTO_SYM_OP_CIPHER},
+         16},
+	{VIRTIO_CRYPTO_HASH_CREATE_SESSION, 8, {VIRTIO_CRYPTO_HASH_SHA_256, 32}, 0},
+	{VIRTIO_CRYPTO_MAC_CREATE_SESSION, 16, {VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, 30, 0}, 30},
+	{VIRTIO_CRYPTO_AEAD_CREATE_SESSION, 24, {VIRTIO_CRYPTO_AEAD_GCM, 32, 16, 0, 2, 0}, 32},
+};
+
+/* Header, parameters, keys whose bytes count up. Returns how many. */
+static uint32_t revision_request(const struct revision_case *c, uint8_t *out)
+{
+	memset(out, 0, 16);
+	memcpy(out, &c->opcode, 4);
+	memcpy(out + 16, c->words, c->size);
+	for (uint32_t i = 0; i < c->keys; i++)
+		out[16 + c->size + i] = (uint8_t)(i + 1);
+	return 16 + c->size + c->keys;
+}
+
+static uint32_t revision_create(struct fixture *f, const uint8_t *out, uint32_t n, uint32_t most,
+                                uint64_t *id)
+{
+	struct virtio_crypto_session_input input;
+
+	memcpy(&input, control(f, out, n, 16, most, 16), 16);
+	*id = input.session_id;
+	return input.status;
+}
+
+static void test_revision_1_does_not_pad(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t out[256];
+	uint64_t id;
+
+	f->features = 1;
+	for (size_t i = 0; i < vc_array_size(revision_cases); i++) {
+		const struct revision_case *c = &revision_cases[i];
+		uint32_t n = revision_request(c, out);
+		const uint32_t destroy_opcode = c->opcode + 1;
+
+		assert_int_equal(revision_create(f, out, n, 7, &id), VIRTIO_CRYPTO_OK);
+		const struct session_params *p = &session_get(f->table, id)->params;
+
+		assert_int_equal(p->service, i);
+		assert_int_equal(p->key_len + p->auth_key_len, c->keys);
+		for (uint32_t k = 0; k < c->keys; k++)
+			assert_int_equal(p->key[k], k + 1);
+		if (c->keys)
+			assert_int_equal(revision_create(f, out, n - 1, 256, &id),
+			                 VIRTIO_CRYPTO_ERR);
+		for (uint32_t k = 1; k < 16 + c->size; k++)
+			assert_int_equal(*control(f, out, k, 1, 256, 1), VIRTIO_CRYPTO_ERR);
+		/* The destruction is 24 bytes. */
+		assert_int_equal(session_table_count(f->table), 1);
+		uint32_t cursor = 0;
+
+		id = session_table_next(f->table, &cursor)->id;
+		memset(out, 0, 24);
+		memcpy(out, &destroy_opcode, 4);
+		memcpy(out + 16, &id, 8);
+		assert_int_equal(*control(f, out, 23, 1, 256, 1), VIRTIO_CRYPTO_ERR);
+		assert_int_equal(*control(f, out, 24, 1, 5, 1), VIRTIO_CRYPTO_OK);
+		session_release(f->removed);
+		assert_int_equal(*control(f, out, 24, 1, 256, 1), VIRTIO_CRYPTO_ERR);
+		assert_int_equal(session_table_count(f->table), 0);
+	}
+}
+
+static void test_revision_1_has_fewer_statuses(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t out[256];
+	const uint32_t bad_key = 17, unknown = 0x999;
+	uint64_t id;
+	uint32_t n;
+
+	f->features = 1;
+	n = revision_request(&revision_cases[0], out);
+	memcpy(out + 20, &bad_key, 4);
+	assert_int_equal(revision_create(f, out, n + 1, 256, &id), VIRTIO_CRYPTO_ERR);
+	f->deny = true;
+	n = revision_request(&revision_cases[0], out);
+	assert_int_equal(revision_create(f, out, n, 256, &id), VIRTIO_CRYPTO_NOTSUPP);
+	f->deny = false;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(revision_create(f, out, n, 256, &id), VIRTIO_CRYPTO_OK);
+	assert_int_equal(revision_create(f, out, n, 256, &id), VIRTIO_CRYPTO_NOSPC);
+	memcpy(out, &unknown, 4);
+	assert_int_equal(revision_create(f, out, n, 256, &id), VIRTIO_CRYPTO_NOTSUPP);
+}
+
 #define control_test(t) cmocka_unit_test_setup_teardown(t, fixture_open, fixture_close)
 
 int main(void)
@@ -334,6 +440,8 @@ int main(void)
 		control_test(test_what_is_refused),
 		control_test(test_answers_without_room),
 		control_test(test_random_requests_do_no_harm),
+		control_test(test_revision_1_does_not_pad),
+		control_test(test_revision_1_has_fewer_statuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

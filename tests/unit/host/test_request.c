@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Data requests of every kind: parsed as they are meant however they are cut into descriptors, and
- * delivered where they belong. A model resource (not cryptography: each output byte is a function
- * of its input and place) does the work, so that every byte of the result is known.
+ * delivered where they belong.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,113 +14,13 @@
 #include <string.h>
 
 #include "host/bounce.h"
-#include "request_cases.h"
-
-/* What the model makes of an input byte, and its tag. */
-static uint8_t done_byte(uint8_t byte)
-{
-	return byte ^ 0xa5;
-}
-static uint8_t tag_byte(uint32_t i)
-{
-	return (uint8_t)(0xc0 + i);
-}
-/* ---- what the resource sees and does ---- */
-
-static void expect_bytes(const uint8_t *p, uint32_t at, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		assert_int_equal(p[i], out_byte(at + i));
-}
-
-static void expect_request(const struct test_case *c, const struct vc_request *req)
-{
-	uint32_t at = 72;
-
-	assert_int_equal(req->kind, c->kind);
-	assert_int_equal(req->iv_len, c->iv);
-	expect_bytes(req->iv, at, c->iv);
-	at += c->iv;
-	assert_int_equal(req->length, c->length);
-	expect_bytes(req->src, at, c->length);
-	at += c->src;
-	if (c->tag_in)
-		expect_bytes(req->tag, at, c->tag_in);
-	at += c->tag_in;
-	assert_int_equal(req->aad_len, c->aad);
-	if (c->aad)
-		expect_bytes(req->aad, at, c->aad);
-	assert_int_equal(req->tag_len, c->tag_in | c->tag_out);
-	if (c->kind == VC_REQUEST_CHAIN) {
-		const struct virtio_crypto_alg_chain_para *p = &c->header.u.sym.u.chain;
-
-		assert_int_equal(req->cipher_offset, p->cipher_start_src_offset);
-		assert_int_equal(req->cipher_len, p->len_to_cipher);
-		assert_int_equal(req->hash_offset, p->hash_start_src_offset);
-		assert_int_equal(req->hash_len, p->len_to_hash);
-	}
-}
-
-/* The model: bytes of the destination, and the tag. */
-static void work(const struct test_case *c, struct vc_request *req)
-{
-	uint32_t n = req->kind >= VC_REQUEST_AK_ENCRYPT ? c->result_len : req->length;
-
-	if (req->kind == VC_REQUEST_HASH || req->kind == VC_REQUEST_MAC)
-		n = 0;
-	if (n)
-		assert_true(req->kind < VC_REQUEST_AK_ENCRYPT || req->dst_len >= n);
-	for (uint32_t i = 0; i < n; i++)
-		req->dst[i] = done_byte(req->src[i % req->length]);
-	for (uint32_t i = 0; i < c->tag_out; i++)
-		req->tag[i] = tag_byte(i);
-	req->result_len = c->result_len;
-	req->status = VIRTIO_CRYPTO_OK;
-}
-
-static void expect_result(const struct fixture *f, const struct test_case *c, const struct offer *o)
-{
-	const uint8_t *memory = f->guest.memory;
-	uint32_t data = c->kind >= VC_REQUEST_AK_ENCRYPT ? c->result_len : c->length;
-
-	if (c->kind == VC_REQUEST_HASH || c->kind == VC_REQUEST_MAC)
-		data = 0;
-	for (uint32_t i = 0; i < o->in_len - 1; i++) {
-		uint8_t byte = memory[o->in[i]];
-
-		if (i < data)
-			assert_int_equal(byte, done_byte(out_byte(72 + c->iv + i % c->length)));
-		else if (i >= c->tag_at && i < c->tag_at + c->tag_out)
-			assert_int_equal(byte, tag_byte(i - c->tag_at));
-		else
-			assert_int_equal(byte, 0xee);
-	}
-	assert_int_equal(memory[o->in[o->in_len - 1]], VIRTIO_CRYPTO_OK);
-}
+#include "request_model.h"
 
 static void run_case(struct fixture *f, const struct test_case *c, uint64_t *seed, uint32_t most)
 {
-	static struct vring_chain chain;
-	static struct offer o;
 	static uint8_t out[MAX_OUT];
-	struct vc_request req;
 
-	memset(&req, 0x77, sizeof(req));
-	offer(f, seed, out, case_bytes(f, c, out), c->in + 1, most, &o);
-	assert_int_equal(vring_pop(&f->guest.ring, &chain), 1);
-	assert_int_equal(request_parse(&req, &chain, &f->context), 0);
-	/* What comes after the parse changes nothing of what was copied. */
-	memset(&chain.segment, 0xff, sizeof(chain.segment));
-	expect_request(c, &req);
-	if (!most && c->kind < VC_REQUEST_AK_ENCRYPT)
-		assert_null(req.bounce);
-	work(c, &req);
-	request_finish(&req, &f->context);
-	expect_result(f, c, &o);
-	assert_null(req.bounce);
-	assert_int_equal(req.written,
-	                 c->kind >= VC_REQUEST_AK_ENCRYPT ? c->result_len + 1 : c->in + 1);
-	give_back(f, &chain, req.written);
+	model_run(f, c, out, case_bytes(f, c, out), seed, most);
 }
 
 /* Whether the request points into these bytes. */
@@ -169,9 +68,9 @@ static void memory_case(struct fixture *f, const struct test_case *c, uint64_t *
 		}
 	}
 	assert_false(points_at(&req, (uint8_t *)0x1000, 0x1000));
-	work(c, &req);
+	model_work(c, &req);
 	request_finish(&req, &f->context);
-	expect_result(f, c, &o);
+	model_expect(f, c, &o);
 	for (unsigned int i = 0; i < chain.in; i++)
 		assert_true(pointed[i] || !changed(&in[i]));
 	assert_true(pointed[chain.in - 1]);
@@ -237,10 +136,10 @@ static void test_in_place(void **state)
 	assert_int_equal(request_parse(&req, &chain, &f->context), 0);
 	assert_ptr_equal(req.src, req.dst);
 	assert_null(req.bounce);
-	work(c, &req);
+	model_work(c, &req);
 	request_finish(&req, &f->context);
 	for (int i = 0; i < 1024; i++)
-		assert_int_equal(f->guest.memory[GUEST_DATA + 0x200 + i], done_byte(out[88 + i]));
+		assert_int_equal(f->guest.memory[GUEST_DATA + 0x200 + i], model_byte(out[88 + i]));
 }
 
 /* Pieces that follow each other in memory are one: no copy. */
@@ -341,7 +240,7 @@ static void test_private_copies_of_rsa_are_wiped(void **state)
 	begin(f, "rsa decrypt", 0, &req, &o);
 	src = req.src;
 	dst = req.dst;
-	work(test_case("rsa decrypt"), &req);
+	model_work(test_case("rsa decrypt"), &req);
 	request_finish(&req, &f->context);
 	for (int i = 0; i < 128; i++)
 		assert_int_equal(src[i] | dst[i], 0);
@@ -367,14 +266,14 @@ static void test_bounce_buffers_run_out_and_come_back(void **state)
 		assert_true(++n < vc_array_size(req));
 	assert_int_equal(rc, -EAGAIN);
 	assert_true(n > 1);
-	work(c, &req[0]);
+	model_work(c, &req[0]);
 	request_finish(&req[0], &f->context);
 	assert_int_equal(request_parse(&req[0], &chain, &f->context), 0);
 	for (unsigned int i = 0; i < n; i++) {
-		work(c, &req[i]);
+		model_work(c, &req[i]);
 		request_finish(&req[i], &f->context);
 	}
-	expect_result(f, c, &o);
+	model_expect(f, c, &o);
 	f->context.bounces = own;
 	bounce_pool_free(small);
 }
