@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,6 +88,10 @@ struct vcrypto_device_options {
 	int hugepages;
 	/** How sessions are made; default over the control queue. */
 	enum vcrypto_session_way sessions;
+	/** Pieces of source and destination of one operation together, at most (see struct
+	 *  vcrypto_pieces); default 0, at most 504. Each takes 16 bytes for each operation of the
+	 *  depth. */
+	unsigned int pieces;
 };
 
 /**
@@ -370,6 +375,19 @@ enum vcrypto_akcipher_op {
 #define VCRYPTO_MAX_IV 16
 
 /**
+ * Source and destination in pieces, for buffers that are not in one: pages of a block device, the
+ * fragments of a packet. Read by vcrypto_queue_submit() only. Pieces lie in memory of the device;
+ * the lengths of src and of dst each add up to length, and need not be the same. Some resources
+ * have to copy such data: whoever has the choice puts it in one piece. Not for AKCIPHER.
+ */
+struct vcrypto_pieces {
+	const struct iovec *src;
+	const struct iovec *dst;
+	unsigned int src_count;
+	unsigned int dst_count;
+};
+
+/**
  * One operation. The caller owns it, and must leave it and all buffers alone from a submit that
  * took it until poll gives it back. Buffers (src, dst, aad, tag) lie in memory of the device (see
  * "memory" above); the IV does not need to: it is copied.
@@ -389,18 +407,19 @@ struct vcrypto_op {
 	struct vcrypto_session *session;
 	const void *src;
 	void *dst;
-	uint32_t length;        /**< bytes of src */
-	uint32_t dst_len;       /**< AKCIPHER: room at dst in bytes */
-	const void *aad;        /**< AEAD */
-	uint32_t aad_len;       /**< bytes */
-	uint32_t hash_offset;   /**< chains: bytes from src */
-	uint32_t hash_len;      /**< chains: bytes */
-	uint32_t cipher_offset; /**< chains: bytes from src (and dst) */
-	uint32_t cipher_len;    /**< chains: bytes */
-	void *tag;              /**< AEAD, HASH, MAC, chains: digest or tag */
-	uint16_t tag_len;       /**< bytes; 0 for the session's */
-	uint8_t iv_len;         /**< bytes, at most VCRYPTO_MAX_IV */
-	uint8_t akcipher_op;    /**< enum vcrypto_akcipher_op */
+	uint32_t length;                     /**< bytes of src */
+	uint32_t dst_len;                    /**< AKCIPHER: room at dst in bytes */
+	const void *aad;                     /**< AEAD */
+	uint32_t aad_len;                    /**< bytes */
+	uint32_t hash_offset;                /**< chains: bytes from src */
+	uint32_t hash_len;                   /**< chains: bytes */
+	uint32_t cipher_offset;              /**< chains: bytes from src (and dst) */
+	uint32_t cipher_len;                 /**< chains: bytes */
+	void *tag;                           /**< AEAD, HASH, MAC, chains: digest or tag */
+	const struct vcrypto_pieces *pieces; /**< instead of src and dst; NULL: as these say */
+	uint16_t tag_len;                    /**< bytes; 0 for the session's */
+	uint8_t iv_len;                      /**< bytes, at most VCRYPTO_MAX_IV */
+	uint8_t akcipher_op;                 /**< enum vcrypto_akcipher_op */
 	uint8_t iv[VCRYPTO_MAX_IV];
 	int32_t status;      /**< out: 0; -EBADMSG wrong tag or signature; -EINVAL; -ENOTSUP;
 	                      *   -ENOKEY no such session; -EKEYREJECTED; -ENOSPC; -EIO */

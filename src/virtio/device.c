@@ -81,6 +81,9 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 		                    plan->options.memory);
 	else if (plan->options.hugepages < -1 || plan->options.hugepages > 1)
 		transport_error_set(error, "hugepages is -1, 0 or 1");
+	else if (plan->options.pieces > OP_MAX_PIECES)
+		transport_error_set(error, "%u pieces are more than %u", plan->options.pieces,
+		                    OP_MAX_PIECES);
 	else if ((unsigned int)plan->options.sessions > VCRYPTO_SESSIONS_MESSAGE_81)
 		transport_error_set(error, "sessions is none of enum vcrypto_session_way");
 	else
@@ -152,13 +155,14 @@ static int device_negotiate(struct vcrypto_device *device, struct plan *plan, ui
 
 static int device_memory(struct vcrypto_device *device, struct plan *plan)
 {
+	unsigned int pieces = plan->options.pieces;
 	size_t rings, total;
 	int err;
 
-	/* A direct chain takes OP_MAX_SEGMENTS descriptors, and the ring has a largest size. */
+	/* A direct chain takes a table's worth of descriptors, and the ring has a largest size. */
 	if (!plan->indirect)
-		plan->depth = vc_min(plan->depth, (unsigned int)VIRTQ_MAX_SIZE / OP_MAX_SEGMENTS);
-	plan->queue_size = vc_round_up(queue_bytes(plan->depth, plan->indirect), PAGE);
+		plan->depth = vc_min(plan->depth, VIRTQ_MAX_SIZE / queue_table(pieces));
+	plan->queue_size = vc_round_up(queue_bytes(plan->depth, pieces, plan->indirect), PAGE);
 	plan->control_size = vc_round_up(control_bytes(plan->indirect), PAGE);
 	rings = plan->queue_size * device->queue_count + plan->control_size;
 	total = rings + vc_round_up(plan->options.memory, PAGE);
@@ -211,7 +215,8 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 			.index = i, .ring = &device->queues[i].ring, .kick_fd = -1, .call_fd = -1};
 	for (unsigned int i = 0; i < device->queue_count; i++, memory += plan->queue_size) {
 		q = &device->queues[i];
-		err = queue_init(q, device, memory, plan->depth, plan->indirect, plan->event_idx);
+		err = queue_init(q, device, memory, plan->depth, plan->options.pieces,
+		                 plan->indirect, plan->event_idx);
 		q->context.apart = by_message(device->sessions);
 		if (err)
 			return err;

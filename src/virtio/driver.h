@@ -23,13 +23,15 @@ struct vcrypto_queue {
 	vc_cache_aligned struct ring_split ring;
 	struct vcrypto_device *device;
 	struct op_context context;
-	struct op_slot *slots; /* shared; slot i is descriptor i (or descriptors i * 8 and on) */
-	uint8_t *status;       /* shared; byte i is slot i's */
-	struct virtq_desc *long_tables; /* shared; OP_MAX_SEGMENTS for each slot */
+	struct op_slot *
+		slots; /* shared; slot i is descriptor i (or descriptors i << table_shift and on) */
+	uint8_t *status;                /* shared; byte i is slot i's */
+	struct virtq_desc *long_tables; /* shared; 1 << table_shift for each slot */
 	struct vcrypto_op **op;         /* of each slot, NULL when it is free */
 	uint64_t *serial;               /* of each slot: see struct op_place */
 	uint16_t *free;           /* ring of free slots: taken at free_out, put back at free_in */
 	unsigned int depth, mask; /* slots */
+	unsigned int table_shift;
 	bool indirect;
 	struct inband *inband; /* control requests use it too, under a lock; mostly NULL */
 	/* Written by it. */
@@ -135,11 +137,13 @@ void device_lost(struct vcrypto_device *device);
 /* Note what a transport function returned: final errors are the end of the device. Returns it. */
 int device_result(struct vcrypto_device *device, int error);
 
-/* Bytes of shared memory of a queue with so many slots. */
-size_t queue_bytes(unsigned int depth, bool indirect);
+/* Descriptors of an operation's long table; a power of two. */
+unsigned int queue_table(unsigned int pieces);
+/* Bytes of shared memory of a queue with so many slots, and so many pieces of an operation. */
+size_t queue_bytes(unsigned int depth, unsigned int pieces, bool indirect);
 /* memory: zeroed and shared. 0, -ENOMEM. */
 int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void *memory,
-               unsigned int depth, bool indirect, bool event_idx);
+               unsigned int depth, unsigned int pieces, bool indirect, bool event_idx);
 void queue_fini(struct vcrypto_queue *queue);
 
 /* Whether a device may take such a session; what is not plainly wrong is the device's to judge.

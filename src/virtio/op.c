@@ -15,8 +15,18 @@ struct segment {
 
 struct segments {
 	unsigned int count;
-	struct segment list[OP_MAX_SEGMENTS];
+	struct segment list[];
 };
+
+/* Room for n of them. */
+#define SEGMENTS(n)                                                                                \
+	union {                                                                                    \
+		struct segments s;                                                                 \
+		uint8_t room[sizeof(struct segments) + (n) * sizeof(struct segment)];              \
+	}
+
+/* Compiled twice: for operations with source and destination in one piece each, and for others. */
+#define BOTH static inline __attribute__((always_inline))
 
 /* Pieces of one region that touch become one. Empty ones have no descriptor. */
 static inline void segment_add(struct op_context *c, struct segments *s, const void *address,
@@ -67,31 +77,80 @@ static inline bool range_ok(uint32_t offset, uint32_t length, uint32_t of)
 	return offset <= of && length <= of - offset;
 }
 
-static inline int describe_cipher(struct op_context *c, struct segments *s,
-                                  struct virtio_crypto_op_data_req *r,
-                                  const struct op_session *session, const struct vcrypto_op *op)
+/* All of them reachable, and together of that length. */
+static bool pieces_ok(struct op_context *c, const struct iovec *piece, unsigned int count,
+                      uint64_t length)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (piece[i].iov_len > UINT32_MAX || !reach(c, piece[i].iov_base, piece[i].iov_len))
+			return false;
+		sum += piece[i].iov_len;
+	}
+	return sum == length;
+}
+
+static void pieces_add(struct op_context *c, struct segments *s, const struct iovec *piece,
+                       unsigned int count, uint32_t flags)
+{
+	for (unsigned int i = 0; i < count; i++)
+		segment_add(c, s, piece[i].iov_base, (uint32_t)piece[i].iov_len, flags);
+}
+
+BOTH void add_src(struct op_context *c, struct segments *s, const struct vcrypto_op *op, bool cut)
+{
+	if (cut)
+		pieces_add(c, s, op->pieces->src, op->pieces->src_count, 0);
+	else
+		segment_add(c, s, op->src, op->length, 0);
+}
+
+BOTH void add_dst(struct op_context *c, struct segments *s, const struct vcrypto_op *op, bool cut)
+{
+	if (cut)
+		pieces_add(c, s, op->pieces->dst, op->pieces->dst_count, VIRTQ_DESC_F_WRITE);
+	else
+		segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
+}
+
+BOTH bool reach_src(struct op_context *c, const struct vcrypto_op *op, bool cut)
+{
+	return cut ? pieces_ok(c, op->pieces->src, op->pieces->src_count, op->length)
+	           : reach(c, op->src, op->length);
+}
+
+BOTH bool reach_dst(struct op_context *c, const struct vcrypto_op *op, bool cut)
+{
+	return cut ? pieces_ok(c, op->pieces->dst, op->pieces->dst_count, op->length)
+	           : reach(c, op->dst, op->length);
+}
+
+BOTH int describe_cipher(struct op_context *c, struct segments *s,
+                         struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                         const struct vcrypto_op *op, bool cut)
 {
 	if (op->length & session->block_mask)
 		return -EINVAL;
 	set(&r->u.sym.u.cipher.iv_len, op->iv_len);
 	set(&r->u.sym.u.cipher.src_len, op->length);
 	set(&r->u.sym.u.cipher.dst_len, op->length);
-	segment_add(c, s, op->src, op->length, 0);
-	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
-	return reach(c, op->dst, op->length) ? 0 : -EINVAL;
+	add_src(c, s, op, cut);
+	add_dst(c, s, op, cut);
+	return reach_dst(c, op, cut) ? 0 : -EINVAL;
 }
 
-static int describe_chain(struct op_context *c, struct segments *s,
-                          struct virtio_crypto_op_data_req *r, const struct op_session *session,
-                          const struct vcrypto_op *op)
+BOTH int describe_chain(struct op_context *c, struct segments *s,
+                        struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                        const struct vcrypto_op *op, bool cut)
 {
 	struct virtio_crypto_alg_chain_para *para = &r->u.sym.u.chain;
 	uint16_t tag_len = op->tag_len ? op->tag_len : session->tag_len;
 
 	if (op->cipher_len & session->block_mask ||
 	    !range_ok(op->cipher_offset, op->cipher_len, op->length) ||
-	    !range_ok(op->hash_offset, op->hash_len, op->length) ||
-	    !reach(c, op->dst, op->length) || !op->tag || !reach(c, op->tag, tag_len))
+	    !range_ok(op->hash_offset, op->hash_len, op->length) || !reach_dst(c, op, cut) ||
+	    !op->tag || !reach(c, op->tag, tag_len))
 		return -EINVAL;
 	set(&para->iv_len, op->iv_len);
 	set(&para->src_len, op->length);
@@ -101,15 +160,15 @@ static int describe_chain(struct op_context *c, struct segments *s,
 	set(&para->hash_start_src_offset, op->hash_offset);
 	set(&para->len_to_hash, op->hash_len);
 	set(&para->hash_result_len, tag_len);
-	segment_add(c, s, op->src, op->length, 0);
-	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
+	add_src(c, s, op, cut);
+	add_dst(c, s, op, cut);
 	segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
 	return 0;
 }
 
-static int describe_digest(struct op_context *c, struct segments *s,
-                           struct virtio_crypto_op_data_req *r, const struct op_session *session,
-                           const struct vcrypto_op *op)
+BOTH int describe_digest(struct op_context *c, struct segments *s,
+                         struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                         const struct vcrypto_op *op, bool cut)
 {
 	uint16_t tag_len = op->tag_len ? op->tag_len : session->tag_len;
 
@@ -117,19 +176,19 @@ static int describe_digest(struct op_context *c, struct segments *s,
 		return -EINVAL;
 	set(&r->u.hash.src_len, op->length);
 	set(&r->u.hash.hash_result_len, tag_len);
-	segment_add(c, s, op->src, op->length, 0);
+	add_src(c, s, op, cut);
 	segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
 	return 0;
 }
 
 /* The tag is the end of src when decrypting, the end of dst when encrypting. */
-static int describe_aead(struct op_context *c, struct segments *s,
-                         struct virtio_crypto_op_data_req *r, const struct op_session *session,
-                         const struct vcrypto_op *op)
+BOTH int describe_aead(struct op_context *c, struct segments *s,
+                       struct virtio_crypto_op_data_req *r, const struct op_session *session,
+                       const struct vcrypto_op *op, bool cut)
 {
 	uint16_t tag_len = op->tag_len ? op->tag_len : session->tag_len;
 
-	if (!op->tag || !reach(c, op->tag, tag_len) || !reach(c, op->dst, op->length) ||
+	if (!op->tag || !reach(c, op->tag, tag_len) || !reach_dst(c, op, cut) ||
 	    !reach(c, op->aad, op->aad_len) || op->length > UINT32_MAX - tag_len)
 		return -EINVAL;
 	set(&r->u.aead.iv_len, op->iv_len);
@@ -137,11 +196,11 @@ static int describe_aead(struct op_context *c, struct segments *s,
 	set(&r->u.aead.src_len, op->length + (session->decrypt ? tag_len : 0));
 	set(&r->u.aead.dst_len, op->length + (session->decrypt ? 0 : tag_len));
 	set(&r->u.aead.tag_len, tag_len);
-	segment_add(c, s, op->src, op->length, 0);
+	add_src(c, s, op, cut);
 	if (session->decrypt)
 		segment_add(c, s, op->tag, tag_len, 0);
 	segment_add(c, s, op->aad, op->aad_len, 0);
-	segment_add(c, s, op->dst, op->length, VIRTQ_DESC_F_WRITE);
+	add_dst(c, s, op, cut);
 	if (!session->decrypt)
 		segment_add(c, s, op->tag, tag_len, VIRTQ_DESC_F_WRITE);
 	return 0;
@@ -177,64 +236,87 @@ static int describe_inband(struct op_context *c, struct segments *s, const struc
 	return 0;
 }
 
-static inline int describe(struct op_context *c, struct segments *s,
-                           struct virtio_crypto_op_data_req *r, const struct op_session *session,
-                           const struct vcrypto_op *op)
+BOTH int describe(struct op_context *c, struct segments *s, struct virtio_crypto_op_data_req *r,
+                  const struct op_session *session, const struct vcrypto_op *op, bool cut)
 {
 	switch (session->kind) {
 	case OP_CIPHER:
-		return describe_cipher(c, s, r, session, op);
+		return describe_cipher(c, s, r, session, op, cut);
 	case OP_CHAIN:
-		return describe_chain(c, s, r, session, op);
+		return describe_chain(c, s, r, session, op, cut);
 	case OP_HASH:
 	case OP_MAC:
-		return describe_digest(c, s, r, session, op);
+		return describe_digest(c, s, r, session, op, cut);
 	case OP_AEAD:
-		return describe_aead(c, s, r, session, op);
+		return describe_aead(c, s, r, session, op, cut);
 	case OP_INBAND:
 		return describe_inband(c, s, op);
 	default:
+		if (cut)
+			return -EINVAL;
 		return describe_akcipher(c, s, r, session, op);
 	}
 }
 
-int op_describe(struct op_context *context, const struct op_place *place,
-                const struct op_session *session, const struct vcrypto_op *op)
+BOTH int describe_all(struct op_context *context, const struct op_place *place,
+                      const struct op_session *session, const struct vcrypto_op *op,
+                      struct segments *s, bool cut)
 {
 	struct op_slot *slot = place->slot;
 	struct virtq_desc *table;
-	struct segments s;
 	unsigned int last;
 	int error;
 
 	if (op->iv_len < session->iv_min || op->iv_len > session->iv_max ||
-	    op->length > context->max_size || !reach(context, op->src, op->length))
+	    op->length > context->max_size || !reach_src(context, op, cut))
 		return -EINVAL;
 	if (*place->serial != session->serial) {
 		slot->request = session->request;
 		*place->serial = session->serial;
 	}
-	s.count = 1;
-	s.list[0] = (struct segment){(uintptr_t)&slot->request,
-	                             (uint32_t)sizeof(slot->request) + op->iv_len, 0};
+	s->count = 1;
+	s->list[0] = (struct segment){(uintptr_t)&slot->request,
+	                              (uint32_t)sizeof(slot->request) + op->iv_len, 0};
 	if (vc_unlikely(context->apart)) {
-		s.list[0].len = sizeof(slot->request);
+		s->list[0].len = sizeof(slot->request);
 		if (op->iv_len)
-			s.list[s.count++] = (struct segment){(uintptr_t)slot->iv, op->iv_len, 0};
+			s->list[s->count++] = (struct segment){(uintptr_t)slot->iv, op->iv_len, 0};
 	}
-	error = describe(context, &s, &slot->request, session, op);
+	error = describe(context, s, &slot->request, session, op, cut);
 	if (vc_unlikely(error))
 		return error;
 	memcpy(slot->iv, op->iv, sizeof(slot->iv));
 
-	last = s.count;
+	last = s->count;
 	table = last < OP_SHORT_TABLE ? place->short_table : place->long_table;
 	for (unsigned int i = 0; i < last; i++)
-		desc_set(&table[i], s.list[i].addr, s.list[i].len,
-		         (uint16_t)(s.list[i].flags | VIRTQ_DESC_F_NEXT),
+		desc_set(&table[i], s->list[i].addr, s->list[i].len,
+		         (uint16_t)(s->list[i].flags | VIRTQ_DESC_F_NEXT),
 		         (uint16_t)(place->base + i + 1));
 	desc_set(&table[last], (uintptr_t)place->status, 1, VIRTQ_DESC_F_WRITE, 0);
 	return (int)last + 1;
+}
+
+static __attribute__((noinline)) int describe_cut(struct op_context *context,
+                                                  const struct op_place *place,
+                                                  const struct op_session *session,
+                                                  const struct vcrypto_op *op)
+{
+	SEGMENTS(OP_MIN_TABLE + OP_MAX_PIECES) u;
+
+	if ((uint64_t)op->pieces->src_count + op->pieces->dst_count > context->pieces)
+		return -EINVAL;
+	return describe_all(context, place, session, op, &u.s, true);
+}
+
+int op_describe(struct op_context *context, const struct op_place *place,
+                const struct op_session *session, const struct vcrypto_op *op)
+{
+	SEGMENTS(OP_MIN_TABLE) u;
+
+	if (vc_unlikely(op->pieces))
+		return describe_cut(context, place, session, op);
+	return describe_all(context, place, session, op, &u.s, false);
 }
 
 int op_status(const struct op_session *session, const struct vcrypto_op *op, uint8_t status)

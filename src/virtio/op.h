@@ -15,7 +15,9 @@
 #include "wire/virtio_ring.h"
 
 /* header | iv | src | tag | aad; dst | tag | status */
-#define OP_MAX_SEGMENTS 8
+#define OP_MIN_TABLE 8
+/* Of source and destination together, where they are in pieces. */
+#define OP_MAX_PIECES 504
 
 #define OP_SHORT_TABLE 4
 
@@ -37,8 +39,8 @@ static_assert(sizeof(struct op_slot) == 192, "whole cache lines");
 /* Where a request is described. */
 struct op_place {
 	struct op_slot *slot;
-	/* For up to OP_SHORT_TABLE descriptors, and for more (OP_MAX_SEGMENTS of room). The same
-	 * where they are descriptors of the ring. */
+	/* For up to OP_SHORT_TABLE descriptors, and for more (room for OP_MIN_TABLE, and the
+	 * context's pieces). The same where they are descriptors of the ring. */
 	struct virtq_desc *short_table, *long_table;
 	uint16_t base; /* number of the first descriptor: in the ring, or 0 */
 	uint8_t *status;
@@ -71,6 +73,7 @@ struct op_context {
 	const struct regions *regions;
 	struct region_hints hints;
 	uint64_t max_size;
+	unsigned int pieces; /* of source and destination together, that tables have room for */
 	/* Every part in descriptors of its own, as Linux has them: for back ends that go by
 	 * descriptors and not by bytes. */
 	bool apart;

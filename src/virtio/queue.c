@@ -18,36 +18,50 @@
 /* So many polls in vain, with operations in flight, before we ask whether anybody is there. */
 #define EMPTY_POLLS_MAX (1u << 16)
 
-static size_t slots_bytes(unsigned int depth)
+unsigned int queue_table(unsigned int pieces)
 {
-	return depth * (sizeof(struct op_slot) + OP_MAX_SEGMENTS * sizeof(struct virtq_desc)) +
+	unsigned int n = OP_MIN_TABLE;
+
+	while (n < OP_MIN_TABLE + pieces)
+		n *= 2;
+	return n;
+}
+
+static size_t slots_bytes(unsigned int depth, unsigned int table)
+{
+	return depth * (sizeof(struct op_slot) + table * sizeof(struct virtq_desc)) +
 	       vc_round_up(depth, VC_CACHE_LINE);
 }
 
-static unsigned int ring_size(unsigned int depth, bool indirect)
+static unsigned int ring_size(unsigned int depth, unsigned int table, bool indirect)
 {
-	return indirect ? depth : depth * OP_MAX_SEGMENTS;
+	return indirect ? depth : depth * table;
 }
 
-size_t queue_bytes(unsigned int depth, bool indirect)
+size_t queue_bytes(unsigned int depth, unsigned int pieces, bool indirect)
 {
-	return slots_bytes(depth) + ring_split_bytes(ring_size(depth, indirect));
+	unsigned int table = queue_table(pieces);
+
+	return slots_bytes(depth, table) + ring_split_bytes(ring_size(depth, table, indirect));
 }
 
 int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void *memory,
-               unsigned int depth, bool indirect, bool event_idx)
+               unsigned int depth, unsigned int pieces, bool indirect, bool event_idx)
 {
+	unsigned int table = queue_table(pieces);
+
 	queue->device = device;
 	queue->depth = depth;
 	queue->mask = depth - 1;
 	queue->indirect = indirect;
-	queue->context = (struct op_context){.regions = &device->regions,
-	                                     .max_size = device->config.max_size};
+	queue->table_shift = (unsigned int)__builtin_ctz(table);
+	queue->context = (struct op_context){
+		.regions = &device->regions, .max_size = device->config.max_size, .pieces = pieces};
 	queue->slots = memory;
 	queue->long_tables = (struct virtq_desc *)(queue->slots + depth);
-	queue->status = (uint8_t *)(queue->long_tables + (size_t)depth * OP_MAX_SEGMENTS);
-	ring_split_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth),
-	                ring_size(depth, indirect), event_idx);
+	queue->status = (uint8_t *)(queue->long_tables + (size_t)depth * table);
+	ring_split_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth, table),
+	                ring_size(depth, table, indirect), event_idx);
 	queue->op = calloc(depth, sizeof(struct vcrypto_op *));
 	queue->serial = calloc(depth, sizeof(*queue->serial));
 	queue->free = calloc(depth, sizeof(*queue->free));
@@ -87,7 +101,7 @@ static inline int describe_indirect(struct vcrypto_queue *queue, uint16_t i,
 {
 	struct op_place place = {.slot = &queue->slots[i],
 	                         .short_table = queue->slots[i].table,
-	                         .long_table = &queue->long_tables[(size_t)i * OP_MAX_SEGMENTS],
+	                         .long_table = &queue->long_tables[(size_t)i << queue->table_shift],
 	                         .status = &queue->status[i],
 	                         .serial = &queue->serial[i]};
 	int n = op_describe(&queue->context, &place, session, op);
@@ -105,7 +119,7 @@ static inline int describe_indirect(struct vcrypto_queue *queue, uint16_t i,
 static int describe_direct(struct vcrypto_queue *queue, uint16_t i,
                            const struct op_session *session, const struct vcrypto_op *op)
 {
-	uint16_t base = (uint16_t)(i * OP_MAX_SEGMENTS);
+	uint16_t base = (uint16_t)(i << queue->table_shift);
 	struct op_place place = {.slot = &queue->slots[i],
 	                         .short_table = &queue->ring.desc[base],
 	                         .long_table = &queue->ring.desc[base],
@@ -132,7 +146,7 @@ static inline int submit_one(struct vcrypto_queue *queue, struct vcrypto_op *op)
 		return n;
 	queue->op[i] = op;
 	queue->free_out++;
-	ring_split_push(&queue->ring, queue->indirect ? i : (uint16_t)(i * OP_MAX_SEGMENTS));
+	ring_split_push(&queue->ring, queue->indirect ? i : (uint16_t)(i << queue->table_shift));
 	return 0;
 }
 
@@ -210,7 +224,7 @@ static int nothing_to_take(struct vcrypto_queue *queue)
 int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
 {
 	unsigned int pending = ring_split_pending(&queue->ring);
-	unsigned int shift = queue->indirect ? 0 : __builtin_ctz(OP_MAX_SEGMENTS);
+	unsigned int shift = queue->indirect ? 0 : queue->table_shift;
 
 	if (vc_unlikely(queue->broken))
 		return -EPROTO;

@@ -48,6 +48,10 @@ def test_every_algorithm():
     run_on_host("libvcrypto_algorithms")
 
 
+def test_buffers_in_pieces():
+    run_on_host("libvcrypto_pieces")
+
+
 def test_known_answers_of_rsa():
     run_on_host("libvcrypto_rsa")
 

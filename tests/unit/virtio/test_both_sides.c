@@ -148,7 +148,7 @@ static void driver_run(struct both *b, struct vcrypto_session *session)
 
 static void both_open(struct both *b, bool indirect, bool event_idx)
 {
-	size_t bytes = vc_round_up(queue_bytes(DEPTH, indirect), 4096);
+	size_t bytes = vc_round_up(queue_bytes(DEPTH, 0, indirect), 4096);
 
 	memset(b, 0, sizeof(*b));
 	assert_int_equal(shared_region_create(bytes + 4096, -1, &b->region), 0);
@@ -161,7 +161,7 @@ static void both_open(struct both *b, bool indirect, bool event_idx)
 	b->queue->transport.kick_fd = event_create();
 	b->queue->transport.call_fd = event_create();
 	assert_int_equal(
-		queue_init(b->queue, &b->device, b->region.base, DEPTH, indirect, event_idx), 0);
+		queue_init(b->queue, &b->device, b->region.base, DEPTH, 0, indirect, event_idx), 0);
 
 	/* By hand, so that both sides have it at the same address: the thread sanitizer goes by
 	 * that. */

@@ -16,7 +16,7 @@
 static uint8_t data[4096] __attribute__((aligned(64)));
 static struct op_slot slot;
 static uint8_t status;
-static struct virtq_desc table[OP_MAX_SEGMENTS]; /* the one that was used is copied here */
+static struct virtq_desc table[OP_MIN_TABLE]; /* the one that was used is copied here */
 static uint64_t serial;
 static struct regions regions;
 static struct op_context context;
@@ -34,7 +34,7 @@ static int setup(void **state)
 
 static int describe_at(uint16_t base, const struct op_session *s, const struct vcrypto_op *op)
 {
-	struct virtq_desc long_table[OP_MAX_SEGMENTS] = {0};
+	struct virtq_desc long_table[OP_MIN_TABLE] = {0};
 	struct op_place place = {.slot = &slot,
 	                         .short_table = slot.table,
 	                         .long_table = long_table,

@@ -44,7 +44,7 @@ static const struct transport_ops fake_ops = {.kick = fake_kick, .alive = fake_a
 
 static int setup_with(void **state, bool indirect, bool event_idx)
 {
-	size_t bytes = queue_bytes(DEPTH, indirect);
+	size_t bytes = queue_bytes(DEPTH, 0, indirect);
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	fixture = f;
@@ -60,7 +60,7 @@ static int setup_with(void **state, bool indirect, bool event_idx)
 		.serial = 1, .kind = OP_CIPHER, .block_mask = 15, .iv_min = 16, .iv_max = 16};
 	*state = f;
 	regions_add(&f->device.regions, f->data, sizeof(f->data));
-	return queue_init(f->queue, &f->device, f->memory, DEPTH, indirect, event_idx);
+	return queue_init(f->queue, &f->device, f->memory, DEPTH, 0, indirect, event_idx);
 }
 
 static int setup_indirect(void **state)
@@ -216,7 +216,7 @@ static void rubbish_in_the_used_ring_kills_the_queue(void **state)
 	static const struct {
 		uint32_t id;
 		unsigned int times;
-	} bad[] = {{DEPTH * OP_MAX_SEGMENTS, 1}, {UINT32_MAX, 1}, {0, 2}};
+	} bad[] = {{DEPTH * OP_MIN_TABLE, 1}, {UINT32_MAX, 1}, {0, 2}};
 
 	for (size_t i = 0; i < vc_array_size(bad); i++) {
 		struct fixture *f;
