@@ -63,7 +63,8 @@ struct session {
 	uint64_t id;
 	struct session_params params; /* keys point into locked memory owned by the session */
 	_Atomic(struct session_local *) local[HOST_MAX_WORKERS]; /* written by the worker alone */
-	atomic_uint views; /* workers that have still to let go, once destroyed */
+	atomic_uint views;          /* workers that have still to let go, once destroyed */
+	struct session *ended_next; /* of those that were destroyed in the same round */
 };
 
 /*

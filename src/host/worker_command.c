@@ -232,7 +232,7 @@ static void message_begin(struct worker *worker, struct message *message)
 		view_close(worker, message->session, false);
 		break;
 	case MESSAGE_SESSION_LEAVE:
-		view_close(worker, message->session, true);
+		views_close(worker, message->session);
 		break;
 	case MESSAGE_STOP:
 		worker->stopping = true;

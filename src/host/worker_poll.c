@@ -442,6 +442,8 @@ bool worker_round(struct worker *worker)
 	stage_mark(&worker->stages, STAGE_SUBMIT);
 	done = poll_all(worker, !taken);
 	publish_all(worker);
+	if (vc_unlikely(worker->ended))
+		sessions_end(worker);
 	stage_mark(&worker->stages, STAGE_PUBLISH);
 	stage_round(&worker->stages, worker->counters.stage_ticks, taken || done);
 	counter_add(&worker->counters.rounds, 1);

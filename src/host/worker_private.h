@@ -82,6 +82,7 @@ struct worker {
 	struct vc_request *slab;
 	struct message *unfinished; /* commands that wait for requests in flight */
 	struct view *views;
+	struct session *ended; /* in this round */
 	int epoll;
 	bool stopping;
 	bool stuck; /* stopped with requests in flight: nothing may be freed */
@@ -134,8 +135,13 @@ void views_free(struct worker *worker);
  * its queues here share. */
 void stateless_join(struct worker *worker, struct host_queue *queue);
 void stateless_leave(struct worker *worker, struct host_queue *queue);
-/* A session that was destroyed on this worker's control queue: tell everyone. */
+/* A session that was destroyed on one of this worker's queues: everyone is told at the end of the
+ * round. */
 void session_destroyed(struct worker *worker, struct session *session);
+/* End of a round: tell everyone of worker->ended. */
+void sessions_end(struct worker *worker);
+/* view_close() of each session of a list, counted. */
+void views_close(struct worker *worker, struct session *first);
 
 /* worker_command.c */
 void worker_post(struct worker *worker, struct message *message);

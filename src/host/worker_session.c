@@ -11,8 +11,9 @@
  * nothing of it is in flight there any more. Then the worker drops its realisations and its view.
  *   - Destroyed by message to the main thread: that sends each worker MESSAGE_SESSION_DROP, waits
  *     for each, and releases the session itself.
- *   - Destroyed on a control queue: nobody may wait. The worker sets session->views to the number
- *     of workers and sends the others MESSAGE_SESSION_LEAVE; each one that lets go, itself too,
+ *   - Destroyed on a control queue, or in band: nobody may wait. At the end of the round the worker
+ *     sets session->views to the number of workers and sends each of the others one
+ *     MESSAGE_SESSION_LEAVE for all sessions of the round; each one that lets go, itself too,
  *     counts down, and the last one releases the session (keys wiped).
  */
 #include <stdlib.h>
@@ -111,28 +112,50 @@ void views_free(struct worker *worker)
 
 void session_destroyed(struct worker *worker, struct session *session)
 {
+	session->ended_next = worker->ended;
+	worker->ended = session;
+}
+
+void views_close(struct worker *worker, struct session *first)
+{
+	struct session *next;
+
+	for (struct session *s = first; s; s = next) {
+		/* Read first: it may be released here. What follows it waits for us, too. */
+		next = s->ended_next;
+		view_close(worker, s, true);
+	}
+}
+
+static void leave_post(struct worker *to, struct session *first)
+{
+	struct message *message = calloc(1, sizeof(*message));
+
+	if (!message) {
+		/* Their counts stay above 0: a leak, but not a use after free. */
+		log_error("no memory to end sessions: their keys stay until the end");
+		return;
+	}
+	message->type = MESSAGE_SESSION_LEAVE;
+	message->session = first;
+	worker_post(to, message);
+}
+
+void sessions_end(struct worker *worker)
+{
+	struct session *first = worker->ended;
 	struct worker *const *workers;
 	unsigned int n = workers_lock(&workers);
 
-	/* Relaxed: the mailboxes' locks carry it to the others. */
-	atomic_store_explicit(&session->views, n, memory_order_relaxed);
-	for (unsigned int i = 0; i < n; i++) {
-		struct message *message;
-
-		if (workers[i] == worker)
-			continue;
-		message = calloc(1, sizeof(*message));
-		if (!message) {
-			/* Its count stays above 0: a leak, but not a use after free. */
-			log_error("no memory to end a session: its key stays until the end");
-			continue;
-		}
-		message->type = MESSAGE_SESSION_LEAVE;
-		message->session = session;
-		worker_post(workers[i], message);
-	}
+	worker->ended = NULL;
+	/* Relaxed: the mailboxes' locks carry it, and the list, to the others. */
+	for (struct session *s = first; s; s = s->ended_next)
+		atomic_store_explicit(&s->views, n, memory_order_relaxed);
+	for (unsigned int i = 0; i < n; i++)
+		if (workers[i] != worker)
+			leave_post(workers[i], first);
 	workers_unlock();
-	view_close(worker, session, true);
+	views_close(worker, first);
 }
 
 /* ---- sessions that come with the request ---- */
