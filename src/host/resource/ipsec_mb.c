@@ -73,6 +73,11 @@ static void mb_close(struct resource_instance *instance)
 
 static void run_some(struct mb_instance *mb, unsigned int group, unsigned int n);
 
+static inline void finish(struct mb_instance *mb, struct vc_request *req)
+{
+	mb->done[mb->done_tail++ % MB_RING] = req;
+}
+
 /* What follows a stage that has been run. Only a chain has a second one, which is another. */
 static inline unsigned int next_stage(const struct vc_request *req, unsigned int stage)
 {
@@ -84,17 +89,20 @@ static inline unsigned int next_stage(const struct vc_request *req, unsigned int
 /* A request goes into a stage. */
 static inline void enter(struct mb_instance *mb, struct vc_request *req, unsigned int stage)
 {
+	struct mb_group *group;
+
 	if (stage == MB_DIRECT) {
 		mb_run_direct(mb, req, req->handle);
 		stage = next_stage(req, MB_DIRECT);
 	}
 	if (stage == MB_NONE) {
-		mb_list_add(&mb->done, req);
+		finish(mb, req);
 		return;
 	}
-	mb_list_add(&mb->group[stage], req);
+	group = &mb->group[stage];
+	group->req[group->count++] = req;
 	mb->waiting |= 1u << stage;
-	if (mb->group[stage].count == MB_BURST)
+	if (group->count == MB_BURST)
 		run_some(mb, stage, MB_BURST);
 }
 
@@ -113,17 +121,19 @@ static bool run_next(struct mb_instance *mb, unsigned int group, struct vc_reque
 	return true;
 }
 
-/* Run the first n requests of a group, which never has more than a burst. */
+/* Run the first n requests of a group. */
 static void run_some(struct mb_instance *mb, unsigned int group, unsigned int n)
 {
-	struct mb_list *list = &mb->group[group];
+	struct mb_group *g = &mb->group[group];
 	struct vc_request *reqs[MB_BURST];
 	bool through;
 
-	for (unsigned int i = 0; i < n; i++)
-		reqs[i] = mb_list_take(list);
-	list->waited = 0;
-	if (!list->count)
+	memcpy(reqs, g->req, n * sizeof(reqs[0]));
+	g->count -= n;
+	g->waited = 0;
+	if (g->count)
+		memmove(g->req, g->req + n, g->count * sizeof(reqs[0]));
+	else
 		mb->waiting &= ~(1u << group);
 	mb_run_group(mb, group, reqs, n);
 	through = run_next(mb, group, reqs, n);
@@ -137,13 +147,14 @@ static unsigned int mb_submit(struct resource_instance *instance, struct vc_requ
 {
 	struct mb_instance *mb = (struct mb_instance *)instance;
 
+	n = vc_min(n, MB_RING - instance->in_flight);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct mb_session *s = reqs[i]->handle;
 
 		if (vc_likely(mb_check(reqs[i], s) == MB_RUN))
 			enter(mb, reqs[i], s->first);
 		else
-			mb_list_add(&mb->done, reqs[i]);
+			finish(mb, reqs[i]);
 	}
 	instance->in_flight += n;
 	return n;
@@ -156,17 +167,17 @@ static void run_groups(struct mb_instance *mb, bool flush)
 
 	while ((left = mb->waiting & ~seen)) {
 		unsigned int g = (unsigned int)__builtin_ctz(left);
-		struct mb_list *list = &mb->group[g];
+		struct mb_group *group = &mb->group[g];
 
 		if (flush) {
-			run_some(mb, g, list->count);
+			run_some(mb, g, group->count);
 			continue;
 		}
 		seen |= 1u << g;
-		if (++list->waited > MB_PATIENCE)
-			run_some(mb, g, list->count);
-		else if (list->count >= MB_LANES)
-			run_some(mb, g, list->count - list->count % MB_LANES);
+		if (++group->waited > MB_PATIENCE)
+			run_some(mb, g, group->count);
+		else if (group->count >= MB_LANES)
+			run_some(mb, g, group->count - group->count % MB_LANES);
 	}
 }
 
@@ -177,8 +188,8 @@ static unsigned int mb_poll(struct resource_instance *instance, struct vc_reques
 	unsigned int taken = 0;
 
 	run_groups(mb, flush);
-	while (taken < n && mb->done.count)
-		reqs[taken++] = mb_list_take(&mb->done);
+	while (taken < n && mb->done_head != mb->done_tail)
+		reqs[taken++] = mb->done[mb->done_head++ % MB_RING];
 	instance->in_flight -= taken;
 	return taken;
 }

@@ -21,6 +21,8 @@
 #define MB_BURST 64
 /* Lanes of the widest implementation: so many requests are worth waiting for. */
 #define MB_LANES 16
+/* Requests in one instance; a power of two. */
+#define MB_RING 2048
 /* Polls that a request waits for company at most, in each stage. */
 #define MB_PATIENCE 2
 /* Multi-buffer code counts bytes in 16 bits; the library's own limit is 65534. */
@@ -88,9 +90,9 @@ struct mb_session {
 	} key __attribute__((aligned(64)));
 };
 
-/* Requests linked by their private pointer, first in first out. */
-struct mb_list {
-	struct vc_request *first, *last;
+/* Requests of one group, in the order in which they came. Never full: a full one is run. */
+struct mb_group {
+	struct vc_request *req[MB_BURST];
 	unsigned int count;
 	unsigned int waited; /* polls since the group was last empty or full */
 };
@@ -98,34 +100,14 @@ struct mb_list {
 struct mb_instance {
 	struct resource_instance base;
 	IMB_MGR *manager;
-	uint32_t waiting; /* bit g: group g has requests */
-	struct mb_list group[MB_GROUPS];
-	struct mb_list done;
+	uint32_t waiting;              /* bit g: group g has requests */
+	uint32_t done_head, done_tail; /* run freely */
+	struct vc_request *done[MB_RING];
+	struct mb_group group[MB_GROUPS];
 	IMB_JOB job[MB_BURST];
 	uint8_t iv[MB_BURST][16];  /* of later chunks of long requests */
 	uint8_t tag[MB_BURST][16]; /* as computed, to be compared */
 };
-
-static inline void mb_list_add(struct mb_list *list, struct vc_request *req)
-{
-	req->private = NULL;
-	if (list->first)
-		list->last->private = req;
-	else
-		list->first = req;
-	list->last = req;
-	list->count++;
-}
-
-static inline struct vc_request *mb_list_take(struct mb_list *list)
-{
-	struct vc_request *req = list->first;
-
-	assert(req); /* list->count said so */
-	list->first = req->private;
-	list->count--;
-	return req;
-}
 
 /* ipsec_mb_session.c: what there is, and keys. */
 bool mb_can(const struct resource *resource, const struct session_params *params);
@@ -138,7 +120,16 @@ void mb_drop(struct resource_instance *instance, void *handle);
 
 /* What to do with a request: MB_RUN, or it is finished with status set. */
 enum mb_verdict { MB_RUN, MB_FINISHED };
-enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *session);
+enum mb_verdict mb_check_all(struct vc_request *req, const struct mb_session *session);
+
+static inline enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *session)
+{
+	if (vc_likely(session->class == MB_CIPHER && req->iv_len == session->iv_len &&
+	              !(req->length & session->block_mask) && req->length))
+		return MB_RUN;
+	return mb_check_all(req, session);
+}
+
 /* One request, in a stage that is done at once. */
 void mb_run_direct(struct mb_instance *instance, struct vc_request *req,
                    const struct mb_session *session);

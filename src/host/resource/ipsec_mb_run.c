@@ -25,18 +25,19 @@ static enum mb_verdict finished(struct vc_request *req, uint8_t status)
 	return MB_FINISHED;
 }
 
-/* Long or empty messages are not for multi-buffer hashes: another resource may take them. */
+/* Long messages are not for multi-buffer hashes, nor empty ones for HMAC: another resource may take
+ * them. */
 static enum mb_verdict check_hash(struct vc_request *req, const struct mb_session *s,
                                   uint32_t length)
 {
 	if (req->tag_len > s->digest_len)
 		return finished(req, VIRTIO_CRYPTO_ERR);
-	if (length == 0 || length > MB_MAX_HASH)
+	if (length > MB_MAX_HASH || (!length && s->hash <= IMB_AUTH_HMAC_SHA_512))
 		return finished(req, VC_STATUS_RESOURCE);
 	return MB_RUN;
 }
 
-enum mb_verdict mb_check(struct vc_request *req, const struct mb_session *s)
+enum mb_verdict mb_check_all(struct vc_request *req, const struct mb_session *s)
 {
 	switch (s->class) {
 	case MB_CIPHER:
@@ -210,29 +211,32 @@ void mb_run_direct(struct mb_instance *mb, struct vc_request *req, const struct 
 static bool run_cbc_encrypt(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
 {
 	const struct mb_session *first = reqs[0]->handle;
-	unsigned int jobs = n;
+	uint64_t done = 0, longest = 0;
 
-	for (uint32_t done = 0; jobs; done += MB_MAX_CHUNK) {
-		jobs = 0;
+	do {
+		unsigned int jobs = 0;
+
 		for (unsigned int i = 0; i < n; i++) {
 			struct vc_request *req = reqs[i];
 			const struct mb_session *s = req->handle;
 			uint32_t length = cipher_length(req, s);
-			uint32_t at = cipher_start(req, s) + done;
+			uint64_t at = cipher_start(req, s) + done;
 
+			longest = vc_max(longest, (uint64_t)length);
 			if (vc_unlikely(s->class == MB_CHAIN) && !done)
 				chain_copy_rest(req);
-			if (length <= done)
+			if (vc_unlikely(length <= done))
 				continue;
-			if (done)
+			if (vc_unlikely(done))
 				memcpy(mb->iv[i], req->dst + at - 16, 16);
 			fill_cipher(&mb->job[jobs++], s, req->src + at, req->dst + at,
-			            vc_min(length - done, MB_MAX_CHUNK),
+			            vc_min(length - done, (uint64_t)MB_MAX_CHUNK),
 			            done ? mb->iv[i] : req->iv);
 		}
 		if (jobs && !cipher_burst(mb, jobs, IMB_CIPHER_CBC, true, first->key_len))
 			return false;
-	}
+		done += MB_MAX_CHUNK;
+	} while (done < longest);
 	return true;
 }
 
@@ -262,25 +266,28 @@ static void des3_job(struct mb_instance *mb, const struct vc_request *req,
 
 static bool run_des3(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
 {
-	unsigned int jobs = n, good;
+	uint64_t done = 0, longest = 0;
 
-	for (uint32_t done = 0; jobs; done += MB_MAX_CHUNK) {
-		jobs = good = 0;
+	do {
+		unsigned int jobs = 0, good = 0;
+
 		for (unsigned int i = 0; i < n; i++) {
 			struct vc_request *req = reqs[i];
 			const struct mb_session *s = req->handle;
 
+			longest = vc_max(longest, (uint64_t)cipher_length(req, s));
 			if (s->class == MB_CHAIN && !done)
 				chain_copy_rest(req);
 			if (cipher_length(req, s) <= done)
 				continue;
-			des3_job(mb, req, s, i, done);
+			des3_job(mb, req, s, i, (uint32_t)done);
 			good += submit(mb);
 			jobs++;
 		}
 		if (mb_drain(mb, good) != jobs)
 			return false;
-	}
+		done += MB_MAX_CHUNK;
+	} while (done < longest);
 	return true;
 }
 

@@ -218,6 +218,8 @@ static void lc_close(struct resource_instance *instance)
 	struct lc_instance *in = (struct lc_instance *)instance;
 
 	lc_threads_stop(in);
+	/* What libcrypto keeps for the worker's own thread. */
+	OPENSSL_thread_stop_ex(in->library);
 	close(in->done_fd);
 	free(in);
 }

@@ -61,6 +61,8 @@ void job_make(struct fixture *f, struct job *job, struct vc_request *req,
               const struct job_kind *kind, uint32_t length, bool in_place);
 /* The request came back with this status; if OK, with the expected result. */
 void job_check(const struct job *job, const struct vc_request *req, uint8_t status);
+/* Nothing was written around the destination. */
+void job_check_guards(const struct job *job, const struct vc_request *req);
 void job_free(struct fixture *f, struct job *job);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "resource_fixture.h"
 
+#include <openssl/bn.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -160,6 +161,48 @@ static void raw_operations_agree(void **state)
 		EVP_PKEY_CTX_free(c);
 		EVP_PKEY_free(key);
 	}
+}
+
+/* A public key may be any odd number: no need to look for two primes of 4096 bits. */
+static void the_largest_modulus(void **state)
+{
+	struct fixture *f = *state;
+	BIGNUM *n = BN_new(), *e = BN_new(), *m = BN_new(), *r = BN_new();
+	BN_CTX *ctx = BN_CTX_new();
+	uint8_t der[1040] = {0x30, 0x82, 0x04, 0x0a, 0x02, 0x82, 0x04, 0x01}, in[1024], out[1024];
+	uint8_t expected[1024];
+	struct rsa_session s = {.params = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                   .akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                                   .rsa_padding = RAW,
+	                                   .key_bits = 8192,
+	                                   .key = der,
+	                                   .key_len = 4 + 0x40a}};
+	uint32_t size = sizeof(out);
+
+	/* RSAPublicKey: a modulus with a zero in front, 65537. */
+	random_fill(der + 9, 1024);
+	der[9] |= 0x80;
+	der[9 + 1023] |= 1;
+	memcpy(der + 9 + 1024, (uint8_t[]){0x02, 0x03, 1, 0, 1}, 5);
+	random_fill(in, sizeof(in));
+	in[0] = 0;
+	BN_bin2bn(der + 9, 1024, n);
+	BN_set_word(e, 65537);
+	BN_bin2bn(in, sizeof(in), m);
+	assert_int_equal(BN_mod_exp(r, m, e, n, ctx), 1);
+	assert_int_equal(BN_bn2binpad(r, expected, sizeof(expected)), sizeof(expected));
+	assert_true(f->resource->ops->can(f->resource, &s.params));
+	assert_int_equal(f->resource->ops->realise(f->instance, &s.params, &s.handle), 0);
+	assert_int_equal(operate(f, &s, VC_REQUEST_AK_ENCRYPT, in, sizeof(in), NULL, 0, out, &size),
+	                 VIRTIO_CRYPTO_OK);
+	assert_int_equal(size, sizeof(out));
+	assert_memory_equal(out, expected, sizeof(out));
+	session_close(f, &s);
+	BN_free(n);
+	BN_free(e);
+	BN_free(m);
+	BN_free(r);
+	BN_CTX_free(ctx);
 }
 
 static void raw_takes_short_numbers_and_refuses_large_ones(void **state)
@@ -539,6 +582,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rsa_test(raw_operations_agree),
+		rsa_test(the_largest_modulus),
 		rsa_test(raw_takes_short_numbers_and_refuses_large_ones),
 		rsa_test(pkcs1_signatures_agree),
 		rsa_test(old_hashes_are_encoded_right),
