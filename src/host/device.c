@@ -103,6 +103,15 @@ int device_queue_start(struct device *device, unsigned int index)
 		if (!queue->order)
 			return -ENOMEM;
 	}
+	err = inflight_begin(&queue->inflight, &device->inflight, index, &queue->ring);
+	if (err) {
+		free(queue->order);
+		queue->order = NULL;
+		return err;
+	}
+	if (queue->inflight.again_count)
+		log_notice("device %s: queue %u: %u requests were in flight: done again",
+		           device->name, index, queue->inflight.again_count);
 	queue->in_flight = 0;
 	queue->waiting = 0;
 	queue->paused = false;
@@ -131,6 +140,7 @@ void device_queue_stop(struct device *device, unsigned int index)
 	queue->config.base = vring_base(&queue->ring);
 	free(queue->order);
 	queue->order = NULL;
+	inflight_end(&queue->inflight, &queue->ring);
 }
 
 /* The workers that have a queue of the device, each once, as bits. */
@@ -180,6 +190,17 @@ void device_queue_set_fd(struct device *device, unsigned int index, int *member,
 		device_resume(device);
 	if (old >= 0)
 		close(old);
+}
+
+int device_inflight_set(struct device *device, const struct inflight_area *area)
+{
+	for (unsigned int i = 0; i < queue_count(device); i++) {
+		if (device->queue[i].started)
+			return -EBUSY;
+	}
+	inflight_area_close(&device->inflight);
+	device->inflight = *area;
+	return 0;
 }
 
 int device_memory_allow(struct device *device, uint64_t bytes)
@@ -313,6 +334,8 @@ void device_reset(struct device *device)
 		device_queue_set_fd(device, i, &queue->call_fd, -1);
 		device_queue_set_fd(device, i, &queue->err_fd, -1);
 	}
+	if (!device->stuck)
+		inflight_area_close(&device->inflight);
 	empty = memtable_new();
 	if (empty)
 		device_memory_set(device, empty);

@@ -58,6 +58,7 @@ struct host_queue {
 	 * stateless mode was negotiated. */
 	struct stateless_cache *stateless;
 	struct vring ring;
+	struct inflight inflight;
 	struct device_share *share;   /* the worker's */
 	struct order *order;          /* data queues of a strict device; else NULL */
 	uint32_t in_flight;           /* requests taken and not given back */
@@ -75,8 +76,9 @@ struct device {
 	struct session_table *sessions;
 	uint32_t max_size; /* bytes of a request's data */
 	unsigned int data_queues;
-	bool strict;             /* completions leave in the order of arrival, queue by queue */
-	uint64_t features;       /* as acknowledged */
+	bool strict;       /* completions leave in the order of arrival, queue by queue */
+	uint64_t features; /* as acknowledged */
+	struct inflight_area inflight;
 	struct memtable *memory; /* that queues start with; a worker uses that of its rings */
 	/* The main thread's. */
 	struct worker *const *workers;
@@ -133,6 +135,10 @@ void device_queue_stop(struct device *device, unsigned int index);
 /* Set one of a queue's descriptors (a member of the queue), closing the old one; also while it
  * runs. Takes fd. */
 void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd);
+
+/* Where to note what is in flight, from the next start of a queue on (taken); none, when area->map
+ * is NULL. -EBUSY: a queue runs. */
+int device_inflight_set(struct device *device, const struct inflight_area *area);
 
 /* Whether the device may have so many bytes of memory. 0; -ENOSPC, said in the log. */
 int device_memory_allow(struct device *device, uint64_t bytes);

@@ -40,8 +40,7 @@ static int file_page_size(int fd, size_t *page)
 }
 
 /* Map [offset, offset + size) of the file; *host is where it begins. */
-static int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **result,
-                      uint8_t **host)
+int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **result, uint8_t **host)
 {
 	struct memmap *map;
 	struct stat st;
@@ -83,7 +82,7 @@ static int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **re
 	return 0;
 }
 
-static void memmap_put(struct memmap *map)
+void memmap_put(struct memmap *map)
 {
 	/* acq_rel: the last one sees every use by the others, which gave up with the same. */
 	if (atomic_fetch_sub_explicit(&map->users, 1, memory_order_acq_rel) != 1)

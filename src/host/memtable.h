@@ -29,7 +29,14 @@ struct memregion {
 	uint8_t *host; /* where guest_addr is mapped */
 };
 
-struct memmap; /* one mapping, counted */
+/* One mapping, guarded and counted. */
+struct memmap;
+
+/* Map [offset, offset + size) of a file that somebody else has too (fd is not kept); *host is where
+ * it begins. 0; -EINVAL it is no such file; -ENOSPC; -errno of mmap. */
+int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **map, uint8_t **host);
+/* Unmapped with the last user. */
+void memmap_put(struct memmap *map);
 
 struct memtable {
 	unsigned int count;

@@ -100,7 +100,7 @@ int message_read(struct message *message, int socket, message_size_fn *size_ok)
 	return 1;
 }
 
-int message_reply(int socket, uint32_t request, const void *payload, size_t size)
+int message_reply(int socket, uint32_t request, const void *payload, size_t size, int fd)
 {
 	uint8_t buffer[VHOST_USER_HEADER_SIZE + MESSAGE_MAX_PAYLOAD];
 	struct vhost_user_header header = {
@@ -116,7 +116,7 @@ int message_reply(int socket, uint32_t request, const void *payload, size_t size
 		memcpy(buffer + VHOST_USER_HEADER_SIZE, payload, size);
 
 	/* A front end waits for each answer, so that there is always room for one. */
-	long n = unix_send_fds(socket, buffer, VHOST_USER_HEADER_SIZE + size, NULL, 0,
+	long n = unix_send_fds(socket, buffer, VHOST_USER_HEADER_SIZE + size, &fd, fd >= 0,
 	                       MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n == -EAGAIN)

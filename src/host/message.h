@@ -42,7 +42,8 @@ int message_take_fd(struct message *message, unsigned int i);
 /* Close the descriptors that nobody took, wipe the payload (it may be keys), make it empty. */
 void message_reset(struct message *message);
 
-/* Answer a request. 0; -EIO: the peer does not read its answers; -errno of the socket. */
-int message_reply(int socket, uint32_t request, const void *payload, size_t size);
+/* Answer a request; fd goes with it, unless it is -1 (not taken). 0; -EIO: the peer does not read
+ * its answers; -errno of the socket. */
+int message_reply(int socket, uint32_t request, const void *payload, size_t size, int fd);
 
 #endif

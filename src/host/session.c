@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/secmem.h"
 #include "base/util.h"
@@ -29,6 +30,9 @@ struct slot {
 struct session_table {
 	uint32_t capacity;
 	uint32_t chunks;
+	/* Where generations begin: a session of a host that was killed is none of its successor's.
+	 */
+	uint32_t generation;
 	pthread_mutex_t lock;
 	/* Under the lock. Freed slots are used again oldest first, which puts off for longest the
 	 * day when a generation comes back. */
@@ -53,6 +57,9 @@ struct session_table *session_table_new(uint32_t capacity)
 	table->chunks = chunks;
 	table->free_first = table->free_last = NO_SLOT;
 	pthread_mutex_init(&table->lock, NULL);
+	if (getrandom(&table->generation, sizeof(table->generation), 0) !=
+	    sizeof(table->generation))
+		table->generation = (uint32_t)clock_now_ns();
 	return table;
 }
 
@@ -174,7 +181,7 @@ int session_create(struct session_table *table, const struct session_params *par
 	if (!rc) {
 		struct slot *slot = slot_at(table, index);
 
-		session->id = VCRYPTO_SESSION_ID(slot->generation, index);
+		session->id = VCRYPTO_SESSION_ID(table->generation + slot->generation, index);
 		slot->generation++;
 		*id = session->id;
 		atomic_fetch_add_explicit(&table->count, 1, memory_order_relaxed);

@@ -34,6 +34,9 @@ int on_get_max_mem_slots(struct front_end *front_end, struct message *message);
 int on_add_mem_reg(struct front_end *front_end, struct message *message);
 int on_rem_mem_reg(struct front_end *front_end, struct message *message);
 
+int on_get_inflight_fd(struct front_end *front_end, struct message *message);
+int on_set_inflight_fd(struct front_end *front_end, struct message *message);
+
 /* vhost_queue.c */
 int on_set_vring_num(struct front_end *front_end, struct message *message);
 int on_set_vring_addr(struct front_end *front_end, struct message *message);

@@ -110,3 +110,71 @@ int on_rem_mem_reg(struct front_end *front_end, struct message *message)
 	device_memory_set(front_end->device, table);
 	return 0;
 }
+
+/* ---- in-flight requests ---- */
+
+static void inflight_wire(const struct message *message, struct vhost_user_inflight *wire)
+{
+	memset(wire, 0, sizeof(*wire));
+	memcpy(wire, message->payload, vc_min(message->header.size, sizeof(*wire)));
+}
+
+/* A size of 0 says that there is no tracking: so it is with packed rings, whose descriptors are
+ * overwritten by used ones and would have to be kept as well. */
+static int inflight_create(struct front_end *front_end, struct vhost_user_inflight *wire)
+{
+	struct device *device = front_end->device;
+	struct inflight_area area = {0};
+	int err;
+
+	wire->mmap_size = wire->mmap_offset = 0;
+	if (device->features >> VIRTIO_F_RING_PACKED & 1)
+		return 0;
+	if (!wire->num_queues || wire->num_queues > device->data_queues + 1 || !wire->queue_size ||
+	    wire->queue_size > VIRTQ_MAX_SIZE)
+		return -EINVAL;
+	err = inflight_area_create(&area, wire->num_queues, wire->queue_size,
+	                           &front_end->answer_fd);
+	if (err)
+		return err;
+	wire->mmap_size = inflight_area_bytes(wire->num_queues, wire->queue_size);
+	/* The front end will set it before it starts the queues. */
+	inflight_area_close(&area);
+	return 0;
+}
+
+int on_get_inflight_fd(struct front_end *front_end, struct message *message)
+{
+	struct vhost_user_inflight wire;
+	int err;
+
+	inflight_wire(message, &wire);
+	err = inflight_create(front_end, &wire);
+	if (!err)
+		memcpy(message->payload, &wire, message->header.size);
+	return err;
+}
+
+int on_set_inflight_fd(struct front_end *front_end, struct message *message)
+{
+	struct vhost_user_inflight wire;
+	struct inflight_area area = {0};
+	int err;
+
+	inflight_wire(message, &wire);
+	if (message->nfds != (wire.mmap_size ? 1 : 0))
+		return -EPROTO;
+	if (wire.mmap_size) {
+		if (wire.num_queues > front_end->device->data_queues + 1)
+			return -EINVAL;
+		err = memory_fd_check(message->fds[0]);
+		if (!err)
+			err = inflight_area_open(&area, &wire, message->fds[0]);
+		if (err)
+			return err;
+	}
+	err = device_inflight_set(front_end->device, &area);
+	if (err)
+		inflight_area_close(&area);
+	return err;
+}

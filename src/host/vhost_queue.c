@@ -107,6 +107,8 @@ int on_get_vring_base(struct front_end *front_end, struct message *message)
 	if (!queue)
 		return -EINVAL;
 	device_queue_stop(front_end->device, queue->index);
+	/* Nothing is in flight now, and where to go on is the front end's to say. */
+	inflight_area_forget(&front_end->device->inflight, queue->index);
 	device_queue_set_fd(front_end->device, queue->index, &queue->kick_fd, -1);
 	front_end->queue[queue->index].kicked = false;
 	state->num = queue->config.base;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "host/vhost_handlers.h"
@@ -27,6 +28,7 @@
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                        \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION) |                                   \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIG) |                                           \
+	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |                                   \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_RESET_DEVICE) |                                     \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |                              \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_STATUS))
@@ -122,6 +124,8 @@ static int on_set_config(struct front_end *front_end, struct message *message)
 static int reset(struct front_end *front_end)
 {
 	device_restart(front_end->device);
+	for (unsigned int i = 0; i <= front_end->device->data_queues; i++)
+		inflight_area_forget(&front_end->device->inflight, i);
 	front_end_queues_forget(front_end);
 	front_end->status = 0;
 	return 0;
@@ -185,6 +189,7 @@ struct handler {
 #define ADDR sizeof(struct vhost_user_vring_addr)
 #define REGION sizeof(struct vhost_user_mem_reg_msg)
 #define CONFIG sizeof(struct vhost_user_config_header)
+#define INFLIGHT sizeof(struct vhost_user_inflight)
 #define SESSION_632 sizeof(struct vhost_user_crypto_session_632)
 #define SESSION_1072 sizeof(struct vhost_user_crypto_session_1072)
 
@@ -225,6 +230,10 @@ static const struct handler handlers[] = {
 	                                      0, true, false, on_create_session},
 	[VHOST_USER_CLOSE_CRYPTO_SESSION] = {"CLOSE_CRYPTO_SESSION", 8, 8, 0, 0, false, true,
 	                                     on_close_session},
+	[VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", VHOST_USER_INFLIGHT_MIN, INFLIGHT, 0, 0,
+	                                true, false, on_get_inflight_fd},
+	[VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", VHOST_USER_INFLIGHT_MIN, INFLIGHT, 0, 1,
+	                                false, false, on_set_inflight_fd},
 	[VHOST_USER_RESET_DEVICE] = {"RESET_DEVICE", 0, 0, 0, 0, false, false, on_reset_device},
 	[VHOST_USER_SET_STATUS] = {"SET_STATUS", 8, 8, 0, 0, false, false, on_set_status},
 	[VHOST_USER_GET_STATUS] = {"GET_STATUS", 0, 0, 0, 0, true, false, on_get_status},
@@ -249,6 +258,7 @@ void front_end_init(struct front_end *front_end, struct device *device, int sock
 	memset(front_end, 0, sizeof(*front_end));
 	front_end->device = device;
 	front_end->socket = socket;
+	front_end->answer_fd = -1;
 }
 
 bool front_end_size_ok(const struct vhost_user_header *header)
@@ -276,6 +286,17 @@ static int unknown_message(struct front_end *front_end, const struct message *me
 	return -EOPNOTSUPP;
 }
 
+static int answer(struct front_end *front_end, const struct message *message)
+{
+	int err = message_reply(front_end->socket, message->header.request, message->payload,
+	                        message->header.size, front_end->answer_fd);
+
+	if (front_end->answer_fd >= 0)
+		close(front_end->answer_fd);
+	front_end->answer_fd = -1;
+	return err;
+}
+
 int front_end_handle(struct front_end *front_end, struct message *message, const char **why)
 {
 	const struct handler *handler = handler_find(message->header.request);
@@ -294,12 +315,10 @@ int front_end_handle(struct front_end *front_end, struct message *message, const
 		err = handler->handle(front_end, message);
 
 	if (handler && handler->answers)
-		return err ? err
-		           : message_reply(front_end->socket, request, message->payload,
-		                           message->header.size);
+		return err ? err : answer(front_end, message);
 	if (ack) {
 		failed = err ? 1 : 0;
-		return message_reply(front_end->socket, request, &failed, sizeof(failed));
+		return message_reply(front_end->socket, request, &failed, sizeof(failed), -1);
 	}
 	return handler && !handler->soft ? err : 0;
 }

@@ -20,7 +20,9 @@ struct front_end {
 	struct device *device;
 	int socket; /* where answers go; not owned */
 	uint64_t protocol_features;
-	uint8_t status;   /* of virtio: what the driver said last */
+	int answer_fd;  /* goes with the answer of the message at hand, and is closed then; -1: none
+	                 */
+	uint8_t status; /* of virtio: what the driver said last */
 	uint64_t unknown; /* bit n: that message n is unknown has been said */
 	struct {
 		bool kicked;   /* SET_VRING_KICK has come and GET_VRING_BASE has not */

@@ -28,6 +28,9 @@ static inline uint16_t ring_mask(const struct vring *ring)
 	return (uint16_t)(ring->size - 1);
 }
 
+/* Pairs of an OUT and an IN segment that are compared at the most. */
+#define OVERLAP_MOST 65536u
+
 /* ---- set-up ---- */
 
 /* Bytes of the three parts of a ring, with the two event fields of a split one: they are part of
@@ -335,12 +338,44 @@ static inline bool chain_read(struct vring *ring, struct vring_chain *chain)
 	return found_end(chain, &found);
 }
 
+/* Whether a result lies where an input lay. Too many pieces to tell: yes. */
+static bool chain_overlaps(const struct vring_chain *chain)
+{
+	if ((uint32_t)chain->out * chain->in > OVERLAP_MOST)
+		return true;
+	for (unsigned int o = 0; o < chain->out; o++) {
+		const struct vring_segment *out = &chain->segment[o];
+
+		for (unsigned int i = chain->out; i < (unsigned int)chain->out + chain->in; i++) {
+			const struct vring_segment *in = &chain->segment[i];
+
+			if (out->base < in->base + in->len && in->base < out->base + out->len)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Take a chain that was in flight when we were killed. One that works in place may have been done
+ * already, and doing it twice would give rubbish for a result: it is failed, which the driver sees.
+ */
+static __attribute__((cold, noinline)) int pop_again(struct vring *ring, struct vring_chain *chain)
+{
+	chain->head = inflight_again_take(ring->inflight);
+	return chain_read(ring, chain) && !chain_overlaps(chain) ? 1 : chain_bad(ring, chain);
+}
+
 int vring_pop(struct vring *ring, struct vring_chain *chain)
 {
 	if (vc_unlikely(ring->packed))
 		return packed_pop(ring, chain);
 	if (ring->last_avail == ring->cached_avail) {
-		int n = vring_available(ring);
+		int n;
+
+		if (vc_unlikely(ring->inflight && inflight_again(ring->inflight)))
+			return pop_again(ring, chain);
+		n = vring_available(ring);
 
 		if (n <= 0)
 			return n;
@@ -357,7 +392,7 @@ void vring_unpop(struct vring *ring, const struct vring_chain *chain)
 {
 	if (vc_unlikely(ring->packed))
 		packed_unpop(ring, chain);
-	else
+	else if (vc_likely(!ring->inflight || !inflight_again_undo(ring->inflight, ring)))
 		ring->last_avail--;
 }
 
@@ -406,8 +441,12 @@ bool vring_publish(struct vring *ring)
 	if (old == ring->last_used)
 		return false;
 	ring->batch_open = false;
+	if (vc_unlikely(ring->inflight))
+		inflight_publish(ring);
 	/* Release: results and used elements before idx; pairs with the driver's acquire. */
 	__atomic_store_n(&ring->used->idx, ring->last_used, __ATOMIC_RELEASE);
+	if (vc_unlikely(ring->inflight))
+		inflight_published(ring);
 	ring->published = ring->last_used;
 	if (ring->always_call)
 		return true;
@@ -450,5 +489,6 @@ bool vring_notify_on(struct vring *ring)
 	 * same barrier, and then reads avail_event (or flags) to decide whether to kick.
 	 */
 	full_barrier();
-	return __atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE) != ring->last_avail;
+	return __atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE) != ring->last_avail ||
+	       (ring->inflight && inflight_again(ring->inflight));
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/inflight.h"
 #include "host/memtable.h"
 #include "wire/virtio_ring.h"
 
@@ -59,7 +60,8 @@ struct vring {
 		struct virtq_used *used;
 		struct virtq_packed_event *device_event;
 	};
-	uint16_t size; /* of a split ring a power of two */
+	struct inflight *inflight; /* NULL: not tracked; not owned */
+	uint16_t size;             /* of a split ring a power of two */
 	bool packed;
 	bool event_idx;
 	bool always_call; /* features unknown (QEMU's crypto back end): signal regardless */
@@ -126,6 +128,13 @@ int vring_available(struct vring *ring);
  *           descriptors, a packed chain without an end): stop this queue
  */
 int vring_pop(struct vring *ring, struct vring_chain *chain);
+
+/* To be called after a burst of pops: what has been taken is in flight. */
+static inline void vring_taken(struct vring *ring)
+{
+	if (vc_unlikely(ring->inflight))
+		inflight_note(ring);
+}
 
 /* Leave the chain that the last pop took for a later pop. */
 void vring_unpop(struct vring *ring, const struct vring_chain *chain);

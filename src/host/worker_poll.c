@@ -277,6 +277,7 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 		stage_mark(&worker->stages, STAGE_PARSE);
 		taken++;
 	}
+	vring_taken(&queue->ring);
 	stage_mark(&worker->stages, STAGE_POP);
 	return taken;
 }
@@ -300,6 +301,7 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 		if (removed)
 			session_destroyed(worker, removed);
 	}
+	vring_taken(&queue->ring);
 	return taken;
 }
 

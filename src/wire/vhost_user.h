@@ -119,6 +119,34 @@ struct vhost_user_config_header {
 
 #define VHOST_USER_CONFIG_MAX 256
 
+/* GET_INFLIGHT_FD, SET_INFLIGHT_FD. Front ends send 20 bytes, or 24 with padding behind. */
+struct vhost_user_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+	uint32_t padding;
+};
+
+#define VHOST_USER_INFLIGHT_MIN 20
+
+/* The buffer of in-flight requests: for each queue this, and a state for each descriptor ("Inflight
+ * I/O tracking", split virtqueues). */
+struct vhost_inflight_split {
+	uint64_t features;
+	uint16_t version; /* 1; 0: nothing here yet */
+	uint16_t desc_num;
+	uint16_t last_batch_head;
+	uint16_t used_idx;
+};
+
+struct vhost_inflight_desc {
+	uint8_t inflight;
+	uint8_t padding[5];
+	uint16_t next;
+	uint64_t counter;
+};
+
 /*
  * The symmetric parameters of a session message; pointers are the front end's own, never used.
  */
@@ -171,6 +199,9 @@ static_assert(sizeof(struct vhost_user_header) == VHOST_USER_HEADER_SIZE, "heade
 static_assert(sizeof(struct vhost_user_mem_table) == 264, "memory table");
 static_assert(sizeof(struct vhost_user_mem_reg_msg) == 40, "memory region");
 static_assert(sizeof(struct vhost_user_vring_addr) == 40, "vring address");
+static_assert(sizeof(struct vhost_user_inflight) == 24, "inflight");
+static_assert(sizeof(struct vhost_inflight_split) == 16, "inflight queue");
+static_assert(sizeof(struct vhost_inflight_desc) == 16, "inflight descriptor");
 static_assert(sizeof(struct vhost_user_crypto_session_632) == 632, "session, 632");
 static_assert(sizeof(struct vhost_user_crypto_session_1072) == 1072, "session, 1072");
 

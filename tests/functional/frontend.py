@@ -28,9 +28,9 @@ F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = 1 << 28, 1 << 29, 1 << 30, 1 
 F_PACKED, F_IN_ORDER, F_RING_RESET = 1 << 34, 1 << 35, 1 << 40
 F_CRYPTO = 0x3F  # REVISION_1 and the five stateless modes
 P_MQ, P_REPLY_ACK, P_CRYPTO_SESSION, P_CONFIG, P_MEM_SLOTS = 1, 1 << 3, 1 << 7, 1 << 9, 1 << 15
-P_RESET_DEVICE, P_STATUS = 1 << 13, 1 << 16
-P_ALL = (P_MQ | P_REPLY_ACK | P_CRYPTO_SESSION | P_CONFIG | P_MEM_SLOTS | P_RESET_DEVICE |
-         P_STATUS)
+P_INFLIGHT, P_RESET_DEVICE, P_STATUS = 1 << 12, 1 << 13, 1 << 16
+P_ALL = (P_MQ | P_REPLY_ACK | P_CRYPTO_SESSION | P_CONFIG | P_MEM_SLOTS | P_INFLIGHT |
+         P_RESET_DEVICE | P_STATUS)
 
 DESC_NEXT, DESC_WRITE, DESC_INDIRECT = 1, 2, 4
 
@@ -198,6 +198,14 @@ class FrontEnd:
         self.acks = bool(protocol & P_REPLY_ACK)
         self.order(SET_OWNER)
         self.order(SET_FEATURES, struct.pack("<Q", features))
+
+    def inflight_get(self, queues, size):
+        """The buffer of in-flight requests, as (payload of SET_INFLIGHT_FD, descriptor)."""
+        self.send(GET_INFLIGHT_FD, struct.pack("<QQHH", 0, 0, queues, size).ljust(24, b"\0"))
+        answer, fds, _, _ = socket.recv_fds(self.socket, 12 + 24, 1)
+        if struct.unpack("<III", answer[:12]) != (GET_INFLIGHT_FD, VERSION | REPLY, 24):
+            raise AssertionError(f"answer {answer.hex()} to GET_INFLIGHT_FD")
+        return answer[12:], fds[0] if fds else None
 
     def add_memory(self, memory):
         self.order(ADD_MEM_REG, struct.pack("<Q", 0) + memory.region(), [memory.fd])

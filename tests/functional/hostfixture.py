@@ -92,6 +92,16 @@ class Driver:
         self.control.close()
         self.memory.close()
 
+    def reconnect(self, path, prepare=lambda front_end: None):
+        """To a host that has been started again: the rings go on where they are."""
+        self.front_end.close()
+        self.front_end = self.data.front_end = self.control.front_end = fe.FrontEnd(path)
+        self.front_end.negotiate()
+        self.front_end.add_memory(self.memory)
+        prepare(self.front_end)
+        self.control.start()
+        self.data.start()
+
     def restart(self):
         """After a reset of the device: both queues from the beginning."""
         self.front_end.order(fe.SET_FEATURES, U64(fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT))

@@ -261,7 +261,7 @@ static void reply_carries_request_and_flags(void **state)
 	uint64_t value = 0x1122334455667788, got;
 	uint8_t buffer[64];
 
-	assert_int_equal(message_reply(f->back, VHOST_USER_GET_FEATURES, &value, 8), 0);
+	assert_int_equal(message_reply(f->back, VHOST_USER_GET_FEATURES, &value, 8, -1), 0);
 	assert_int_equal(recv(f->front, buffer, sizeof(buffer), 0), VHOST_USER_HEADER_SIZE + 8);
 	memcpy(&header, buffer, VHOST_USER_HEADER_SIZE);
 	memcpy(&got, buffer + VHOST_USER_HEADER_SIZE, 8);
@@ -278,7 +278,7 @@ static void reply_gives_up_on_a_peer_that_does_not_read(void **state)
 	int err = 0;
 
 	for (unsigned int i = 0; i < 10000 && !err; i++)
-		err = message_reply(f->back, 1, payload, sizeof(payload));
+		err = message_reply(f->back, 1, payload, sizeof(payload), -1);
 	assert_int_equal(err, -EIO);
 }
 
