@@ -70,7 +70,7 @@ void show_rows(const json_t *rows, unsigned int indent, const struct column *col
 	json_t *row;
 	size_t i;
 
-	for (i = 0; columns[i].heading && i < TABLE_MAX_COLUMNS; i++)
+	for (i = 0; i < TABLE_MAX_COLUMNS && columns[i].heading; i++)
 		headings[i] = columns[i].heading;
 	table = table_create(indent, headings);
 	json_array_foreach (rows, i, row) {
