@@ -266,7 +266,7 @@ static uint8_t aead_data(EVP_CIPHER_CTX *c, const struct vc_request *req,
                          const struct session_params *params)
 {
 	bool ccm = params->aead == VIRTIO_CRYPTO_AEAD_CCM;
-	uint8_t end[16];
+	uint8_t end[16] = {0};
 	int n = 0;
 
 	/* CCM does it all in one step, which there has to be even without data. */
