@@ -91,6 +91,7 @@ step clang-format format
 step shellcheck shell
 step python python
 step links scripts/check-links.py
+step conformance scripts/check-conformance.py
 step cppcheck check
 step clang-tidy tidy
 

@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import os
 import struct
+import subprocess
+import tempfile
 
 import frontend as fe
 import vctest
@@ -16,7 +18,7 @@ from vctest import check, equal
 BASE = fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT
 REVISION_1 = 1
 STATELESS = {"cipher": 2, "hash": 4, "mac": 8, "aead": 16, "akcipher": 32}
-OK, ERR, BADMSG, NOTSUPP, INVSESS = 0, 1, 2, 3, 4
+OK, ERR, BADMSG, NOTSUPP, INVSESS, KEY_REJECTED = 0, 1, 2, 3, 4, 6
 
 
 def words(*values):
@@ -134,6 +136,54 @@ def test_stateless_aead():
         status, result = run(driver, request, room)
         equal(status, BADMSG)
         check(plain[:16] not in result, "what is not authentic was given out")
+
+
+def openssl(*arguments, data=None):
+    return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True,
+                          timeout=60).stdout
+
+
+def verifies(pem, digest, signature, *options):
+    with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as sig:
+        key.write(pem)
+        sig.write(signature)
+        key.flush()
+        sig.flush()
+        done = subprocess.run(["openssl", "pkeyutl", "-verify", "-inkey", key.name, "-sigfile",
+                               sig.name, *options], input=digest, capture_output=True,
+                              check=False, timeout=60)
+        return done.returncode == 0
+
+
+def akcipher(opcode, algo, private, key, extra, source, room):
+    para = words(algo, 2 if private else 1, len(key), *extra, len(source), room)
+    return op(opcode) + para + key + source
+
+
+def test_stateless_signatures():
+    with Host() as host, Driver(host.path, features=BASE | REVISION_1 | 32) as driver:
+        digest = hashlib.sha256(b"signed").digest()
+        sign, verify = 0x402, 0x403
+        # ECDSA on P-256 and P-521: the signature is as long as it comes out.
+        for curve, name in ((3, "prime256v1"), (5, "secp521r1")):
+            pem = openssl("ecparam", "-name", name, "-genkey", "-noout")
+            der = openssl("ec", "-outform", "DER", data=pem)
+            size = {3: 32, 5: 66}[curve]
+            point = openssl("ec", "-pubout", "-outform", "DER", data=pem)[-(1 + 2 * size):]
+            status, room = run(driver, akcipher(sign, 2, True, der, (curve, 0), digest, 160), 160)
+            equal(status, OK, f"{name}: signing")
+            signature = room[:2 + room[1]] if room[1] < 0x80 else room[:3 + room[2]]
+            check(verifies(pem, digest, signature), f"{name}: openssl does not verify it")
+            request = akcipher(verify, 2, False, point, (curve, 0), signature, len(digest))
+            equal(run(driver, request + digest, 0)[0], OK, f"{name}: verification")
+            equal(run(driver, request + digest[::-1], 0)[0], KEY_REJECTED, f"{name}: another digest")
+        # RSA, PKCS#1 with SHA-256.
+        pem = openssl("genrsa", "-traditional", "2048")
+        der = openssl("rsa", "-traditional", "-outform", "DER", data=pem)
+        request = akcipher(sign, 1, True, der, (1, 6), digest, 256)
+        status, signature = run(driver, request, 256)
+        equal(status, OK, "RSA: signing")
+        check(verifies(pem, digest, signature, "-pkeyopt", "digest:sha256"), "RSA: not verified")
 
 
 def test_many_keys():

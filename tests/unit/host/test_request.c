@@ -229,6 +229,39 @@ static void test_failures_give_a_status_and_nothing_else(void **state)
 	assert_int_equal(f->guest.memory[o.in[16]], VIRTIO_CRYPTO_ERR);
 }
 
+/* Whatever a resource says, the guest hears what the specification has for that request. */
+static void test_each_service_has_its_own_failures(void **state)
+{
+	const uint8_t ok = VIRTIO_CRYPTO_OK, err = VIRTIO_CRYPTO_ERR, bad = VIRTIO_CRYPTO_BADMSG;
+	const uint8_t no = VIRTIO_CRYPTO_NOTSUPP, inv = VIRTIO_CRYPTO_INVSESS;
+	const uint8_t rejected = VIRTIO_CRYPTO_KEY_REJECTED;
+	const struct {
+		const char *name;
+		uint8_t told[8]; /* for each status that a resource may say */
+	} cases[] = {
+		{"cbc 16", {ok, err, err, no, inv, err, err, err}},
+		{"chain", {ok, err, err, no, inv, err, err, err}},
+		{"hash", {ok, err, err, no, inv, err, err, err}},
+		{"mac", {ok, err, err, no, inv, err, err, err}},
+		{"gcm back", {ok, err, bad, no, inv, err, err, err}},
+		{"rsa verify", {ok, err, bad, no, inv, err, rejected, err}},
+		{"ecdsa sign", {ok, err, bad, no, inv, err, rejected, err}},
+	};
+	struct fixture *f = *state;
+	static struct offer o;
+	struct vc_request req;
+
+	for (size_t i = 0; i < vc_array_size(cases); i++) {
+		for (uint8_t said = 0; said < 8; said++) {
+			begin(f, cases[i].name, 0, &req, &o);
+			req.status = said;
+			request_finish(&req, &f->context);
+			assert_int_equal(f->guest.memory[o.in[o.in_len - 1]], cases[i].told[said]);
+			assert_int_equal(req.status, cases[i].told[said]);
+		}
+	}
+}
+
 /* What was decrypted or padded is not left for the next one to find. */
 static void test_private_copies_of_rsa_are_wiped(void **state)
 {
@@ -287,6 +320,7 @@ int main(void)
 		request_test(test_touching_pieces_are_not_copied),
 		request_test(test_what_is_not_authentic_is_wiped),
 		request_test(test_failures_give_a_status_and_nothing_else),
+		request_test(test_each_service_has_its_own_failures),
 		request_test(test_private_copies_of_rsa_are_wiped),
 		request_test(test_bounce_buffers_run_out_and_come_back),
 	};
