@@ -37,6 +37,7 @@ struct command {
 	const char *name;
 	const char
 		*argument; /* what follows the name, also its key in the request; NULL: nothing */
+	const char *word;  /* that stands for the argument in the help */
 	const char *summary;
 	show_fn *show[DAEMONS]; /* NULL: the daemon does not know it */
 	bool headless;          /* its text names the daemon by itself */
@@ -69,8 +70,23 @@ static const struct command commands[] = {
 	{
 		.name = "log-level",
 		.argument = "level",
+		.word = "LEVEL",
 		.summary = "log from now on: error, warning, notice, info or debug",
 		.show = {show_log_level, show_log_level},
+	},
+	{
+		.name = "offline",
+		.argument = "device",
+		.word = "DEVICE",
+		.summary = "tell the driver of a device that it is not ready (vcrypto-host)",
+		.show = {show_host_ready, NULL},
+	},
+	{
+		.name = "online",
+		.argument = "device",
+		.word = "DEVICE",
+		.summary = "tell it that the device is ready again (vcrypto-host)",
+		.show = {show_host_ready, NULL},
 	},
 	{
 		.name = "version",
@@ -98,7 +114,8 @@ static void print_help(void)
 		char usage[32];
 
 		snprintf(usage, sizeof(usage), "%s%s%s", commands[i].name,
-		         commands[i].argument ? " " : "", commands[i].argument ? "LEVEL" : "");
+		         commands[i].argument ? " " : "",
+		         commands[i].argument ? commands[i].word : "");
 		printf("  %-18s %s\n", usage, commands[i].summary);
 	}
 	printf("\nOptions:\n"
@@ -202,9 +219,10 @@ static int parse_command(int argc, char **argv, struct options *options)
 	if (!options->command->argument)
 		return 0;
 	if (left != 2)
-		return usage_error("%s needs a level", options->command->name);
+		return usage_error("%s needs one word more", options->command->name);
 	options->argument = argv[optind + 1];
-	if (log_level_parse(options->argument, &level))
+	if (!strcmp(options->command->argument, "level") &&
+	    log_level_parse(options->argument, &level))
 		return usage_error("\"%s\" is not a log level", options->argument);
 	return 0;
 }

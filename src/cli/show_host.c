@@ -172,3 +172,11 @@ void show_host_sessions(const json_t *devices)
 			printf("    ... and more\n");
 	}
 }
+
+void show_host_ready(const json_t *result)
+{
+	printf("  device ");
+	print_clean(field_text(result, "device"));
+	printf(" is %s now\n",
+	       json_is_true(json_object_get(result, "offline")) ? "offline" : "online");
+}

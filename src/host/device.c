@@ -31,6 +31,22 @@ static struct worker *queue_worker(const struct device *device, unsigned int ind
 	return device->workers[(device->first_worker + n) % device->worker_count];
 }
 
+/* What changes in the configuration space: whether the device is ready. */
+static void device_ready_changed(struct device *device)
+{
+	bool not_ready = device->stuck || device->offline;
+
+	if (atomic_exchange(&device->not_ready, not_ready) != not_ready &&
+	    device->on_config_changed)
+		device->on_config_changed(device->config_context);
+}
+
+void device_offline(struct device *device, bool offline)
+{
+	device->offline = offline;
+	device_ready_changed(device);
+}
+
 static void device_mark_stuck(struct device *device)
 {
 	if (!device->stuck)
@@ -38,6 +54,7 @@ static void device_mark_stuck(struct device *device)
 		          "down until the daemon is restarted",
 		          device->name);
 	device->stuck = true;
+	device_ready_changed(device);
 }
 
 int device_create(const struct device_options *options, struct device **device)

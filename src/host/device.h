@@ -79,12 +79,17 @@ struct device {
 	bool strict;       /* completions leave in the order of arrival, queue by queue */
 	uint64_t features; /* as acknowledged */
 	struct inflight_area inflight;
+	atomic_bool not_ready;   /* HW_READY is off; any thread */
 	struct memtable *memory; /* that queues start with; a worker uses that of its rings */
 	/* The main thread's. */
 	struct worker *const *workers;
 	unsigned int worker_count;
 	unsigned int first_worker; /* data queue 0 goes to this one, the next to the next */
 	struct log_limit log;      /* of what its front end can cause */
+	bool offline;              /* said by the administrator */
+	/* Told when the configuration space has changed; NULL: there is no front end. */
+	void (*on_config_changed)(void *context);
+	void *config_context;
 	bool stuck; /* requests never came back: what they may touch is kept for ever */
 	struct device_limits limits;
 	uint64_t share_bytes; /* limits.inflight_bytes, for each worker that has data queues */
@@ -121,6 +126,12 @@ void device_restart(struct device *device);
 
 /* Whether a queue stopped because of the driver, or the device is stuck: only a reset helps. */
 bool device_broken(struct device *device);
+
+/*
+ * Say to the driver that the device is ready or not (HW_READY in the configuration space, and a
+ * change of it). Requests are done in any case; drivers that are told so give no more.
+ */
+void device_offline(struct device *device, bool offline);
 
 /* The configuration space. Any thread. */
 void device_config(const struct device *device, struct virtio_crypto_config *config);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's configuration space. Any thread: all of it is constant while the device is there.
+ * A device's configuration space. Any thread: all of it but the status is constant while the device
+ * is there.
  */
 #include <string.h>
 
@@ -10,7 +11,8 @@ void device_config(const struct device *device, struct virtio_crypto_config *con
 {
 	memset(config, 0, sizeof(*config));
 	group_offer(device->group, config);
-	config->status = VIRTIO_CRYPTO_S_HW_READY;
+	if (!atomic_load(&device->not_ready))
+		config->status = VIRTIO_CRYPTO_S_HW_READY;
 	config->max_dataqueues = device->data_queues;
 	config->max_size = device->max_size;
 }

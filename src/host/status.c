@@ -164,15 +164,15 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	                  "inflight_bytes", (json_int_t)device->limits.inflight_bytes, "memory",
 	                  (json_int_t)device->limits.memory);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}",
-	                 "name", device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
-	                 vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
-	                 device->group->name, "order", device->strict ? "strict" : "relaxed",
-	                 "connected", connected, "front_end", peer, "features", features,
-	                 "sessions", (int)session_table_count(device->sessions), "memory_regions",
-	                 (int)device->memory->count, "memory",
-	                 (json_int_t)memtable_bytes(device->memory), "limits", limits, "queues",
-	                 queues);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}", "name",
+		device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
+		vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
+		device->group->name, "order", device->strict ? "strict" : "relaxed", "ready",
+		!atomic_load(&device->not_ready), "connected", connected, "front_end", peer,
+		"features", features, "sessions", (int)session_table_count(device->sessions),
+		"memory_regions", (int)device->memory->count, "memory",
+		(json_int_t)memtable_bytes(device->memory), "limits", limits, "queues", queues);
 }
 
 static json_t *devices_json(const struct host *host)
@@ -253,12 +253,44 @@ static json_t *on_log_level(void *context, const json_t *request, char **error)
 	return json_pack("{s:s}", "level", name);
 }
 
+/* "offline" and "online": the device by its name. */
+static json_t *device_set_offline(const struct host *host, const json_t *request, bool offline,
+                                  char **error)
+{
+	const char *name = json_string_value(json_object_get(request, "device"));
+
+	for (unsigned int i = 0; name && i < host->device_count; i++) {
+		struct device *device = host->device[i];
+
+		if (strcmp(device->name, name) != 0)
+			continue;
+		device_offline(device, offline);
+		log_notice("device %s: %s, by the administrator", name,
+		           offline ? "offline" : "online");
+		return json_pack("{s:s, s:b}", "device", name, "offline", offline);
+	}
+	*error = str_format("\"device\" must be the name of a device");
+	return NULL;
+}
+
+static json_t *on_offline(void *context, const json_t *request, char **error)
+{
+	return device_set_offline(context, request, true, error);
+}
+
+static json_t *on_online(void *context, const json_t *request, char **error)
+{
+	return device_set_offline(context, request, false, error);
+}
+
 static json_t *on_version(void *context, const json_t *request, char **error)
 {
 	return json_pack("{s:s, s:s}", "daemon", "vcrypto-host", "version", VCRYPTO_VERSION);
 }
 
 const struct ctl_command host_commands[] = {
-	{"status", on_status},       {"devices", on_devices}, {"sessions", on_sessions},
-	{"log-level", on_log_level}, {"version", on_version}, {NULL, NULL},
+	{"status", on_status},     {"devices", on_devices},
+	{"sessions", on_sessions}, {"log-level", on_log_level},
+	{"version", on_version},   {"offline", on_offline},
+	{"online", on_online},     {NULL, NULL},
 };

@@ -44,6 +44,7 @@ void connection_close(struct connection *connection)
 		return;
 	evloop_remove(connection->deadline);
 	evloop_remove(connection->watch);
+	front_end_fini(&connection->front_end);
 	device_reset(connection->device);
 	message_reset(&connection->message);
 	close(connection->fd);
@@ -142,6 +143,7 @@ int connection_create(const struct connection_options *options, struct connectio
 	else
 		err = evloop_add(made->loop, made->fd, EPOLLIN, on_readable, made, &made->watch);
 	if (err) {
+		front_end_fini(&made->front_end);
 		secmem_free(made);
 		return err;
 	}

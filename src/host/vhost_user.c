@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -26,6 +27,7 @@
 #define PROTOCOL_FEATURES                                                                          \
 	((UINT64_C(1) << VHOST_USER_PROTOCOL_F_MQ) |                                               \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                        \
+	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_BACKEND_REQ) |                                      \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION) |                                   \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIG) |                                           \
 	 (UINT64_C(1) << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |                                   \
@@ -115,6 +117,51 @@ static int on_get_config(struct front_end *front_end, struct message *message)
 static int on_set_config(struct front_end *front_end, struct message *message)
 {
 	return -EOPNOTSUPP;
+}
+
+/* ---- messages of our own ---- */
+
+static void backend_close(struct front_end *front_end)
+{
+	if (front_end->backend_fd >= 0)
+		close(front_end->backend_fd);
+	front_end->backend_fd = -1;
+}
+
+/* It may be any descriptor: only a socket is asked not to wait by each send. */
+static int on_set_backend_req_fd(struct front_end *front_end, struct message *message)
+{
+	int domain = 0, type = 0;
+	socklen_t size = sizeof(int);
+
+	if (!has(front_end, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+		return -EPROTO;
+	if (getsockopt(message->fds[0], SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+	    getsockopt(message->fds[0], SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+		return -errno;
+	if (domain != AF_UNIX || type != SOCK_STREAM)
+		return -EINVAL;
+	backend_close(front_end);
+	front_end->backend_fd = message_take_fd(message, 0);
+	return 0;
+}
+
+/* BACKEND_CONFIG_CHANGE_MSG: the front end is to read the configuration again. */
+static void config_changed(void *context)
+{
+	const struct vhost_user_header header = {.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
+	                                         .flags = VHOST_USER_VERSION};
+	struct front_end *front_end = context;
+	long n;
+
+	if (front_end->backend_fd < 0)
+		return;
+	n = unix_send_fds(front_end->backend_fd, &header, VHOST_USER_HEADER_SIZE, NULL, 0,
+	                  MSG_DONTWAIT);
+	/* Full: then there is one that has not been read, and says as much. Anything else, and a
+	 * part of a message, is the end of the channel. */
+	if (n != -EAGAIN && n != VHOST_USER_HEADER_SIZE)
+		backend_close(front_end);
 }
 
 /* ---- handlers: status ---- */
@@ -222,6 +269,8 @@ static const struct handler handlers[] = {
 	[VHOST_USER_GET_QUEUE_NUM] = {"GET_QUEUE_NUM", 0, 0, 0, 0, true, false, on_get_queue_num},
 	[VHOST_USER_SET_VRING_ENABLE] = {"SET_VRING_ENABLE", STATE, STATE, 0, 0, false, false,
 	                                 on_set_vring_enable},
+	[VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, 0, 1, 1, false, false,
+	                                   on_set_backend_req_fd},
 	[VHOST_USER_GET_CONFIG] = {"GET_CONFIG", CONFIG, CONFIG + VHOST_USER_CONFIG_MAX, 0, 0, true,
 	                           false, on_get_config},
 	[VHOST_USER_SET_CONFIG] = {"SET_CONFIG", CONFIG, CONFIG + VHOST_USER_CONFIG_MAX, 0, 0,
@@ -259,6 +308,15 @@ void front_end_init(struct front_end *front_end, struct device *device, int sock
 	front_end->device = device;
 	front_end->socket = socket;
 	front_end->answer_fd = -1;
+	front_end->backend_fd = -1;
+	device->on_config_changed = config_changed;
+	device->config_context = front_end;
+}
+
+void front_end_fini(struct front_end *front_end)
+{
+	front_end->device->on_config_changed = NULL;
+	backend_close(front_end);
 }
 
 bool front_end_size_ok(const struct vhost_user_header *header)

@@ -20,6 +20,7 @@ struct front_end {
 	struct device *device;
 	int socket; /* where answers go; not owned */
 	uint64_t protocol_features;
+	int backend_fd; /* where our own messages go; -1: nowhere */
 	int answer_fd;  /* goes with the answer of the message at hand, and is closed then; -1: none
 	                 */
 	uint8_t status; /* of virtio: what the driver said last */
@@ -31,6 +32,9 @@ struct front_end {
 };
 
 void front_end_init(struct front_end *front_end, struct device *device, int socket);
+
+/* Before the socket is closed. */
+void front_end_fini(struct front_end *front_end);
 
 /* message_size_fn: whether the message is known with a payload of that size. */
 bool front_end_size_ok(const struct vhost_user_header *header);

@@ -94,7 +94,8 @@ def test_command_lines_that_are_wrong():
                 ((), "a command is missing"),
                 (("frobnicate",), 'unknown command "frobnicate"'),
                 (("status", "now"), '"now" is one word too many'),
-                (("log-level",), "needs a level"),
+                (("log-level",), "needs one word more"), (("offline",), "needs one word more"),
+                (("--engined", "offline", "dev0"), "offline is not of vcrypto-engined"),
                 (("log-level", "loud"), '"loud" is not a log level'),
                 (("--host", "--engined", "status"), "exclude each other"),
                 (("--host", "clients"), "clients is not of vcrypto-host"),
@@ -111,7 +112,8 @@ def test_help_and_version():
     with vctest.Stack(host=False, engined=False) as stack:
         done = stack.vcryptoctl("--help")
         vctest.equal(done.returncode, 0)
-        for command in ("status", "devices", "clients", "sessions", "log-level LEVEL", "version"):
+        for command in ("status", "devices", "clients", "sessions", "log-level LEVEL",
+                        "offline DEVICE", "online DEVICE", "version"):
             vctest.contains(done.stdout, f"  {command} ")
         done = stack.vcryptoctl("--version")
         vctest.equal(done.returncode, 0)

@@ -518,6 +518,69 @@ def test_reconnects_leak_nothing():
         check(grown < limit, f"the host grew by {grown} KiB")
 
 
+# ---- the back end's own messages
+
+
+def ready(front_end):
+    answer = front_end.ask(fe.GET_CONFIG, struct.pack("<III", 0, 4, 0) + bytes(4))
+    return struct.unpack("<I", answer[12:])[0]
+
+
+def test_the_front_end_is_told_that_the_configuration_changed():
+    with Host() as host, Driver(host.path) as driver:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.settimeout(10)
+        driver.front_end.order(fe.SET_BACKEND_REQ_FD, b"", [theirs.fileno()])
+        theirs.close()
+        session = driver.check_works()
+        for command, value in (("offline", 0), ("online", 1)):
+            host.ctl("host", command, device="dev0")
+            # Header alone: BACKEND_CONFIG_CHANGE_MSG, version 1, no payload.
+            equal(ours.recv(100), struct.pack("<III", 2, 1, 0), command)
+            equal(ready(driver.front_end), value, f"status after {command}")
+            equal(host.device()["ready"], bool(value))
+            equal(host.device(1)["ready"], True, "the other device")
+            # Requests are done in any case.
+            driver.check_works(session)
+            # Nothing changes: nothing is told.
+            host.ctl("host", command, device="dev0")
+        ours.setblocking(False)
+        with vctest.raises(BlockingIOError):
+            ours.recv(100)
+        with vctest.raises(vctest.ControlError, "name of a device"):
+            host.ctl("host", "offline", device="dev9")
+        # A front end that does not read is told as much as its socket holds; one that hangs up
+        # is told no more.
+        for _ in range(2000):
+            host.ctl("host", "offline", device="dev0")
+            host.ctl("host", "online", device="dev0")
+        unread = len(ours.recv(1 << 20))
+        check(unread and unread % 12 == 0, f"{unread} bytes")
+        ours.close()
+        host.ctl("host", "offline", device="dev0")
+        equal(ready(driver.front_end), 0)
+
+
+def test_channels_for_the_back_end_that_cannot_be():
+    with Host() as host:
+        # Said before there is a front end, and to each that comes.
+        host.ctl("host", "offline", device="dev0")
+        before = host.files()
+        with Driver(host.path) as driver:
+            equal(ready(driver.front_end), 0)
+            for fds in ([fe.eventfd()], [driver.memory.fd]):
+                check(not driver.front_end.tell(fe.SET_BACKEND_REQ_FD, b"", fds), "no socket")
+            with socket.socket(socket.AF_INET) as tcp:
+                check(not driver.front_end.tell(fe.SET_BACKEND_REQ_FD, b"", [tcp.fileno()]), "TCP")
+            for _ in range(3):
+                pair = socket.socketpair()
+                driver.front_end.order(fe.SET_BACKEND_REQ_FD, b"", [pair[0].fileno()])
+                pair[0].close()
+                pair[1].close()
+        host.wait_free()
+        equal(host.files(), before, "descriptors of the host")
+
+
 # ---- mode: client
 
 CLIENT_CONFIG = """\
