@@ -112,7 +112,7 @@ resources:
 groups:
   - {{name: default, primary: [sw]}}
 devices:
-  - {{name: dev0, socket: {dir}/dev0.sock}}
+  - {{name: dev0, socket: {dir}/dev0.sock, limit: {{inflight-bytes: 1GiB}}}}
 """
 LARGE = 1 << 20
 
