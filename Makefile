@@ -48,6 +48,7 @@ lint: ## formatting, static analysis, scripts, links of the documentation
 
 install: all ## install below PREFIX, /usr/local by default (and the module where OpenSSL looks for it)
 	@meson install -C $(BUILD) --no-rebuild
+	@[ -n "$$DESTDIR" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 clean: ## remove every build directory
 	@rm -rf build build-*
