@@ -352,6 +352,30 @@ class CryptoDriver:
         header += struct.pack("<IIII", len(iv), length, length, 0).ljust(40, b"\0")
         return header + struct.pack("<II", 1, 0)
 
+    def chain(self, session, iv, data, tag):
+        """(status, ciphertext, its HMAC) of AES-CBC with HMAC, tag bytes of it."""
+        header = struct.pack("<IIQII", 0, 3, session, 1, 0)
+        header += struct.pack("<10I", len(iv), len(data), len(data), 0, len(data), 0, len(data), 0,
+                              tag, 0) + struct.pack("<II", 2, 0)
+        head, iv_at, src, dst, mac, status = (self.memory.put(part) for part in (
+            header, iv, data, bytes(len(data)), bytes(tag), b"\xff"))
+        self.data.submit([(head, 72, False), (iv_at, len(iv), False), (src, len(data), False),
+                          (dst, len(data), True), (mac, tag, True), (status, 1, True)], True)
+        self.data.wait()
+        m = self.memory.map
+        return m[status], m[dst:dst + len(data)], m[mac:mac + tag]
+
+    def verify(self, session, signature, digest):
+        """Status of an RSA verification."""
+        header = struct.pack("<IIQII", 0x403, 1, session, 1, 0)
+        header += struct.pack("<II", len(signature), len(digest)).ljust(48, b"\0")
+        head, src, status = (self.memory.put(part) for part in (
+            header, signature + digest, b"\xff"))
+        self.data.submit([(head, 72, False), (src, len(signature) + len(digest), False),
+                          (status, 1, True)], True)
+        self.data.wait()
+        return self.memory.map[status]
+
     def cipher_between(self, session, iv, source, src, result, dst, length):
         """Status of a request from one memory to another."""
         head = self.memory.put(self.cipher_header(session, iv, length))
@@ -380,32 +404,43 @@ class CryptoDriver:
         return self.memory.map[status], self.memory.map[dst:dst + len(data)]
 
 
-# QEMU's session messages: AES-CBC.
+# QEMU's session messages: AES-CBC, alone or with an HMAC over the ciphertext.
 
-def _session_fields(key, encrypt):
-    return struct.pack("<IIIIII", 3, len(key), 0, 0, 0, 0) + bytes([1, 1 if encrypt else 2, 0, 0])
+def _session_fields(key, encrypt, mac):
+    """mac: (number of the HMAC, its key, bytes of the tag), or None."""
+    number, mac_key, tag = mac or (0, b"", 0)
+    return (struct.pack("<IIIIII", 3, len(key), number, tag, len(mac_key), 0) +
+            bytes([2 if mac else 1, 1 if encrypt else 2, 2 if mac else 0, 2 if mac else 0]))
 
 
-def _session_tail(key):
-    return struct.pack("<QQ", 0xDEAD0000, 0xBEEF0000) + key.ljust(64, b"\0") + bytes(512)
+def _session_tail(key, mac):
+    return (struct.pack("<QQ", 0xDEAD0000, 0xBEEF0000) + key.ljust(64, b"\0") +
+            (mac[1] if mac else b"").ljust(512, b"\0"))
 
 
-def session_700(key, encrypt=True):
+def session_700(key, encrypt=True, mac=None):
     """QEMU up to 7.0."""
-    return (struct.pack("<qI", 0, 2) + _session_fields(key, encrypt) +
-            _session_tail(key))
+    return (struct.pack("<qI", 0, 2) + _session_fields(key, encrypt, mac) +
+            _session_tail(key, mac))
 
 
-def session_632(key, encrypt=True):
+def session_632(key, encrypt=True, mac=None):
     """QEMU 7.1 to 8.0."""
-    return (struct.pack("<q", 0) + _session_fields(key, encrypt) + bytes(4) +
-            _session_tail(key))
+    return (struct.pack("<q", 0) + _session_fields(key, encrypt, mac) + bytes(4) +
+            _session_tail(key, mac))
 
 
-def session_1072(key, encrypt=True):
+def session_1072(key, encrypt=True, mac=None):
     """QEMU 8.1 and later."""
-    sym = _session_fields(key, encrypt) + bytes(4) + _session_tail(key)
+    sym = _session_fields(key, encrypt, mac) + bytes(4) + _session_tail(key, mac)
     return struct.pack("<Q", 2) + sym.ljust(1056, b"\0") + struct.pack("<q", 0)
+
+
+def session_rsa(key, private, padding=1, digest=6):
+    """QEMU 8.1 and later, akcipher; PKCS#1 with SHA-256."""
+    asym = struct.pack("<IIIIQII", 1, 2 if private else 1, len(key), 0, 0xDEAD0000, padding, digest)
+    asym += key[:1024].ljust(1024, b"\0")
+    return struct.pack("<Q", 0x404) + asym.ljust(1056, b"\0") + struct.pack("<q", 0)
 
 
 def session_id(answer):

@@ -3,9 +3,12 @@
 """vcrypto-host's vhost-user back end, against a front end that keeps the rules, and one that behaves
 as QEMU does."""
 
+import hashlib
+import hmac
 import os
 import socket
 import struct
+import subprocess
 import time
 
 import frontend as fe
@@ -419,6 +422,58 @@ def test_qemu_mode_calls_whatever_the_ring_says():
                 equal(crypto.cipher(session, IV, PLAIN, indirect=True), (0, CIPHER))
         ring.close()
         memory.close()
+
+
+def test_session_messages_with_an_hmac_in_all_layouts():
+    """For each HMAC that QEMU's structure has room for: number, function."""
+    with Host() as host, Driver(host.path) as driver:
+        for layout in (fe.session_700, fe.session_632, fe.session_1072):
+            for number, digest in ((2, "sha1"), (4, "sha256"), (6, "sha512")):
+                mac_key = bytes(range(20))
+                length = hashlib.new(digest).digest_size
+                message = layout(KEY, mac=(number, mac_key, length))
+                answer = driver.front_end.ask(fe.CREATE_CRYPTO_SESSION, message)
+                equal(len(answer), len(message), f"{layout.__name__}: size of the answer")
+                check(mac_key not in answer, "the key came back")
+                session = fe.session_id(answer)
+                check(session > 0, f"{layout.__name__}, {digest}: session {session}")
+                equal(driver.crypto.chain(session, IV, PLAIN, length),
+                      (0, CIPHER, hmac.digest(mac_key, CIPHER, digest)),
+                      f"{layout.__name__}, {digest}")
+                driver.front_end.order(fe.CLOSE_CRYPTO_SESSION, struct.pack("<q", session))
+                equal(driver.crypto.chain(session, IV, PLAIN, length)[0], 4, "status INVSESS")
+
+
+def openssl(*arguments, data=b""):
+    return subprocess.run([vctest.need("openssl"), *arguments], input=data, capture_output=True,
+                          check=True).stdout
+
+
+def test_session_messages_with_rsa_keys():
+    with Host() as host, Driver(host.path) as driver:
+        path = os.path.join(host.dir, "key.pem")
+        openssl("genrsa", "-out", path, "2048")
+        public = openssl("rsa", "-in", path, "-RSAPublicKey_out", "-outform", "DER")
+        private = openssl("rsa", "-in", path, "-traditional", "-outform", "DER")
+        digest = hashlib.sha256(b"a message").digest()
+        signature = openssl("pkeyutl", "-sign", "-inkey", path, "-pkeyopt", "digest:sha256",
+                            data=digest)
+        answer = driver.front_end.ask(fe.CREATE_CRYPTO_SESSION, fe.session_rsa(public, False))
+        equal(len(answer), 1072, "size of the answer")
+        session = fe.session_id(answer)
+        check(session > 0, f"session {session}")
+        equal(driver.crypto.verify(session, signature, digest), 0, "status of a good signature")
+        wrong = bytes([digest[0] ^ 1]) + digest[1:]
+        check(driver.crypto.verify(session, signature, wrong) != 0, "a wrong one was taken")
+        driver.front_end.order(fe.CLOSE_CRYPTO_SESSION, struct.pack("<q", session))
+        # An RSA-2048 private key does not fit into the message; QEMU cuts it off.
+        check(len(private) > 1024, "a short key")
+        for what, message in (("a key too long for it", fe.session_rsa(private, True)),
+                              ("a key cut off", fe.session_rsa(private[:1024], True)),
+                              ("a public key as a private one", fe.session_rsa(public, True)),
+                              ("no key", fe.session_rsa(b"", False))):
+            answer = driver.front_end.ask(fe.CREATE_CRYPTO_SESSION, message)
+            equal(fe.session_id(answer), -1, what)
 
 
 def test_session_messages_that_cannot_be():
