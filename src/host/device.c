@@ -276,32 +276,30 @@ int device_session_create(struct device *device, const struct session_params *pa
 	                      id);
 }
 
-/* A session that is out of the table. seen_only: only workers that have a view of it, which is
- * right when none can get one any more. */
-static void session_end(struct device *device, struct session *session, bool seen_only)
-{
-	bool stuck = false;
-
-	for (unsigned int w = 0; w < device->worker_count; w++) {
-		if (seen_only && !atomic_load(&session->local[w]))
-			continue;
-		if (worker_session_drop(device->workers[w], session))
-			stuck = true;
-	}
-	if (stuck)
-		device_mark_stuck(device);
-	else
-		session_release(session);
-}
-
 int device_session_destroy(struct device *device, uint64_t id)
 {
 	struct session *session = session_remove(device->sessions, id);
 
 	if (!session)
 		return -ENOENT;
-	session_end(device, session, false);
+	worker_session_leave(session);
 	return 0;
+}
+
+/* A session that is out of the table, when no worker can get a view of it any more. */
+static void session_end(struct device *device, struct session *session)
+{
+	bool stuck = false;
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if (atomic_load(&session->local[w]) &&
+		    worker_session_drop(device->workers[w], session))
+			stuck = true;
+	}
+	if (stuck)
+		device_mark_stuck(device);
+	else
+		session_release(session);
 }
 
 /* All sessions of a device whose queues are stopped. */
@@ -312,7 +310,7 @@ static void sessions_end(struct device *device)
 
 	while ((session = session_table_next(device->sessions, &cursor))) {
 		if (session_remove(device->sessions, session->id))
-			session_end(device, session, true);
+			session_end(device, session);
 	}
 }
 

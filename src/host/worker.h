@@ -61,6 +61,8 @@ int worker_device_remap(struct worker *worker, struct device *device, const stru
                         const struct memtable *gone);
 /* Let go of a session that session_remove() took out; the caller releases it afterwards. */
 int worker_session_drop(struct worker *worker, struct session *session);
+/* Have every worker let go of such a session, without waiting: the last one releases it. */
+void worker_session_leave(struct session *session);
 
 const struct worker_counters *worker_counters(const struct worker *worker);
 int worker_cpu(const struct worker *worker);

@@ -9,12 +9,14 @@
  * finds it. A worker may have looked it up just before and still use it in this round; so it is
  * only gone for a worker when that worker, between two rounds, has read a message about it, and
  * nothing of it is in flight there any more. Then the worker drops its realisations and its view.
- *   - Destroyed by message to the main thread: that sends each worker MESSAGE_SESSION_DROP, waits
- *     for each, and releases the session itself.
+ *   - With its device: the main thread sends each worker MESSAGE_SESSION_DROP, waits for each, and
+ *     releases the session itself.
  *   - Destroyed on a control queue, or in band: nobody may wait. At the end of the round the worker
  *     sets session->views to the number of workers and sends each of the others one
  *     MESSAGE_SESSION_LEAVE for all sessions of the round; each one that lets go, itself too,
  *     counts down, and the last one releases the session (keys wiped).
+ *   - Destroyed by message: the main thread does the same, since what is in flight may be slow and
+ *     other front ends wait for it.
  */
 #include <stdlib.h>
 
@@ -141,21 +143,34 @@ static void leave_post(struct worker *to, struct session *first)
 	worker_post(to, message);
 }
 
-void sessions_end(struct worker *worker)
+/* All workers but one, which is told otherwise. */
+static void leave_all(struct session *first, const struct worker *but)
 {
-	struct session *first = worker->ended;
 	struct worker *const *workers;
 	unsigned int n = workers_lock(&workers);
 
-	worker->ended = NULL;
 	/* Relaxed: the mailboxes' locks carry it, and the list, to the others. */
 	for (struct session *s = first; s; s = s->ended_next)
 		atomic_store_explicit(&s->views, n, memory_order_relaxed);
 	for (unsigned int i = 0; i < n; i++)
-		if (workers[i] != worker)
+		if (workers[i] != but)
 			leave_post(workers[i], first);
 	workers_unlock();
+}
+
+void sessions_end(struct worker *worker)
+{
+	struct session *first = worker->ended;
+
+	worker->ended = NULL;
+	leave_all(first, worker);
 	views_close(worker, first);
+}
+
+void worker_session_leave(struct session *session)
+{
+	session->ended_next = NULL;
+	leave_all(session, NULL);
 }
 
 /* ---- sessions that come with the request ---- */

@@ -531,6 +531,31 @@ static void a_destroyed_session_ends_with_its_last_request(void **state)
 	fakes_close(&f);
 }
 
+/* The main thread has other front ends to listen to. */
+static void a_session_destroyed_by_message_is_not_waited_for(void **state)
+{
+	struct session *removed;
+	struct fakes f;
+	uint64_t session;
+
+	fakes_open(&f, 2);
+	session = session_in_both(&f);
+	removed = session_remove(f.b.device->sessions, session);
+	assert_non_null(removed);
+	worker_session_leave(removed);
+	/* Requests of it are in flight all the while. */
+	assert_int_equal(atomic_load(&f.fake[0]->dropped), 0);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 5));
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 1, 5));
+	while (atomic_load(&f.fake[0]->dropped) < 2)
+		sleep_ms(1);
+	for (unsigned int q = 0; q < 2; q++)
+		assert_int_equal(bench_stop(&f.b, q), 0);
+	fakes_close(&f);
+}
+
 static void a_dropped_session_is_waited_for(void **state)
 {
 	struct fakes f;
@@ -623,6 +648,7 @@ int main(void)
 		cmocka_unit_test(memory_cut_short_stops_its_device_only),
 		cmocka_unit_test(a_paused_device_is_left_alone),
 		cmocka_unit_test(a_destroyed_session_ends_with_its_last_request),
+		cmocka_unit_test(a_session_destroyed_by_message_is_not_waited_for),
 		cmocka_unit_test(a_dropped_session_is_waited_for),
 		cmocka_unit_test(sessions_come_and_go_under_load),
 	};
