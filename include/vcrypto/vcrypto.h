@@ -68,6 +68,13 @@ enum vcrypto_session_way {
 	VCRYPTO_SESSIONS_MESSAGE_81 = 5,
 };
 
+/** Kind of the rings. */
+enum vcrypto_ring {
+	VCRYPTO_RING_AUTO = 0,   /**< what is faster: split */
+	VCRYPTO_RING_SPLIT = 1,  /**< virtio 1.3, 2.7 */
+	VCRYPTO_RING_PACKED = 2, /**< virtio 1.3, 2.8; the device must offer it */
+};
+
 /** How to open a device. Zero a field to get its default. */
 struct vcrypto_device_options {
 	/** Path of the vhost-user socket of the device (a UNIX stream socket that the back end
@@ -92,6 +99,8 @@ struct vcrypto_device_options {
 	 *  vcrypto_pieces); default 0, at most 504. Each takes 16 bytes for each operation of the
 	 *  depth. */
 	unsigned int pieces;
+	/** Kind of the rings; default split. */
+	enum vcrypto_ring ring;
 };
 
 /**

@@ -91,7 +91,7 @@ static uint32_t answer(const struct virtq_desc *last)
 
 static void ceiling_kick(const struct transport_queue *queue)
 {
-	const struct ring_split *ring = queue->ring;
+	const struct ring_split *ring = &queue->ring->split;
 	struct virtq_used *used = ring->used;
 	uint16_t now = ring->avail->idx, at = used->idx;
 

@@ -29,6 +29,7 @@ struct arguments {
 	bool sessions;
 	bool ceiling;
 	enum vcrypto_session_way way;
+	enum vcrypto_ring ring;
 	struct report report;
 	struct run_options run;
 };
@@ -54,6 +55,7 @@ static const char usage_text[] =
 	"  --sessions         measure sessions made and destroyed, not operations\n"
 	"  --session-via WAY  how sessions are made: ctrlq (default), inband, or QEMU's\n"
 	"                     message in its layouts, msg70, msg71, msg81\n"
+	"  --ring KIND        kind of the rings: auto (default), split or packed\n"
 	"  --ceiling          no device: how fast this program itself could be\n"
 	"  --json             print a list of objects\n"
 	"  --help, --version\n"
@@ -74,6 +76,7 @@ enum option_id {
 	OPTION_VERIFY,
 	OPTION_SESSIONS,
 	OPTION_SESSION_VIA,
+	OPTION_RING,
 	OPTION_CEILING,
 	OPTION_JSON,
 	OPTION_HELP,
@@ -94,6 +97,7 @@ static const struct option options[] = {
 	{"verify", no_argument, NULL, OPTION_VERIFY},
 	{"sessions", no_argument, NULL, OPTION_SESSIONS},
 	{"session-via", required_argument, NULL, OPTION_SESSION_VIA},
+	{"ring", required_argument, NULL, OPTION_RING},
 	{"ceiling", no_argument, NULL, OPTION_CEILING},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -184,6 +188,19 @@ static enum vcrypto_session_way way(const char *name)
 	exit(EXIT_USAGE);
 }
 
+static enum vcrypto_ring ring(const char *name)
+{
+	static const char *const names[] = {[VCRYPTO_RING_AUTO] = "auto",
+	                                    [VCRYPTO_RING_SPLIT] = "split",
+	                                    [VCRYPTO_RING_PACKED] = "packed"};
+
+	for (size_t i = 0; i < vc_array_size(names); i++)
+		if (!strcmp(name, names[i]))
+			return (enum vcrypto_ring)i;
+	fprintf(stderr, "vcrypto-perf: --ring: \"%s\" is not auto, split or packed\n", name);
+	exit(EXIT_USAGE);
+}
+
 static void option_take(struct arguments *a, int option, char *value)
 {
 	switch (option) {
@@ -229,6 +246,9 @@ static void option_take(struct arguments *a, int option, char *value)
 		break;
 	case OPTION_SESSION_VIA:
 		a->way = way(value);
+		break;
+	case OPTION_RING:
+		a->ring = ring(value);
 		break;
 	case OPTION_CEILING:
 		a->ceiling = true;
@@ -299,7 +319,8 @@ static struct vcrypto_device *device_open(const struct arguments *a, const char 
 	                                                .queues = a->queues,
 	                                                .depth = 2,
 	                                                .memory = memory + (1u << 20),
-	                                                .sessions = a->way};
+	                                                .sessions = a->way,
+	                                                .ring = a->ring};
 	struct vcrypto_device *device;
 	char *text = NULL;
 	int error;

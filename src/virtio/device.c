@@ -18,7 +18,8 @@
 #define BIT(n) (1ull << (n))
 #define FEATURES_NEEDED BIT(VIRTIO_F_VERSION_1)
 #define FEATURES_USED                                                                              \
-	(FEATURES_NEEDED | BIT(VIRTIO_F_RING_INDIRECT_DESC) | BIT(VIRTIO_F_RING_EVENT_IDX))
+	(FEATURES_NEEDED | BIT(VIRTIO_F_RING_INDIRECT_DESC) | BIT(VIRTIO_F_RING_EVENT_IDX) |       \
+	 BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER))
 
 #define DEFAULT_DEPTH 1024u
 #define MAX_DEPTH 16384u
@@ -36,7 +37,8 @@ static bool by_message(enum vcrypto_session_way sessions)
 struct plan {
 	struct vcrypto_device_options options;
 	uint64_t features;
-	bool indirect, event_idx;
+	bool indirect;
+	struct ring_kind kind;
 	unsigned int depth;
 	size_t queue_size, control_size; /* bytes, whole pages */
 };
@@ -79,6 +81,8 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 	else if (plan->options.memory > (size_t)1 << 40)
 		transport_error_set(error, "%zu bytes of memory are too many",
 		                    plan->options.memory);
+	else if (plan->options.ring > VCRYPTO_RING_PACKED)
+		transport_error_set(error, "ring is none of VCRYPTO_RING_*");
 	else if (plan->options.hugepages < -1 || plan->options.hugepages > 1)
 		transport_error_set(error, "hugepages is -1, 0 or 1");
 	else if (plan->options.pieces > OP_MAX_PIECES)
@@ -130,6 +134,28 @@ static int device_count_queues(struct vcrypto_device *device, const struct plan 
 	return 0;
 }
 
+static int features_choose(struct plan *plan, uint64_t offered, struct transport_error *error)
+{
+	uint64_t features = offered & FEATURES_USED;
+
+	/* Split rings cost fewer cache lines here: see ring_split.h. */
+	if (plan->options.ring != VCRYPTO_RING_PACKED)
+		features &= ~BIT(VIRTIO_F_RING_PACKED);
+	else if (!(features & BIT(VIRTIO_F_RING_PACKED))) {
+		transport_error_set(error, "the device has no packed rings");
+		return -EPROTO;
+	}
+	plan->indirect = features & BIT(VIRTIO_F_RING_INDIRECT_DESC);
+	/* Only with one descriptor for each request do we use them in ring order (2.7.9). */
+	if (!plan->indirect)
+		features &= ~BIT(VIRTIO_F_IN_ORDER);
+	plan->kind = (struct ring_kind){.packed = features & BIT(VIRTIO_F_RING_PACKED),
+	                                .event_idx = features & BIT(VIRTIO_F_RING_EVENT_IDX),
+	                                .in_order = features & BIT(VIRTIO_F_IN_ORDER)};
+	plan->features = features;
+	return 0;
+}
+
 static int device_negotiate(struct vcrypto_device *device, struct plan *plan, uint64_t without)
 {
 	struct transport_error *error = &device->error;
@@ -143,9 +169,9 @@ static int device_negotiate(struct vcrypto_device *device, struct plan *plan, ui
 		transport_error_set(error, "the back end is a legacy one (no VERSION_1)");
 		return -EPROTO;
 	}
-	plan->features = offered & FEATURES_USED & ~without;
-	plan->indirect = plan->features & BIT(VIRTIO_F_RING_INDIRECT_DESC);
-	plan->event_idx = plan->features & BIT(VIRTIO_F_RING_EVENT_IDX);
+	err = features_choose(plan, offered & ~without, error);
+	if (err)
+		return err;
 	err = device->ops->features_set(device->transport, plan->features, error);
 	if (err)
 		return err;
@@ -162,8 +188,9 @@ static int device_memory(struct vcrypto_device *device, struct plan *plan)
 	/* A direct chain takes a table's worth of descriptors, and the ring has a largest size. */
 	if (!plan->indirect)
 		plan->depth = vc_min(plan->depth, VIRTQ_MAX_SIZE / queue_table(pieces));
-	plan->queue_size = vc_round_up(queue_bytes(plan->depth, pieces, plan->indirect), PAGE);
-	plan->control_size = vc_round_up(control_bytes(plan->indirect), PAGE);
+	plan->queue_size = vc_round_up(
+		queue_bytes(plan->depth, pieces, plan->indirect, plan->kind.packed), PAGE);
+	plan->control_size = vc_round_up(control_bytes(plan->indirect, plan->kind.packed), PAGE);
 	rings = plan->queue_size * device->queue_count + plan->control_size;
 	total = rings + vc_round_up(plan->options.memory, PAGE);
 	err = shared_region_create(total, plan->options.hugepages, &device->region);
@@ -216,7 +243,7 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 	for (unsigned int i = 0; i < device->queue_count; i++, memory += plan->queue_size) {
 		q = &device->queues[i];
 		err = queue_init(q, device, memory, plan->depth, plan->options.pieces,
-		                 plan->indirect, plan->event_idx);
+		                 plan->indirect, plan->kind);
 		q->context.apart = by_message(device->sessions);
 		if (err)
 			return err;
@@ -226,7 +253,7 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 	}
 	/* Keys pass here: out of the swap, as far as we are allowed to. */
 	mlock(memory, plan->control_size);
-	control_init(&device->control, memory, plan->indirect, plan->event_idx);
+	control_init(&device->control, memory, plan->indirect, plan->kind);
 	return control_start(device);
 }
 

@@ -14,13 +14,13 @@
 
 #include "virtio/memory.h"
 #include "virtio/op.h"
-#include "virtio/ring_split.h"
+#include "virtio/ring.h"
 #include "virtio/transport.h"
 #include "wire/virtio_crypto.h"
 
 struct vcrypto_queue {
 	/* Read by the data path. */
-	vc_cache_aligned struct ring_split ring;
+	vc_cache_aligned struct ring ring;
 	struct vcrypto_device *device;
 	struct op_context context;
 	struct op_slot *
@@ -33,6 +33,8 @@ struct vcrypto_queue {
 	unsigned int depth, mask; /* slots */
 	unsigned int table_shift;
 	bool indirect;
+	bool usual;        /* a split ring, and indirect */
+	uint16_t *lengths; /* of each chain in the ring, where that is packed and not indirect */
 	struct inband *inband; /* control requests use it too, under a lock; mostly NULL */
 	/* Written by it. */
 	vc_cache_aligned uint32_t free_out, free_in; /* free-running */
@@ -83,14 +85,15 @@ struct control {
 		*owner[CONTROL_SLOTS]; /* whose creation it is; NULL: a destruction */
 	bool busy[CONTROL_SLOTS];
 	uint16_t keys_len[CONTROL_SLOTS]; /* bytes of keys in the slot */
-	uint16_t free[CONTROL_SLOTS];
-	unsigned int free_count;
+	uint16_t free[CONTROL_SLOTS];     /* ring: taken at free_first, put back behind the last */
+	unsigned int free_first, free_count;
 	/* Destructions that wait for a slot. */
 	struct vcrypto_session *pending;
 	/* Every one that there is, for the end of the device. */
 	struct vcrypto_session *all;
 	/* Of control_way_queue. */
-	struct ring_split ring;
+	struct ring ring;
+	bool indirect;
 	struct transport_queue transport;
 	/* Of control_way_inband. */
 	struct inband *inband;
@@ -140,10 +143,10 @@ int device_result(struct vcrypto_device *device, int error);
 /* Descriptors of an operation's long table; a power of two. */
 unsigned int queue_table(unsigned int pieces);
 /* Bytes of shared memory of a queue with so many slots, and so many pieces of an operation. */
-size_t queue_bytes(unsigned int depth, unsigned int pieces, bool indirect);
+size_t queue_bytes(unsigned int depth, unsigned int pieces, bool indirect, bool packed);
 /* memory: zeroed and shared. 0, -ENOMEM. */
 int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void *memory,
-               unsigned int depth, unsigned int pieces, bool indirect, bool event_idx);
+               unsigned int depth, unsigned int pieces, bool indirect, struct ring_kind kind);
 void queue_fini(struct vcrypto_queue *queue);
 
 /* Whether a device may take such a session; what is not plainly wrong is the device's to judge.
@@ -160,15 +163,18 @@ int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, uns
 int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n);
 
 /* Slots first, then the ring of the control queue. */
-size_t control_bytes(bool indirect);
-void control_init(struct control *control, void *memory, bool indirect, bool event_idx);
+size_t control_bytes(bool indirect, bool packed);
+void control_init(struct control *control, void *memory, bool indirect, struct ring_kind kind);
+/* One of the free ones. Slots are used in turn, as IN_ORDER wants it. */
+unsigned int control_slot_take(struct control *control);
 void control_fini(struct control *control);
 /* A slot's request was answered, in slot->input. */
 void control_answered(struct vcrypto_device *device, unsigned int i);
 /* Wait a little for whatever comes. False: it has been too long since start_ns. No lock. */
 bool control_wait_more(struct vcrypto_device *device, uint64_t start_ns);
 
-size_t control_queue_bytes(bool indirect);
-void control_queue_init(struct control *control, void *memory, bool indirect, bool event_idx);
+size_t control_queue_bytes(bool indirect, bool packed);
+void control_queue_init(struct control *control, void *memory, bool indirect,
+                        struct ring_kind kind);
 
 #endif

@@ -258,6 +258,17 @@ BOTH int describe(struct op_context *c, struct segments *s, struct virtio_crypto
 	}
 }
 
+/* Entries of a packed table have no next one, and their flags where a split one says which that is
+ * (virtio 1.3, 2.8.7). */
+static __attribute__((noinline)) int write_packed(struct virtq_desc *table,
+                                                  const struct segments *s, const uint8_t *status)
+{
+	for (unsigned int i = 0; i < s->count; i++)
+		desc_set(&table[i], s->list[i].addr, s->list[i].len, 0, (uint16_t)s->list[i].flags);
+	desc_set(&table[s->count], (uintptr_t)status, 1, 0, VIRTQ_DESC_F_WRITE);
+	return (int)s->count + 1;
+}
+
 BOTH int describe_all(struct op_context *context, const struct op_place *place,
                       const struct op_session *session, const struct vcrypto_op *op,
                       struct segments *s, bool cut)
@@ -289,6 +300,8 @@ BOTH int describe_all(struct op_context *context, const struct op_place *place,
 
 	last = s->count;
 	table = last < OP_SHORT_TABLE ? place->short_table : place->long_table;
+	if (vc_unlikely(place->packed))
+		return write_packed(table, s, place->status);
 	for (unsigned int i = 0; i < last; i++)
 		desc_set(&table[i], s->list[i].addr, s->list[i].len,
 		         (uint16_t)(s->list[i].flags | VIRTQ_DESC_F_NEXT),

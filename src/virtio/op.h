@@ -43,6 +43,7 @@ struct op_place {
 	 * context's pieces). The same where they are descriptors of the ring. */
 	struct virtq_desc *short_table, *long_table;
 	uint16_t base; /* number of the first descriptor: in the ring, or 0 */
+	bool packed;   /* a table of a packed ring */
 	uint8_t *status;
 	uint64_t *serial; /* private: of the session whose request is in the slot; 0: none */
 };

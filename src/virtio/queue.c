@@ -33,20 +33,20 @@ static size_t slots_bytes(unsigned int depth, unsigned int table)
 	       vc_round_up(depth, VC_CACHE_LINE);
 }
 
-static unsigned int ring_size(unsigned int depth, unsigned int table, bool indirect)
+static unsigned int descriptors(unsigned int depth, unsigned int table, bool indirect)
 {
 	return indirect ? depth : depth * table;
 }
 
-size_t queue_bytes(unsigned int depth, unsigned int pieces, bool indirect)
+size_t queue_bytes(unsigned int depth, unsigned int pieces, bool indirect, bool packed)
 {
 	unsigned int table = queue_table(pieces);
 
-	return slots_bytes(depth, table) + ring_split_bytes(ring_size(depth, table, indirect));
+	return slots_bytes(depth, table) + ring_bytes(descriptors(depth, table, indirect), packed);
 }
 
 int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void *memory,
-               unsigned int depth, unsigned int pieces, bool indirect, bool event_idx)
+               unsigned int depth, unsigned int pieces, bool indirect, struct ring_kind kind)
 {
 	unsigned int table = queue_table(pieces);
 
@@ -60,19 +60,23 @@ int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void 
 	queue->slots = memory;
 	queue->long_tables = (struct virtq_desc *)(queue->slots + depth);
 	queue->status = (uint8_t *)(queue->long_tables + (size_t)depth * table);
-	ring_split_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth, table),
-	                ring_size(depth, table, indirect), event_idx);
+	queue->usual = indirect && !kind.packed;
+	ring_init(&queue->ring, (uint8_t *)memory + slots_bytes(depth, table),
+	          descriptors(depth, table, indirect), indirect ? 1 : table, kind);
 	queue->op = calloc(depth, sizeof(struct vcrypto_op *));
 	queue->serial = calloc(depth, sizeof(*queue->serial));
 	queue->free = calloc(depth, sizeof(*queue->free));
-	if (!queue->op || !queue->serial || !queue->free)
+	queue->lengths = calloc(descriptors(depth, table, indirect), sizeof(*queue->lengths));
+	if (!queue->op || !queue->serial || !queue->free || !queue->lengths)
 		return -ENOMEM;
+	if (kind.packed && !indirect)
+		queue->ring.lengths = queue->lengths;
 	for (unsigned int i = 0; i < depth; i++) {
 		queue->free[i] = (uint16_t)i;
 		queue->status[i] = STATUS_UNSET;
-		if (indirect)
-			queue->ring.desc[i] = (struct virtq_desc){(uintptr_t)queue->slots[i].table,
-			                                          0, VIRTQ_DESC_F_INDIRECT, 0};
+		if (queue->usual)
+			queue->ring.split.desc[i] = (struct virtq_desc){
+				(uintptr_t)queue->slots[i].table, 0, VIRTQ_DESC_F_INDIRECT, 0};
 	}
 	queue->free_in = depth;
 	return 0;
@@ -83,6 +87,7 @@ void queue_fini(struct vcrypto_queue *queue)
 	free(queue->op);
 	free(queue->serial);
 	free(queue->free);
+	free(queue->lengths);
 }
 
 /* Counters are read by any thread. */
@@ -96,8 +101,8 @@ static inline unsigned int room(const struct vcrypto_queue *queue)
 	return queue->free_in - queue->free_out;
 }
 
-static inline int describe_indirect(struct vcrypto_queue *queue, uint16_t i,
-                                    const struct op_session *session, const struct vcrypto_op *op)
+static inline int push_usual(struct vcrypto_queue *queue, uint16_t i,
+                             const struct op_session *session, const struct vcrypto_op *op)
 {
 	struct op_place place = {.slot = &queue->slots[i],
 	                         .short_table = queue->slots[i].table,
@@ -105,29 +110,64 @@ static inline int describe_indirect(struct vcrypto_queue *queue, uint16_t i,
 	                         .status = &queue->status[i],
 	                         .serial = &queue->serial[i]};
 	int n = op_describe(&queue->context, &place, session, op);
-	struct virtq_desc *desc = &queue->ring.desc[i];
+	struct virtq_desc *desc = &queue->ring.split.desc[i];
 	uint32_t bytes = (uint32_t)n * (uint32_t)sizeof(*desc);
 
-	/* The ring's descriptor stays as it is while requests have the same shape. */
-	if (vc_likely(n < 0 || desc->len == bytes))
+	if (vc_unlikely(n < 0))
 		return n;
-	desc->addr = (uintptr_t)(n > OP_SHORT_TABLE ? place.long_table : place.short_table);
-	desc->len = bytes;
-	return n;
+	/* The ring's descriptor stays as it is while requests have the same shape. */
+	if (vc_unlikely(desc->len != bytes)) {
+		desc->addr = (uintptr_t)(n > OP_SHORT_TABLE ? place.long_table : place.short_table);
+		desc->len = bytes;
+	}
+	ring_split_push(&queue->ring.split, i);
+	return 0;
 }
 
-static int describe_direct(struct vcrypto_queue *queue, uint16_t i,
-                           const struct op_session *session, const struct vcrypto_op *op)
+/* A chain in the ring itself. */
+static int push_direct(struct vcrypto_queue *queue, uint16_t i, const struct op_session *session,
+                       const struct vcrypto_op *op)
 {
-	uint16_t base = (uint16_t)(i << queue->table_shift);
+	uint16_t id = (uint16_t)(i << queue->table_shift);
+	bool packed = queue->ring.packed;
+	/* A packed ring's chain goes wherever the ring stands: it is written aside first. */
+	struct virtq_desc *chain = packed ? &queue->long_tables[id] : &queue->ring.split.desc[id];
 	struct op_place place = {.slot = &queue->slots[i],
-	                         .short_table = &queue->ring.desc[base],
-	                         .long_table = &queue->ring.desc[base],
-	                         .base = base,
+	                         .short_table = chain,
+	                         .long_table = chain,
+	                         .base = packed ? 0 : id,
 	                         .status = &queue->status[i],
 	                         .serial = &queue->serial[i]};
+	int n = op_describe(&queue->context, &place, session, op);
 
-	return op_describe(&queue->context, &place, session, op);
+	if (n < 0)
+		return n;
+	queue->lengths[id] = (uint16_t)n;
+	if (packed)
+		ring_push(&queue->ring, id, chain, (unsigned int)n);
+	else
+		ring_split_push(&queue->ring.split, id);
+	return 0;
+}
+
+static int push_packed(struct vcrypto_queue *queue, uint16_t i, const struct op_session *session,
+                       const struct vcrypto_op *op)
+{
+	struct op_place place = {.slot = &queue->slots[i],
+	                         .short_table = queue->slots[i].table,
+	                         .long_table = &queue->long_tables[(size_t)i << queue->table_shift],
+	                         .packed = true,
+	                         .status = &queue->status[i],
+	                         .serial = &queue->serial[i]};
+	int n = op_describe(&queue->context, &place, session, op);
+
+	if (vc_unlikely(n < 0))
+		return n;
+	ring_packed_put(&queue->ring.pack,
+	                (uintptr_t)(n > OP_SHORT_TABLE ? place.long_table : place.short_table),
+	                (uint32_t)n * (uint32_t)sizeof(struct virtq_packed_desc),
+	                VIRTQ_DESC_F_INDIRECT, i);
+	return 0;
 }
 
 static inline int submit_one(struct vcrypto_queue *queue, struct vcrypto_op *op)
@@ -140,13 +180,15 @@ static inline int submit_one(struct vcrypto_queue *queue, struct vcrypto_op *op)
 	 * acquire made the rest of it visible. */
 	if (vc_unlikely(!session || atomic_load_explicit(&session->state, memory_order_relaxed)))
 		return -EINVAL;
-	n = queue->indirect ? describe_indirect(queue, i, &session->op, op)
-	                    : describe_direct(queue, i, &session->op, op);
+	if (vc_likely(queue->usual))
+		n = push_usual(queue, i, &session->op, op);
+	else
+		n = queue->indirect ? push_packed(queue, i, &session->op, op)
+		                    : push_direct(queue, i, &session->op, op);
 	if (vc_unlikely(n < 0))
 		return n;
 	queue->op[i] = op;
 	queue->free_out++;
-	ring_split_push(&queue->ring, queue->indirect ? i : (uint16_t)(i << queue->table_shift));
 	return 0;
 }
 
@@ -180,7 +222,7 @@ int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, uns
 	if (!taken)
 		return error;
 	count(&queue->stats.submitted, taken);
-	if (ring_split_publish(&queue->ring)) {
+	if (ring_publish(&queue->ring)) {
 		count(&queue->stats.kicks, 1);
 		queue->device->ops->kick(&queue->transport);
 	}
@@ -221,13 +263,45 @@ static int nothing_to_take(struct vcrypto_queue *queue)
 	return vcrypto_device_alive(queue->device) ? 0 : -EPIPE;
 }
 
+/* Packed rings, and IN_ORDER. */
+static __attribute__((noinline)) int poll_other(struct vcrypto_queue *queue,
+                                                struct vcrypto_op **ops, unsigned int n)
+{
+	struct ring_used used;
+	unsigned int k = 0;
+	int taken = 0;
+
+	while (k < n && (taken = ring_take(&queue->ring, &used)) > 0) {
+		unsigned int i = used.id / queue->ring.each;
+
+		if (vc_unlikely(i >= queue->depth || !queue->op[i] ||
+		                i * queue->ring.each != used.id)) {
+			taken = -EPROTO;
+			break;
+		}
+		ops[k++] = queue->op[i];
+		complete_one(queue, queue->op[i], i, used.written);
+	}
+	/* What we have is good; the next call says the rest. */
+	if (vc_unlikely(taken < 0))
+		queue->broken = true;
+	if (!k)
+		return taken < 0 ? taken : nothing_to_take(queue);
+	queue->empty_polls = 0;
+	count(&queue->stats.completed, k);
+	return (int)k;
+}
+
 int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
 {
-	unsigned int pending = ring_split_pending(&queue->ring);
 	unsigned int shift = queue->indirect ? 0 : queue->table_shift;
+	unsigned int pending;
 
 	if (vc_unlikely(queue->broken))
 		return -EPROTO;
+	if (vc_unlikely(queue->ring.packed || queue->ring.in_order))
+		return poll_other(queue, ops, n);
+	pending = ring_split_pending(&queue->ring.split);
 	if (!pending)
 		return nothing_to_take(queue);
 	if (vc_unlikely(pending > queue->depth - room(queue)))
@@ -235,10 +309,11 @@ int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned in
 	queue->empty_polls = 0;
 	n = vc_min(n, pending);
 	for (unsigned int k = 0; k < n; k++) {
-		struct virtq_used_elem e = ring_split_take(&queue->ring);
+		struct virtq_used_elem e = ring_split_take(&queue->ring.split);
 		unsigned int i = e.id >> shift;
 
-		if (vc_unlikely(e.id >= queue->ring.size || !queue->op[i] || i << shift != e.id)) {
+		if (vc_unlikely(e.id >= queue->ring.split.size || !queue->op[i] ||
+		                i << shift != e.id)) {
 			/* What we have is good; the next call says the rest. */
 			queue->broken = true;
 			if (!k)
@@ -283,7 +358,7 @@ bool vcrypto_queue_arm(struct vcrypto_queue *queue)
 {
 	if (vc_unlikely(queue->inband))
 		return inband_queue_arm(queue);
-	return ring_split_arm(&queue->ring);
+	return ring_arm(&queue->ring);
 }
 
 void vcrypto_queue_disarm(struct vcrypto_queue *queue)
@@ -293,7 +368,7 @@ void vcrypto_queue_disarm(struct vcrypto_queue *queue)
 	if (vc_unlikely(queue->inband))
 		inband_queue_disarm(queue);
 	else
-		ring_split_disarm(&queue->ring);
+		ring_disarm(&queue->ring);
 	/* An eventfd counts how often it was signalled. */
 	if (read(queue->transport.call_fd, &calls, sizeof(calls)) == sizeof(calls))
 		count(&queue->stats.calls, calls);

@@ -19,17 +19,17 @@
 #define SPIN_NS 20000
 #define MOMENT_NS 50000
 
-size_t control_bytes(bool indirect)
+size_t control_bytes(bool indirect, bool packed)
 {
-	return control_queue_bytes(indirect) + CONTROL_SLOTS * sizeof(struct control_slot);
+	return control_queue_bytes(indirect, packed) + CONTROL_SLOTS * sizeof(struct control_slot);
 }
 
-void control_init(struct control *control, void *memory, bool indirect, bool event_idx)
+void control_init(struct control *control, void *memory, bool indirect, struct ring_kind kind)
 {
 	control->slots = memory;
-	control_queue_init(control, control->slots + CONTROL_SLOTS, indirect, event_idx);
+	control_queue_init(control, control->slots + CONTROL_SLOTS, indirect, kind);
 	for (unsigned int i = 0; i < CONTROL_SLOTS; i++)
-		control->free[i] = (uint16_t)(CONTROL_SLOTS - 1 - i);
+		control->free[i] = (uint16_t)i;
 	control->free_count = CONTROL_SLOTS;
 }
 
@@ -77,12 +77,21 @@ static bool can_send(struct vcrypto_device *device)
 	return control->free_count && (!control->way->room || control->way->room(device));
 }
 
+unsigned int control_slot_take(struct control *control)
+{
+	unsigned int i = control->free[control->free_first];
+
+	control->free_first = (control->free_first + 1) % CONTROL_SLOTS;
+	control->free_count--;
+	control->busy[i] = true;
+	return i;
+}
+
 static struct control_slot *slot_take(struct control *control, struct vcrypto_session *owner,
                                       unsigned int *index)
 {
-	unsigned int i = control->free[--control->free_count];
+	unsigned int i = control_slot_take(control);
 
-	control->busy[i] = true;
 	control->owner[i] = owner;
 	memset(&control->slots[i].request, 0, sizeof(control->slots[i].request));
 	control->slots[i].input = (struct virtio_crypto_session_input){.status = STATUS_UNSET};
@@ -160,7 +169,7 @@ void control_answered(struct vcrypto_device *device, unsigned int i)
 	control->keys_len[i] = 0;
 	control->busy[i] = false;
 	control->owner[i] = NULL;
-	control->free[control->free_count++] = (uint16_t)i;
+	control->free[(control->free_first + control->free_count++) % CONTROL_SLOTS] = (uint16_t)i;
 	if (session)
 		create_done(device, session, &input);
 }

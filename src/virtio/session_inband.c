@@ -129,7 +129,7 @@ bool inband_queue_arm(struct vcrypto_queue *queue)
 	bool ready;
 
 	pthread_mutex_lock(&inband->lock);
-	ready = ring_split_arm(&queue->ring) || inband->kept_count;
+	ready = ring_arm(&queue->ring) || inband->kept_count;
 	pthread_mutex_unlock(&inband->lock);
 	return ready;
 }
@@ -139,7 +139,7 @@ void inband_queue_disarm(struct vcrypto_queue *queue)
 	struct inband *inband = queue->inband;
 
 	pthread_mutex_lock(&inband->lock);
-	ring_split_disarm(&queue->ring);
+	ring_disarm(&queue->ring);
 	pthread_mutex_unlock(&inband->lock);
 }
 
@@ -337,9 +337,8 @@ static int hello_send(struct vcrypto_device *device)
 
 	pthread_mutex_lock(&device->lock);
 	if (control->free_count && inband_room(device)) {
-		unsigned int i = control->free[--control->free_count];
+		unsigned int i = control_slot_take(control);
 
-		control->busy[i] = true;
 		control->owner[i] = NULL;
 		control->keys_len[i] = sizeof(struct vcrypto_inband_hello);
 		op.dst = control->slots[i].keys;

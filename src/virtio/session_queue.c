@@ -9,63 +9,76 @@
 
 #include "virtio/driver.h"
 
-static unsigned int ring_size(bool indirect)
+#define CHAIN 2 /* descriptors */
+
+static unsigned int descriptors(bool indirect)
 {
-	return CONTROL_SLOTS * (indirect ? 1 : 2);
+	return CONTROL_SLOTS * (indirect ? 1 : CHAIN);
 }
 
-size_t control_queue_bytes(bool indirect)
+size_t control_queue_bytes(bool indirect, bool packed)
 {
-	return ring_split_bytes(ring_size(indirect));
+	return ring_bytes(descriptors(indirect), packed);
 }
 
-void control_queue_init(struct control *control, void *memory, bool indirect, bool event_idx)
+void control_queue_init(struct control *control, void *memory, bool indirect, struct ring_kind kind)
 {
-	ring_split_init(&control->ring, memory, ring_size(indirect), event_idx);
-	for (unsigned int i = 0; indirect && i < CONTROL_SLOTS; i++)
-		control->ring.desc[i] = (struct virtq_desc){(uintptr_t)control->slots[i].table,
-		                                            2 * sizeof(struct virtq_desc),
-		                                            VIRTQ_DESC_F_INDIRECT, 0};
+	control->indirect = indirect;
+	ring_init(&control->ring, memory, descriptors(indirect), indirect ? 1 : CHAIN, kind);
 }
 
 static void queue_send(struct vcrypto_device *device, unsigned int i, uint32_t out, uint32_t in)
 {
 	struct control *control = &device->control;
 	struct control_slot *slot = &control->slots[i];
-	bool indirect = control->ring.size == CONTROL_SLOTS;
-	uint16_t base = indirect ? 0 : (uint16_t)(2 * i);
-	struct virtq_desc *table = indirect ? slot->table : &control->ring.desc[base];
+	struct virtq_desc chain[CHAIN] = {
+		{(uintptr_t)&slot->request, out, VIRTQ_DESC_F_NEXT, 1},
+		{(uintptr_t)&slot->input, in, VIRTQ_DESC_F_WRITE, 0},
+	};
 
-	table[0] = (struct virtq_desc){(uintptr_t)&slot->request, out, VIRTQ_DESC_F_NEXT,
-	                               (uint16_t)(base + 1)};
-	table[1] = (struct virtq_desc){(uintptr_t)&slot->input, in, VIRTQ_DESC_F_WRITE, 0};
-	ring_split_push(&control->ring, indirect ? (uint16_t)i : base);
-	if (ring_split_publish(&control->ring))
+	if (control->indirect) {
+		struct virtq_desc one = {(uintptr_t)slot->table, sizeof(chain),
+		                         VIRTQ_DESC_F_INDIRECT, 0};
+
+		slot->table[0] = chain[0];
+		slot->table[1] = chain[1];
+		if (control->ring.packed) {
+			/* Flags where a split table says which is the next one (2.8.7). */
+			slot->table[0].flags = slot->table[0].next = 0;
+			slot->table[1].flags = 0;
+			slot->table[1].next = VIRTQ_DESC_F_WRITE;
+		}
+		ring_push(&control->ring, (uint16_t)i, &one, 1);
+	} else {
+		ring_push(&control->ring, (uint16_t)(CHAIN * i), chain, CHAIN);
+	}
+	if (ring_publish(&control->ring))
 		device->ops->kick(&control->transport);
+}
+
+static void queue_broken(struct vcrypto_device *device, const char *how)
+{
+	transport_error_set(&device->error, "the back end %s", how);
+	device_lost(device);
 }
 
 static void queue_reap(struct vcrypto_device *device)
 {
 	struct control *control = &device->control;
-	unsigned int n = ring_split_pending(&control->ring);
+	struct ring_used used;
+	int taken;
 
-	if (n > CONTROL_SLOTS - control->free_count) {
-		transport_error_set(&device->error, "the back end broke the control queue");
-		device_lost(device);
-		return;
-	}
-	while (n--) {
-		struct virtq_used_elem e = ring_split_take(&control->ring);
-		unsigned int i = control->ring.size == CONTROL_SLOTS ? e.id : e.id / 2;
+	while ((taken = ring_take(&control->ring, &used)) > 0) {
+		unsigned int i = used.id / control->ring.each;
 
-		if (e.id >= control->ring.size || !control->busy[i]) {
-			transport_error_set(&device->error,
-			                    "the back end gave back a control request twice");
-			device_lost(device);
+		if (used.id >= ring_size(&control->ring) || !control->busy[i]) {
+			queue_broken(device, "gave back a control request twice");
 			return;
 		}
 		control_answered(device, i);
 	}
+	if (taken < 0)
+		queue_broken(device, "broke the control queue");
 }
 
 /* Several threads may wait: each looks again after 1 ms at the latest, for another one may have
@@ -78,12 +91,12 @@ static void queue_wait(struct vcrypto_device *device)
 	bool ready;
 
 	pthread_mutex_lock(&device->lock);
-	ready = ring_split_arm(&control->ring);
+	ready = ring_arm(&control->ring);
 	pthread_mutex_unlock(&device->lock);
 	if (!ready)
 		poll(fds, 2, 1);
 	pthread_mutex_lock(&device->lock);
-	ring_split_disarm(&control->ring);
+	ring_disarm(&control->ring);
 	event_clear(control->transport.call_fd);
 	pthread_mutex_unlock(&device->lock);
 	if (fds[1].revents)

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "virtio/ring_split.h"
+#include "virtio/ring.h"
 
 struct transport;
 
@@ -26,7 +26,7 @@ struct transport_error {
 /* A ring as the device is to use it, and the descriptors that come with it. */
 struct transport_queue {
 	unsigned int index; /* in the device */
-	const struct ring_split *ring;
+	const struct ring *ring;
 	int kick_fd; /* out, -1 before: write to it to kick */
 	int call_fd; /* out, -1 before: becomes readable when the device calls */
 };

@@ -459,17 +459,17 @@ static int vu_memory_remove(struct transport *t, void *address, size_t size,
 static int queue_describe(struct transport *t, const struct transport_queue *q,
                           struct transport_error *error)
 {
-	struct vhost_user_vring_addr addr = {.index = q->index,
-	                                     .desc = (uintptr_t)q->ring->desc,
-	                                     .avail = (uintptr_t)q->ring->avail,
-	                                     .used = (uintptr_t)q->ring->used};
+	struct vhost_user_vring_addr addr = {.index = q->index};
 	struct message m = {
 		.request = VHOST_USER_SET_VRING_ADDR, .payload = &addr, .size = sizeof(addr)};
-	int err = set_state(t, VHOST_USER_SET_VRING_NUM, q->index, q->ring->size, error);
+	int err = set_state(t, VHOST_USER_SET_VRING_NUM, q->index, ring_size(q->ring), error);
 
 	if (!err)
-		err = set_state(t, VHOST_USER_SET_VRING_BASE, q->index, 0, error);
-	return err ? err : message_tell(t, &m, error);
+		err = set_state(t, VHOST_USER_SET_VRING_BASE, q->index, ring_base(q->ring), error);
+	if (err)
+		return err;
+	ring_parts(q->ring, &addr.desc, &addr.avail, &addr.used);
+	return message_tell(t, &m, error);
 }
 
 static int vu_queue_start(struct transport *t, struct transport_queue *q,

@@ -19,11 +19,15 @@ QUICK = ["--seconds", "0.3", "--depth", "64"]
 IN_BAND, MESSAGE_70, MESSAGE_71, MESSAGE_81 = range(2, 6)
 
 
-def run_on_host(name, timeout=600, queues=1, sessions=0):
+STRICT = vctest.HOST_CONFIG.replace("queues:", "order: strict, queues:")
+PACKED = 2  # enum vcrypto_ring
+
+
+def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None):
     """One of the C programs beside this file; its own report is shown when it fails."""
-    with vctest.Stack(engined=False, queues=queues) as stack:
+    with vctest.Stack(engined=False, queues=queues, host_config=config) as stack:
         stack.run([os.path.join(TESTS, name)], timeout=timeout,
-                  env={**stack.env, "LIVE_SESSIONS": str(sessions)})
+                  env={**stack.env, "LIVE_SESSIONS": str(sessions), "LIVE_RING": str(ring)})
         status = stack.ctl("host", "status")
         check(status, "the host still answers")
 
@@ -64,6 +68,31 @@ def test_everything_with_in_band_sessions():
     run_on_host("libvcrypto_ciphers", sessions=IN_BAND)
     run_on_host("libvcrypto_rsa", sessions=IN_BAND)
     run_on_host("libvcrypto_use", queues=2, sessions=IN_BAND)
+
+
+def test_everything_over_packed_rings():
+    run_on_host("libvcrypto_ciphers", ring=PACKED)
+    run_on_host("libvcrypto_rsa", ring=PACKED)
+    run_on_host("libvcrypto_use", queues=2, ring=PACKED)
+    run_on_host("libvcrypto_ciphers", sessions=IN_BAND, ring=PACKED)
+
+
+def test_everything_in_order():
+    """IN_ORDER, which a strict device offers and libvcrypto takes."""
+    for ring in (0, PACKED):
+        run_on_host("libvcrypto_ciphers", ring=ring, config=STRICT)
+        run_on_host("libvcrypto_use", queues=2, ring=ring, config=STRICT)
+    run_on_host("libvcrypto_rsa", sessions=IN_BAND, ring=PACKED, config=STRICT)
+
+
+def test_perf_over_every_kind_of_ring():
+    for config in (None, STRICT):
+        with vctest.Stack(engined=False, host_config=config) as stack:
+            for ring in ("auto", "split", "packed"):
+                result, = perf_json(stack, "--algo", "aes-128-cbc", "--ring", ring, "--size",
+                                    "1024", "--verify", *QUICK)
+                check(result["verified"] > 1000, f"{ring}: {result['verified']} verified")
+                equal(result["errors"], 0, f"{ring}: errors")
 
 
 def test_sessions_by_every_layout_of_the_message():
@@ -240,6 +269,7 @@ def test_perf_refuses_wrong_options():
                 (["--algo", "aes-128-gcm-dec", "--in-place"], "--in-place"),
                 (["--algo", "aes-128-cbc", "rest"], "\"rest\""),
                 (["--algo", "aes-128-cbc", "--session-via", "pigeon"], "--session-via"),
+                (["--algo", "aes-128-cbc", "--ring", "round"], "--ring"),
                 (["--fast"], "--fast"),
         ):
             done = perf(stack, *arguments)

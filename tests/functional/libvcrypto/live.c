@@ -30,10 +30,19 @@ enum vcrypto_session_way live_sessions(void)
 	return (enum vcrypto_session_way)(way ? atoi(way) : 0);
 }
 
+static enum vcrypto_ring live_ring(void)
+{
+	const char *ring = getenv("LIVE_RING");
+
+	return (enum vcrypto_ring)(ring ? atoi(ring) : 0);
+}
+
 void live_open(struct live *live, uint64_t without, unsigned int queues)
 {
-	struct vcrypto_device_options options = {
-		.socket = live_socket(), .queues = queues, .sessions = live_sessions()};
+	struct vcrypto_device_options options = {.socket = live_socket(),
+	                                         .queues = queues,
+	                                         .sessions = live_sessions(),
+	                                         .ring = live_ring()};
 	char *error = NULL;
 
 	if (device_open_without(&options, without, &live->device, &error))

@@ -78,9 +78,10 @@ static void *device_main(void *context)
 
 		if (n == 1) {
 			device_work(chain);
-			vring_push(&b->ring, chain->head, 17);
+			/* Some are not written in full, and end a batch (IN_ORDER). */
+			vring_push_in_order(&b->ring, chain->head, ++taken % 11 ? 17 : 1, 17);
 			/* Now and then a burst is told at once. */
-			if (++taken % 5 && vring_publish(&b->ring))
+			if (taken % 5 && vring_publish(&b->ring))
 				event_signal(b->queue->transport.call_fd);
 			continue;
 		}
@@ -146,9 +147,11 @@ static void driver_run(struct both *b, struct vcrypto_session *session)
 	}
 }
 
-static void both_open(struct both *b, bool indirect, bool event_idx)
+static void both_open(struct both *b, bool indirect, struct ring_kind kind)
 {
-	size_t bytes = vc_round_up(queue_bytes(DEPTH, 0, indirect), 4096);
+	size_t bytes = vc_round_up(queue_bytes(DEPTH, 0, indirect, kind.packed), 4096);
+	struct vring_config config = {
+		.packed = kind.packed, .event_idx = kind.event_idx, .in_order = kind.in_order};
 
 	memset(b, 0, sizeof(*b));
 	assert_int_equal(shared_region_create(bytes + 4096, -1, &b->region), 0);
@@ -160,8 +163,8 @@ static void both_open(struct both *b, bool indirect, bool event_idx)
 	memset(b->queue, 0, sizeof(*b->queue));
 	b->queue->transport.kick_fd = event_create();
 	b->queue->transport.call_fd = event_create();
-	assert_int_equal(
-		queue_init(b->queue, &b->device, b->region.base, DEPTH, 0, indirect, event_idx), 0);
+	assert_int_equal(queue_init(b->queue, &b->device, b->region.base, DEPTH, 0, indirect, kind),
+	                 0);
 
 	/* By hand, so that both sides have it at the same address: the thread sanitizer goes by
 	 * that. */
@@ -171,14 +174,10 @@ static void both_open(struct both *b, bool indirect, bool event_idx)
 	                                          .user_addr = (uintptr_t)b->region.base,
 	                                          .size = b->region.size,
 	                                          .host = b->region.base};
-	assert_int_equal(
-		vring_setup(&b->ring, b->memory,
-	                    &(struct vring_config){.size = b->queue->ring.size,
-	                                           .desc = (uintptr_t)b->queue->ring.desc,
-	                                           .avail = (uintptr_t)b->queue->ring.avail,
-	                                           .used = (uintptr_t)b->queue->ring.used,
-	                                           .event_idx = event_idx}),
-		0);
+	config.size = (uint16_t)ring_size(&b->queue->ring);
+	config.base = ring_base(&b->queue->ring);
+	ring_parts(&b->queue->ring, &config.desc, &config.avail, &config.used);
+	assert_int_equal(vring_setup(&b->ring, b->memory, &config), 0);
 }
 
 static void both_close(struct both *b)
@@ -191,7 +190,7 @@ static void both_close(struct both *b)
 	shared_region_destroy(&b->region);
 }
 
-static void run_both(bool indirect, bool event_idx)
+static void run_both(bool indirect, struct ring_kind kind)
 {
 	struct vcrypto_session session = {.op = {.serial = 1,
 	                                         .kind = OP_CIPHER,
@@ -201,7 +200,7 @@ static void run_both(bool indirect, bool event_idx)
 	static struct both b;
 	pthread_t thread;
 
-	both_open(&b, indirect, event_idx);
+	both_open(&b, indirect, kind);
 	assert_int_equal(pthread_create(&thread, NULL, device_main, &b), 0);
 	driver_run(&b, &session);
 	atomic_store(&b.stop, true);
@@ -215,31 +214,57 @@ static void run_both(bool indirect, bool event_idx)
 
 static void indirect_with_event_idx(void **state)
 {
-	run_both(true, true);
+	run_both(true, (struct ring_kind){.event_idx = true});
 }
 
 static void indirect_with_flags(void **state)
 {
-	run_both(true, false);
+	run_both(true, (struct ring_kind){0});
 }
 
 static void direct_with_event_idx(void **state)
 {
-	run_both(false, true);
+	run_both(false, (struct ring_kind){.event_idx = true});
 }
 
 static void direct_with_flags(void **state)
 {
-	run_both(false, false);
+	run_both(false, (struct ring_kind){0});
+}
+
+static void packed_with_event_idx(void **state)
+{
+	run_both(true, (struct ring_kind){.packed = true, .event_idx = true});
+}
+
+static void packed_with_flags(void **state)
+{
+	run_both(true, (struct ring_kind){.packed = true});
+}
+
+static void packed_and_direct(void **state)
+{
+	run_both(false, (struct ring_kind){.packed = true, .event_idx = true});
+}
+
+static void in_order(void **state)
+{
+	run_both(true, (struct ring_kind){.in_order = true, .event_idx = true});
+}
+
+static void packed_in_order(void **state)
+{
+	run_both(true, (struct ring_kind){.packed = true, .in_order = true, .event_idx = true});
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(indirect_with_event_idx),
-		cmocka_unit_test(indirect_with_flags),
-		cmocka_unit_test(direct_with_event_idx),
-		cmocka_unit_test(direct_with_flags),
+		cmocka_unit_test(indirect_with_event_idx), cmocka_unit_test(indirect_with_flags),
+		cmocka_unit_test(direct_with_event_idx),   cmocka_unit_test(direct_with_flags),
+		cmocka_unit_test(packed_with_event_idx),   cmocka_unit_test(packed_with_flags),
+		cmocka_unit_test(packed_and_direct),       cmocka_unit_test(in_order),
+		cmocka_unit_test(packed_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

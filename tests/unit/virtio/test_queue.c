@@ -44,7 +44,7 @@ static const struct transport_ops fake_ops = {.kick = fake_kick, .alive = fake_a
 
 static int setup_with(void **state, bool indirect, bool event_idx)
 {
-	size_t bytes = queue_bytes(DEPTH, 0, indirect);
+	size_t bytes = queue_bytes(DEPTH, 0, indirect, false);
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	fixture = f;
@@ -60,7 +60,8 @@ static int setup_with(void **state, bool indirect, bool event_idx)
 		.serial = 1, .kind = OP_CIPHER, .block_mask = 15, .iv_min = 16, .iv_max = 16};
 	*state = f;
 	regions_add(&f->device.regions, f->data, sizeof(f->data));
-	return queue_init(f->queue, &f->device, f->memory, DEPTH, 0, indirect, event_idx);
+	return queue_init(f->queue, &f->device, f->memory, DEPTH, 0, indirect,
+	                  (struct ring_kind){.event_idx = event_idx});
 }
 
 static int setup_indirect(void **state)
@@ -101,7 +102,7 @@ static void ops_make(struct fixture *f, struct vcrypto_op *ops, struct vcrypto_o
 /* The device: take the next head; -1 if there is none. */
 static int device_take(struct fixture *f)
 {
-	struct ring_split *r = &f->queue->ring;
+	struct ring_split *r = &f->queue->ring.split;
 
 	return f->seen == r->avail->idx ? -1 : r->avail->ring[f->seen++ & r->mask];
 }
@@ -109,7 +110,7 @@ static int device_take(struct fixture *f)
 /* Walk the chain: source is copied to destination, status written. */
 static void device_work(struct fixture *f, unsigned int head, uint8_t status)
 {
-	struct virtq_desc *d = &f->queue->ring.desc[head], *table = f->queue->ring.desc;
+	struct virtq_desc *d = &f->queue->ring.split.desc[head], *table = f->queue->ring.split.desc;
 	uint8_t *src, *dst;
 
 	if (d->flags & VIRTQ_DESC_F_INDIRECT) {
@@ -130,7 +131,7 @@ static void device_work(struct fixture *f, unsigned int head, uint8_t status)
 
 static void device_give(struct fixture *f, uint32_t id, uint32_t len)
 {
-	struct ring_split *r = &f->queue->ring;
+	struct ring_split *r = &f->queue->ring.split;
 
 	r->used->ring[r->used->idx & r->mask] = (struct virtq_used_elem){id, len};
 	r->used->idx++;
@@ -243,7 +244,7 @@ static void a_used_index_that_jumps_kills_the_queue(void **state)
 
 	ops_make(f, &op, &list, 1);
 	assert_int_equal(vcrypto_queue_submit(f->queue, &list, 1), 1);
-	f->queue->ring.used->idx += 2;
+	f->queue->ring.split.used->idx += 2;
 	assert_int_equal(vcrypto_queue_poll(f->queue, &done, 1), -EPROTO);
 }
 

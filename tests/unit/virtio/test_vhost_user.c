@@ -361,8 +361,8 @@ static void a_session_that_is_never_answered_times_out(void **state)
 	assert_int_equal(vcrypto_session_create_begin(device, &params, &session), 0);
 	assert_int_equal(vcrypto_session_state(session), -EINPROGRESS);
 	/* The control queue's used ring: an answer that was never asked for. */
-	device->control.ring.used->ring[0] = (struct virtq_used_elem){200, 16};
-	__atomic_store_n(&device->control.ring.used->idx, 1, __ATOMIC_RELEASE);
+	device->control.ring.split.used->ring[0] = (struct virtq_used_elem){200, 16};
+	__atomic_store_n(&device->control.ring.split.used->idx, 1, __ATOMIC_RELEASE);
 	assert_int_equal(vcrypto_session_state(session), -EPIPE);
 	assert_false(vcrypto_device_alive(device));
 	vcrypto_session_destroy(session);
