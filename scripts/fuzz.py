@@ -33,7 +33,7 @@ TARGETS = {
     "control": ["src/host/control.c", "src/host/inband.c", "src/host/session.c",
                 "src/host/session_params.c", "src/host/der.c"],
     "request": ["src/host/request.c", "src/host/stream.h", "src/host/bounce.c"],
-    "ring": ["src/host/vring.c"],
+    "ring": ["src/host/vring.c", "src/host/vring_packed.c", "src/host/vring_private.h"],
 }
 # Inputs of a short run: some seconds each.
 SHORT_RUNS = 10000
