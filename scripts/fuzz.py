@@ -31,8 +31,14 @@ TARGETS = {
     "config": ["src/base/config.c", "src/base/config_check.c", "src/host/config.c",
                "src/host/config_check.c", "src/engined/config.c"],
     "control": ["src/host/control.c", "src/host/inband.c", "src/host/session.c",
-                "src/host/session_params.c", "src/host/der.c"],
-    "request": ["src/host/request.c", "src/host/stream.h", "src/host/bounce.c"],
+                "src/host/session_params.c", "src/host/session_wire.c", "src/host/der.c"],
+    "request": ["src/host/request.c", "src/host/request_memory.c", "src/host/request_finish.c",
+                "src/host/stream.h", "src/host/bounce.c"],
+    "vhost": [f"src/host/{name}.c" for name in
+              ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
+               "vhost_user", "device", "memtable", "memguard", "order", "worker_command",
+               "worker_poll", "worker_session", "sched/sched", "control", "inband", "request",
+               "request_finish", "request_memory")],
     "ring": ["src/host/vring.c", "src/host/vring_packed.c", "src/host/vring_private.h"],
 }
 # Inputs of a short run: some seconds each.

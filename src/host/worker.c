@@ -33,7 +33,7 @@ void workers_unlock(void)
 	pthread_mutex_unlock(&all_lock);
 }
 
-static void workers_add(struct worker *worker)
+void workers_add(struct worker *worker)
 {
 	pthread_mutex_lock(&all_lock);
 	all[all_count++] = worker;
@@ -113,7 +113,7 @@ static int slab_new(struct worker *worker)
 	return 0;
 }
 
-static int thread_begin(struct worker *worker)
+int worker_begin(struct worker *worker)
 {
 	char name[16];
 	int err;
@@ -141,10 +141,21 @@ static int thread_begin(struct worker *worker)
 	return err < 0 ? err : resources_open(worker);
 }
 
+void worker_end(struct worker *worker)
+{
+	if (in_flight(worker)) {
+		/* Given up before; a resource may still come back to them. */
+		worker->stuck = true;
+		return;
+	}
+	views_free(worker);
+	resources_close(worker);
+}
+
 static void *thread_run(void *argument)
 {
 	struct worker *worker = argument;
-	int started = thread_begin(worker);
+	int started = worker_begin(worker);
 
 	pthread_mutex_lock(&worker->lock);
 	worker->started = started < 0 ? started : 1;
@@ -160,19 +171,13 @@ static void *thread_run(void *argument)
 		if (poller_idle(&worker->poller, worked))
 			worker_sleep(worker);
 	}
-	if (in_flight(worker)) {
-		/* Given up before; a resource may still come back to them. */
-		worker->stuck = true;
-		return NULL;
-	}
-	views_free(worker);
-	resources_close(worker);
+	worker_end(worker);
 	return NULL;
 }
 
 /* ---- the main thread ---- */
 
-static void worker_free(struct worker *worker)
+void worker_free(struct worker *worker)
 {
 	if (worker->epoll >= 0)
 		close(worker->epoll);
@@ -188,7 +193,7 @@ static void worker_free(struct worker *worker)
 	free(worker);
 }
 
-static struct worker *worker_new(const struct worker_options *options)
+struct worker *worker_new(const struct worker_options *options)
 {
 	struct worker *worker = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*worker), 64));
 

@@ -150,7 +150,16 @@ int worker_call(struct worker *worker, struct message *message);
 /* Worker: new messages, and commands that wait. */
 void messages_handle(struct worker *worker);
 
-/* worker.c */
+/* worker.c: what a worker consists of, its thread apart. */
+/* NULL without memory or descriptors. */
+struct worker *worker_new(const struct worker_options *options);
+/* In the worker's thread, before its first round (0; -errno, worker->error may say why) and after
+ * its last. */
+int worker_begin(struct worker *worker);
+void worker_end(struct worker *worker);
+void worker_free(struct worker *worker);
+/* One more. */
+void workers_add(struct worker *worker);
 /* All workers of the process, counted (and locked) while they are told of a session. */
 unsigned int workers_lock(struct worker *const **workers);
 void workers_unlock(void);
