@@ -70,6 +70,9 @@ def test_a_million_hostile_requests_beside_a_good_device():
             driver.check_works()
         host.wait_free()
         equal(host.files(), files, "descriptors of the host")
+        # A sanitizer keeps what was freed; it looks for leaks itself when the host ends.
+        if "VCRYPTO_PRELOAD" in os.environ:
+            return
         grown = vctest.resident_kib(host.host.pid) - memory
         check(grown < LEFT_KIB, f"{grown} KiB more are resident than before")
 

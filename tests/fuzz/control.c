@@ -40,7 +40,7 @@ static void removed_check(struct session *removed)
 static void on_control_queue(const struct vring_chain *chain, uint8_t *flags)
 {
 	struct session *removed = NULL;
-	uint32_t written = control_handle(chain, *flags >> 5 & 1, table, can, flags, &removed);
+	uint32_t written = control_handle(chain, *flags >> 3 & 1, table, can, flags, &removed);
 
 	fuzz_check(written <= chain->in_len && (written || !chain->in));
 	removed_check(removed);

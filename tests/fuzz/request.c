@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data requests (request.c): a chain is parsed with sessions of every service there, a resource
- * touches every byte that it is told of, the result is delivered.
+ * Data requests in session mode and stateless (request*.c, stateless.c): a chain is parsed with
+ * sessions of every service there, a resource touches every byte that it is told of, the result is
+ * delivered.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "fuzz.h"
 #include "host/bounce.h"
 #include "host/request.h"
+#include "host/stateless.h"
 #include "keys.h"
 
 #define MAX_SIZE 16384u
@@ -155,18 +157,49 @@ static void resource(struct vc_request *req, const struct fuzz_chain *chain, str
 		req->result_len = input_u16(in) % (req->dst_len + 2);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Parse, do and finish it. Whether the chain can be parsed once more. */
+static bool request_do(const struct fuzz_chain *chain, const uint8_t *result)
 {
-	struct input in = {data, size};
-	struct fuzz_chain chain;
-	struct vc_request *req;
-	uint8_t which = input_u8(&in), result[3];
+	struct vc_request *req = aligned_alloc(VC_CACHE_LINE, sizeof(*req));
+	struct input answer = {result, 3};
 	int rc;
 
-	prepare();
-	req = aligned_alloc(VC_CACHE_LINE, sizeof(*req));
 	fuzz_check(req);
 	memset(req, 0xa5, sizeof(*req));
+	rc = request_parse(req, chain->chain, &context);
+	fuzz_check(rc == 0 || rc == -EBADMSG || rc == -EAGAIN ||
+	           (rc > 0 && rc <= VIRTIO_CRYPTO_KEY_REJECTED));
+	if (rc == 0) {
+		resource(req, chain, &answer);
+		request_finish(req, &context);
+		fuzz_check(req->status <= VIRTIO_CRYPTO_KEY_REJECTED && !req->bounce);
+		fuzz_check(req->written && req->written <= chain->chain->in_len);
+	} else if (rc != -EAGAIN) {
+		fuzz_check(request_fail_chain(chain->chain, 1) == !!chain->chain->in);
+	}
+	free(req);
+	return rc != -EBADMSG;
+}
+
+static void stateless_drop(void *unused, struct session *dropped)
+{
+	session_release(dropped);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct stateless_options options = {.capacity = 1, .drop = stateless_drop};
+	struct input in = {data, size};
+	struct fuzz_chain chain;
+	uint8_t which = input_u8(&in), result[3];
+
+	prepare();
+	context.features = input_u8(&in) & 0x3f;
+	/* Nobody gets the one without the other (5.9.3.1). */
+	if (context.features)
+		context.features |= 1u << VIRTIO_CRYPTO_F_REVISION_1;
+	if (context.features >> VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE)
+		context.stateless = stateless_new(&options);
 	input_bytes(&in, result, sizeof(result));
 	changes_begin(&in);
 	fuzz_chain_make(&chain, &in);
@@ -174,22 +207,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (which != 0xff && chain.chain->out && chain.chain->segment[0].len >= 16)
 		memcpy(chain.chain->segment[0].base + 8, &session[which % session_count], 8);
 
-	rc = request_parse(req, chain.chain, &context);
-	fuzz_check(rc == 0 || rc == -EBADMSG || rc == -EAGAIN ||
-	           (rc > 0 && rc <= VIRTIO_CRYPTO_KEY_REJECTED));
-	if (rc == 0) {
-		struct input answer = {result, sizeof(result)};
-
-		resource(req, &chain, &answer);
-		request_finish(req, &context);
-		fuzz_check(req->status <= VIRTIO_CRYPTO_KEY_REJECTED && !req->bounce);
-		fuzz_check(req->written && req->written <= chain.chain->in_len);
-	} else if (rc != -EAGAIN) {
-		fuzz_check(request_fail_chain(chain.chain, 1) == !!chain.chain->in);
-	}
+	/* Once more with what the first one has left in guest memory, and with its key known. */
+	if (request_do(&chain, result) && context.stateless)
+		request_do(&chain, result);
 	changes_end();
 	fuzz_chain_free(&chain);
-	free(req);
+	stateless_free(context.stateless);
+	context.stateless = NULL;
 	return 0;
 }
 
@@ -285,6 +309,7 @@ static void shape_save(const struct shape *shape, unsigned int which, unsigned i
 	char name[48];
 
 	seed_u8(&seed, which);
+	seed_u8(&seed, 0); /* no features */
 	seed_u8(&seed, variant & 4 ? VIRTIO_CRYPTO_BADMSG : 0);
 	seed_u16(&seed, 128);
 	seed_u8(&seed, moving);
@@ -304,10 +329,87 @@ static void shape_save(const struct shape *shape, unsigned int which, unsigned i
 	seed_save(name, seed.bytes, seed.size);
 }
 
+/* With REVISION_1: the header, the parameters as they are there, a key, the rest. */
+struct revision {
+	const char *name;
+	unsigned int features;
+	uint32_t opcode;
+	const void *fixed;
+	unsigned int fixed_len, out, in;
+	const uint8_t *key;
+	size_t key_len;
+};
+
+static void revision_save(const struct revision *r)
+{
+	struct virtio_crypto_op_header header = {
+		.opcode = r->opcode,
+		.flag = r->features > 1 ? 0 : VIRTIO_CRYPTO_FLAG_SESSION_MODE,
+	};
+	struct seed seed = {0};
+
+	/* A session that is fit: of HASH. */
+	seed_u8(&seed, 14);
+	seed_u8(&seed, r->features);
+	seed_u8(&seed, 0);
+	seed_u16(&seed, 128);
+	seed_u8(&seed, 0);
+	seed_u8(&seed, 3);
+	seed_u8(&seed, 3);
+	lengths(&seed, (unsigned int)sizeof(header) + r->fixed_len + r->out, true);
+	lengths(&seed, r->in, true);
+	seed_bytes(&seed, &header, sizeof(header));
+	seed_bytes(&seed, r->fixed, r->fixed_len);
+	seed_bytes(&seed, r->key, r->key_len);
+	seed_save(r->name, seed.bytes, seed.size);
+}
+
+static void stateless_save(void)
+{
+	union virtio_crypto_data_stateless wire = {
+		.sym = {.u.cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1, 16, 64, 64},
+	                .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
+	struct virtio_crypto_hash_para hash = {100, 64};
+	static uint8_t key[FUZZ_KEY_MAX];
+	unsigned int key_len = (unsigned int)fuzz_rsa_public(key, 1024);
+
+	revision_save(&(struct revision){"revision-hash", 1, VIRTIO_CRYPTO_HASH, &hash,
+	                                 sizeof(hash), 100, 65, NULL, 0});
+	revision_save(&(struct revision){"stateless-cipher", 3, VIRTIO_CRYPTO_CIPHER_ENCRYPT, &wire,
+	                                 76, 96, 65, NULL, 0});
+	wire.sym.op_type = VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING;
+	wire.sym.u.chain = (struct virtio_crypto_alg_chain_stateless){
+		.alg_chain_order = VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH,
+		.cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1},
+		.hash = {VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH},
+		.para = {16, 96, 96, 32, 64, 0, 96, 0, 20, 0}};
+	revision_save(&(struct revision){"stateless-chain", 3, VIRTIO_CRYPTO_CIPHER_ENCRYPT, &wire,
+	                                 76, 148, 117, NULL, 0});
+	wire.hash = (struct virtio_crypto_hash_stateless){VIRTIO_CRYPTO_HASH_SHA_256, {100, 32}, 0};
+	revision_save(&(struct revision){"stateless-hash", 5, VIRTIO_CRYPTO_HASH, &wire, 16, 100,
+	                                 33, NULL, 0});
+	wire.mac = (struct virtio_crypto_mac_stateless){VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20, {100, 20}};
+	revision_save(&(struct revision){"stateless-mac", 9, VIRTIO_CRYPTO_MAC, &wire, 16, 120, 21,
+	                                 NULL, 0});
+	wire.aead = (struct virtio_crypto_aead_stateless){
+		VIRTIO_CRYPTO_AEAD_GCM, 16, VIRTIO_CRYPTO_OP_ENCRYPT, 12, 16, 13, 64, 80};
+	revision_save(&(struct revision){"stateless-aead", 17, VIRTIO_CRYPTO_AEAD_ENCRYPT, &wire,
+	                                 32, 105, 81, NULL, 0});
+	wire.akcipher = (struct virtio_crypto_akcipher_stateless){
+		.session = {VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                    VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC,
+	                    140,
+	                    {.rsa = {0, 0}}},
+		.para = {100, 128}};
+	revision_save(&(struct revision){"stateless-rsa", 33, VIRTIO_CRYPTO_AKCIPHER_ENCRYPT, &wire,
+	                                 28, key_len + 100, 129, key, key_len});
+}
+
 void fuzz_seeds(void)
 {
 	for (size_t i = 0; i < vc_array_size(shapes); i++)
 		for (unsigned int s = shapes[i].first; s <= shapes[i].last; s += 2)
 			for (unsigned int variant = 0; variant < 8; variant++)
 				shape_save(&shapes[i], s, variant);
+	stateless_save();
 }
