@@ -39,6 +39,9 @@ TARGETS = {
                "vhost_user", "device", "memtable", "memguard", "order", "worker_command",
                "worker_poll", "worker_session", "sched/sched", "control", "inband", "request",
                "request_finish", "request_memory")],
+    "engine": [*(f"src/engined/{name}.c" for name in
+                 ("cache", "channel", "client", "device", "region", "request", "session", "status",
+                  "wake")), "src/base/ctl_server.c"],
     "ring": ["src/host/vring.c", "src/host/vring_packed.c", "src/host/vring_private.h"],
 }
 # Inputs of a short run: some seconds each.

@@ -54,13 +54,18 @@ void changes_begin(struct input *in)
 	just_read = NULL;
 }
 
+void change_forget(void)
+{
+	piece_count = 0;
+	total = 0;
+	just_read = NULL;
+}
+
 void changes_end(void)
 {
 	change_count = 0;
 	next_change = 0;
-	piece_count = 0;
-	total = 0;
-	just_read = NULL;
+	change_forget();
 }
 
 static bool is_shared(const uint8_t *address)

@@ -18,6 +18,8 @@
 
 /* The pieces of memory that the other side can write to. */
 void change_memory(uint8_t *base, size_t size);
+/* It is about to go: forget all pieces. */
+void change_forget(void);
 
 /* From the input: a number of changes, and each of them. They begin now. */
 void changes_begin(struct input *in);
