@@ -9,7 +9,10 @@ shift
 applied=$directory/.options
 
 if [ ! -f "$directory/build.ninja" ]; then
-	meson setup "$directory" "$@"
+	# Where Debian's linker looks: meson learns it from dpkg-dev only, and takes lib64 otherwise.
+	# shellcheck disable=SC2086 # CC may be words
+	multiarch=$(${CC:-cc} -print-multiarch 2>/dev/null) || true
+	meson setup "$directory" ${multiarch:+"--libdir=lib/$multiarch"} "$@"
 	: >"$applied"
 else
 	for option; do
