@@ -19,16 +19,6 @@
 #include "base/util.h"
 #include "host/resource/ipsec_mb.h"
 
-static int mb_create(const struct resource_config *config, struct resource **resource, char **error)
-{
-	if (config->threads) {
-		*error = str_format("resource '%s': type ipsec-mb has no threads", config->name);
-		return -EINVAL;
-	}
-	*resource = calloc(1, sizeof(**resource));
-	return *resource ? 0 : -ENOMEM;
-}
-
 static void mb_destroy(struct resource *resource)
 {
 	free(resource);
@@ -69,6 +59,27 @@ static void mb_close(struct resource_instance *instance)
 	secmem_wipe(mb->manager, imb_get_mb_mgr_size());
 	free_mb_mgr(mb->manager);
 	free(mb);
+}
+
+static int mb_create(const struct resource_config *config, struct resource **resource, char **error)
+{
+	struct resource_instance *instance;
+	struct mb_resource *mb;
+
+	if (config->threads) {
+		*error = str_format("resource '%s': type ipsec-mb has no threads", config->name);
+		return -EINVAL;
+	}
+	mb = calloc(1, sizeof(*mb));
+	if (!mb)
+		return -ENOMEM;
+	/* If it cannot be opened, the worker will say so. */
+	if (mb_open(&mb->base, 0, &instance) == 0) {
+		mb->broken = mb_broken_groups((struct mb_instance *)instance);
+		mb_close(instance);
+	}
+	*resource = &mb->base;
+	return 0;
 }
 
 static void run_some(struct mb_instance *mb, unsigned int group, unsigned int n);
@@ -128,11 +139,11 @@ static void run_some(struct mb_instance *mb, unsigned int group, unsigned int n)
 	struct vc_request *reqs[MB_BURST];
 	bool through;
 
-	memcpy(reqs, g->req, n * sizeof(reqs[0]));
+	memcpy(reqs, g->req, n * sizeof(struct vc_request *));
 	g->count -= n;
 	g->waited = 0;
 	if (g->count)
-		memmove(g->req, g->req + n, g->count * sizeof(reqs[0]));
+		memmove(g->req, g->req + n, g->count * sizeof(struct vc_request *));
 	else
 		mb->waiting &= ~(1u << group);
 	mb_run_group(mb, group, reqs, n);

@@ -109,7 +109,17 @@ struct mb_instance {
 	uint8_t tag[MB_BURST][16]; /* as computed, to be compared */
 };
 
+struct mb_resource {
+	struct resource base;
+	uint32_t broken; /* bit g: group g computes wrongly here (ipsec_mb_lanes.c) */
+};
+
+/* ipsec_mb_lanes.c. Main thread: the groups whose lanes disagree. */
+uint32_t mb_broken_groups(struct mb_instance *instance);
+
 /* ipsec_mb_session.c: what there is, and keys. */
+/* The first stage of sessions other than chains, and the only one. */
+uint8_t mb_stage_of(const struct session_params *params);
 bool mb_can(const struct resource *resource, const struct session_params *params);
 void mb_offer(const struct resource *resource, struct virtio_crypto_config *config);
 int mb_realise(struct resource_instance *instance, const struct session_params *params,

@@ -71,6 +71,46 @@ static bool aead_can(const struct session_params *params)
 	return false;
 }
 
+/* ---- stages ---- */
+
+static uint8_t cipher_stage(const struct session_params *params)
+{
+	if (params->cipher == VIRTIO_CRYPTO_CIPHER_3DES_CBC)
+		return (uint8_t)(MB_GROUP_DES3 + params->encrypt);
+	if (params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CBC && params->encrypt)
+		return (uint8_t)(MB_GROUP_CBC + (params->key_len - 16) / 8);
+	return MB_DIRECT;
+}
+
+static uint8_t hash_stage(const struct session_params *params)
+{
+	if (params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES)
+		return (uint8_t)(MB_GROUP_CMAC + (params->auth_key_len == 32));
+	if (params->mac)
+		return (uint8_t)(MB_GROUP_HMAC + algorithm_hmac_hash(params->mac) -
+		                 VIRTIO_CRYPTO_HASH_SHA1);
+	return (uint8_t)(MB_GROUP_SHA + params->hash - VIRTIO_CRYPTO_HASH_SHA1);
+}
+
+uint8_t mb_stage_of(const struct session_params *params)
+{
+	switch (params->service) {
+	case VIRTIO_CRYPTO_SERVICE_CIPHER:
+		return cipher_stage(params);
+	case VIRTIO_CRYPTO_SERVICE_AEAD:
+		if (params->aead != VIRTIO_CRYPTO_AEAD_CCM)
+			return MB_DIRECT;
+		return (uint8_t)(MB_GROUP_CCM + params->encrypt * 2 + (params->key_len == 32));
+	default:
+		return hash_stage(params);
+	}
+}
+
+static bool works(const struct resource *resource, uint8_t stage)
+{
+	return stage >= MB_GROUPS || !(((const struct mb_resource *)resource)->broken >> stage & 1);
+}
+
 bool mb_can(const struct resource *resource, const struct session_params *params)
 {
 	switch (params->service) {
@@ -78,34 +118,82 @@ bool mb_can(const struct resource *resource, const struct session_params *params
 		if (!cipher_can(params))
 			return false;
 		if (!params->chain)
-			return true;
+			break;
 		if (params->aad_len || params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES)
 			return false;
-		return params->mac ? mac_can(params) : hash_can(params);
+		if (!(params->mac ? mac_can(params) : hash_can(params)) ||
+		    !works(resource, hash_stage(params)))
+			return false;
+		break;
 	case VIRTIO_CRYPTO_SERVICE_HASH:
-		return hash_can(params);
+		if (!hash_can(params))
+			return false;
+		break;
 	case VIRTIO_CRYPTO_SERVICE_MAC:
-		return mac_can(params);
+		if (!mac_can(params))
+			return false;
+		break;
 	case VIRTIO_CRYPTO_SERVICE_AEAD:
-		return aead_can(params);
+		if (!aead_can(params))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	return works(resource, mb_stage_of(params));
+}
+
+/* Offered is what can be done with some key. */
+static bool some_can(const struct resource *resource, struct session_params params)
+{
+	for (params.key_len = 16; params.key_len <= 32; params.key_len += 8) {
+		params.auth_key_len = params.key_len;
+		for (params.encrypt = 0; params.encrypt < 2; params.encrypt++)
+			if (mb_can(resource, &params))
+				return true;
 	}
 	return false;
 }
 
 void mb_offer(const struct resource *resource, struct virtio_crypto_config *config)
 {
-	const uint32_t sha = ((1u << SHA_KINDS) - 1);
+	uint32_t ciphers = 0, hashes = 0, macs = 0, aeads = 0;
 
-	config->crypto_services |=
-		1u << VIRTIO_CRYPTO_SERVICE_CIPHER | 1u << VIRTIO_CRYPTO_SERVICE_HASH |
-		1u << VIRTIO_CRYPTO_SERVICE_MAC | 1u << VIRTIO_CRYPTO_SERVICE_AEAD;
-	config->cipher_algo_l |=
-		1u << VIRTIO_CRYPTO_CIPHER_AES_ECB | 1u << VIRTIO_CRYPTO_CIPHER_AES_CBC |
-		1u << VIRTIO_CRYPTO_CIPHER_AES_CTR | 1u << VIRTIO_CRYPTO_CIPHER_3DES_CBC;
-	config->hash_algo |= sha << VIRTIO_CRYPTO_HASH_SHA1;
-	config->mac_algo_l |= sha << VIRTIO_CRYPTO_MAC_HMAC_SHA1 | 1u << VIRTIO_CRYPTO_MAC_CMAC_AES;
-	config->aead_algo |= 1u << VIRTIO_CRYPTO_AEAD_GCM | 1u << VIRTIO_CRYPTO_AEAD_CCM |
-	                     1u << VIRTIO_CRYPTO_AEAD_CHACHA20_POLY1305;
+	for (unsigned int i = 0; i < 32; i++) {
+		uint8_t a = (uint8_t)i;
+
+		ciphers |= (uint32_t)some_can(
+				   resource,
+				   (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_CIPHER,
+		                                           .cipher = a})
+		           << i;
+		hashes |= (uint32_t)some_can(
+				  resource,
+				  (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_HASH,
+		                                          .hash = a,
+		                                          .tag_len = 16})
+		          << i;
+		macs |= (uint32_t)some_can(
+				resource,
+				(struct session_params){.service = VIRTIO_CRYPTO_SERVICE_MAC,
+		                                        .mac = a,
+		                                        .tag_len = 16})
+		        << i;
+		aeads |= (uint32_t)some_can(
+				 resource,
+				 (struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AEAD,
+		                                         .aead = a,
+		                                         .tag_len = 16})
+		         << i;
+	}
+	config->cipher_algo_l |= ciphers;
+	config->hash_algo |= hashes;
+	config->mac_algo_l |= macs;
+	config->aead_algo |= aeads;
+	config->crypto_services |= (uint32_t)(ciphers != 0) << VIRTIO_CRYPTO_SERVICE_CIPHER |
+	                           (uint32_t)(hashes != 0) << VIRTIO_CRYPTO_SERVICE_HASH |
+	                           (uint32_t)(macs != 0) << VIRTIO_CRYPTO_SERVICE_MAC |
+	                           (uint32_t)(aeads != 0) << VIRTIO_CRYPTO_SERVICE_AEAD;
 	algorithm_offer_limits(config, 32);
 }
 
@@ -126,7 +214,7 @@ static void expand_aes(IMB_MGR *manager, struct mb_session *s, const uint8_t *ke
 static void expand_des3(IMB_MGR *manager, struct mb_session *s, const uint8_t *key)
 {
 	for (unsigned int i = 0; i < 3; i++) {
-		IMB_DES_KEYSCHED(manager, s->key.des3.schedule[i], key + 8 * i);
+		IMB_DES_KEYSCHED(manager, s->key.des3.schedule[i], key + (size_t)8 * i);
 		s->key.des3.all[i] = s->key.des3.schedule[i];
 	}
 }
@@ -178,80 +266,66 @@ static void expand_hmac(const IMB_MGR *manager, struct mb_session *s, unsigned i
 	secmem_wipe(pad, sizeof(pad));
 }
 
-/* ---- sessions: each part gives the stage that it runs in ---- */
+/* ---- sessions ---- */
 
-static uint8_t set_hash(struct mb_instance *mb, struct mb_session *s,
-                        const struct session_params *params)
+static void set_hash(struct mb_instance *mb, struct mb_session *s,
+                     const struct session_params *params)
 {
 	unsigned int hash = params->mac ? algorithm_hmac_hash(params->mac) : params->hash;
 	unsigned int kind = hash - VIRTIO_CRYPTO_HASH_SHA1;
 
 	if (params->mac == VIRTIO_CRYPTO_MAC_CMAC_AES) {
-		bool wide = params->auth_key_len == 32;
-
 		s->digest_len = 16;
-		s->hash = wide ? IMB_AUTH_AES_CMAC_256 : IMB_AUTH_AES_CMAC;
+		s->hash = params->auth_key_len == 32 ? IMB_AUTH_AES_CMAC_256 : IMB_AUTH_AES_CMAC;
 		expand_cmac(mb->manager, s, params->auth_key, params->auth_key_len);
-		return (uint8_t)(MB_GROUP_CMAC + wide);
+		return;
 	}
 	s->digest_len = (uint8_t)algorithm_hash_size(hash);
-	if (!params->mac) {
-		s->hash = shas[kind];
-		return (uint8_t)(MB_GROUP_SHA + kind);
-	}
-	s->hash = hmacs[kind];
-	expand_hmac(mb->manager, s, hash, params->auth_key, params->auth_key_len);
-	return (uint8_t)(MB_GROUP_HMAC + kind);
+	s->hash = params->mac ? hmacs[kind] : shas[kind];
+	if (params->mac)
+		expand_hmac(mb->manager, s, hash, params->auth_key, params->auth_key_len);
 }
 
-static uint8_t set_cipher(struct mb_instance *mb, struct mb_session *s,
-                          const struct session_params *params)
+static void set_cipher(struct mb_instance *mb, struct mb_session *s,
+                       const struct session_params *params)
 {
 	s->iv_len = (uint8_t)algorithm_cipher_iv(params->cipher);
 	s->block_mask = (uint8_t)(algorithm_cipher_block(params->cipher) - 1);
 	if (params->cipher == VIRTIO_CRYPTO_CIPHER_3DES_CBC) {
 		s->cipher = IMB_CIPHER_DES3;
 		expand_des3(mb->manager, s, params->key);
-		return (uint8_t)(MB_GROUP_DES3 + s->encrypt);
+		return;
 	}
 	expand_aes(mb->manager, s, params->key, params->key_len);
-	switch (params->cipher) {
-	case VIRTIO_CRYPTO_CIPHER_AES_ECB:
+	if (params->cipher == VIRTIO_CRYPTO_CIPHER_AES_ECB)
 		s->cipher = IMB_CIPHER_ECB;
-		return MB_DIRECT;
-	case VIRTIO_CRYPTO_CIPHER_AES_CTR:
+	else if (params->cipher == VIRTIO_CRYPTO_CIPHER_AES_CTR)
 		s->cipher = IMB_CIPHER_CNTR;
-		return MB_DIRECT;
-	default:
+	else
 		s->cipher = IMB_CIPHER_CBC;
-		return s->encrypt ? (uint8_t)(MB_GROUP_CBC + (s->key_len - 16) / 8) : MB_DIRECT;
-	}
 }
 
-static uint8_t set_aead(struct mb_instance *mb, struct mb_session *s,
-                        const struct session_params *params)
+static void set_aead(struct mb_instance *mb, struct mb_session *s,
+                     const struct session_params *params)
 {
 	s->aead = params->aead;
 	s->tag_len = (uint8_t)params->tag_len;
-	switch (params->aead) {
-	case VIRTIO_CRYPTO_AEAD_GCM:
+	if (params->aead == VIRTIO_CRYPTO_AEAD_GCM)
 		expand_gcm(mb->manager, s, params->key);
-		return MB_DIRECT;
-	case VIRTIO_CRYPTO_AEAD_CCM:
+	else if (params->aead == VIRTIO_CRYPTO_AEAD_CCM)
 		expand_aes(mb->manager, s, params->key, params->key_len);
-		return (uint8_t)(MB_GROUP_CCM + s->encrypt * 2 + (s->key_len == 32));
-	default:
+	else
 		memcpy(s->key.chacha, params->key, sizeof(s->key.chacha));
-		return MB_DIRECT;
-	}
 }
 
 static void set_chain(struct mb_instance *mb, struct mb_session *s,
                       const struct session_params *params)
 {
-	uint8_t cipher = set_cipher(mb, s, params), hash = set_hash(mb, s, params);
+	uint8_t cipher = cipher_stage(params), hash = hash_stage(params);
 	bool cipher_first = params->chain == VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH;
 
+	set_cipher(mb, s, params);
+	set_hash(mb, s, params);
 	s->class = MB_CHAIN;
 	s->order = params->chain;
 	s->first = cipher_first ? cipher : hash;
@@ -271,18 +345,19 @@ int mb_realise(struct resource_instance *instance, const struct session_params *
 		return -ENOMEM;
 	s->key_len = (uint8_t)params->key_len;
 	s->encrypt = params->encrypt;
+	s->first = mb_stage_of(params);
 	s->second = MB_NONE;
 	if (params->service == VIRTIO_CRYPTO_SERVICE_AEAD) {
 		s->class = MB_AEAD;
-		s->first = set_aead(mb, s, params);
+		set_aead(mb, s, params);
 	} else if (params->service != VIRTIO_CRYPTO_SERVICE_CIPHER) {
 		s->class = MB_HASH;
-		s->first = set_hash(mb, s, params);
+		set_hash(mb, s, params);
 	} else if (params->chain) {
 		set_chain(mb, s, params);
 	} else {
 		s->class = MB_CIPHER;
-		s->first = set_cipher(mb, s, params);
+		set_cipher(mb, s, params);
 	}
 	*handle = s;
 	return 0;
