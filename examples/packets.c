@@ -17,16 +17,15 @@
 
 enum { PACKETS = 256, BURST = 32, HEADER = 8, PAYLOAD = 1400, ROOM = 2048, LOOKS = 1000 };
 
-struct packet {
+static struct packet {
 	struct vcrypto_op op; /* first, so that poll gives the packet back */
 	uint8_t *bytes;       /* of the device: header, payload, tag */
 	unsigned long number;
-};
+} packets[PACKETS];
 
 static struct vcrypto_session *seal, *unseal;
-static struct packet packets[PACKETS];
 static unsigned long arrived, delivered;
-static uint8_t key[32], salt[4];
+static uint8_t salt[4];
 
 static void check(int result, const char *what)
 {
@@ -38,8 +37,8 @@ static void check(int result, const char *what)
 static void arrive(struct packet *p)
 {
 	p->number = arrived++;
-	memset(p->bytes + HEADER, (int)p->number, PAYLOAD);
 	memcpy(p->bytes, &p->number, HEADER);
+	memset(p->bytes + HEADER, (int)p->number, PAYLOAD);
 	p->op = (struct vcrypto_op){.session = seal, .length = PAYLOAD, .iv_len = 12};
 	p->op.src = p->op.dst = p->bytes + HEADER;
 	p->op.aad = p->bytes;
@@ -84,6 +83,7 @@ int main(int argc, char **argv)
 	struct vcrypto_op *ready[PACKETS], *done[BURST];
 	struct vcrypto_session_params params;
 	struct vcrypto_device *device;
+	uint8_t key[32];
 
 	check(vcrypto_device_open(&options, &device, NULL), "device");
 	check(getentropy(key, sizeof(key)) || getentropy(salt, sizeof(salt)) ? -EIO : 0, "key");
@@ -102,11 +102,11 @@ int main(int argc, char **argv)
 	struct vcrypto_queue *queue = vcrypto_device_queue(device, 0);
 
 	while (delivered < count) {
-		int n = vcrypto_queue_submit(queue, ready, ready_count);
+		int n;
 
-		check(n, "submit");
+		check(n = vcrypto_queue_submit(queue, ready, ready_count), "submit");
 		ready_count -= (unsigned int)n;
-		memmove(ready, ready + n, ready_count * sizeof(*ready));
+		memmove(ready, ready + n, ready_count * sizeof(struct vcrypto_op *));
 		check(n = vcrypto_queue_poll(queue, done, BURST), "poll");
 		for (int i = 0; i < n; i++) {
 			leave((struct packet *)done[i]);
