@@ -253,8 +253,8 @@ def test_perf_knows_its_ceiling():
                              *QUICK)
         equal(ceiling["verified"], 0, "nothing is computed")
         equal(ceiling["errors"], 0, "errors")
-        # More than any core encrypts.
-        check(ceiling["gbit_per_s"] > 500, f"{ceiling['gbit_per_s']} Gbit/s")
+        # As much as a core encrypts, were it even on a busy machine and sanitized.
+        check(ceiling["gbit_per_s"] > 100, f"{ceiling['gbit_per_s']} Gbit/s")
 
 
 def test_perf_refuses_wrong_options():
