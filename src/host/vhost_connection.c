@@ -9,6 +9,7 @@
 #include "host/vhost_connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -152,6 +153,13 @@ int connection_create(const struct connection_options *options, struct connectio
 		         made->peer.pid, made->peer.uid);
 	*connection = made;
 	return 0;
+}
+
+bool connection_hung_up(const struct connection *connection)
+{
+	struct pollfd p = {.fd = connection->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 void connection_peer(const struct connection *connection, pid_t *pid, uid_t *uid)

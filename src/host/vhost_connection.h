@@ -29,6 +29,8 @@ struct connection_options {
 int connection_create(const struct connection_options *options, struct connection **connection);
 /* The device is reset; on_end is not called. NULL is allowed. */
 void connection_close(struct connection *connection);
+/* The other end has hung up, though there may be messages of it that were not read. */
+bool connection_hung_up(const struct connection *connection);
 /* Who is at the other end, as the kernel says. */
 void connection_peer(const struct connection *connection, pid_t *pid, uid_t *uid);
 

@@ -114,6 +114,13 @@ static void on_connect(void *context, int listener, uint32_t events)
 			accept_and_refuse(socket, listener);
 		return;
 	}
+	/* Who closes and connects again at once may be heard of in the other order. */
+	if (socket->connection && connection_hung_up(socket->connection)) {
+		log_debug("device %s: front end disconnected", socket->device->name);
+		connection_close(socket->connection);
+		socket->connection = NULL;
+		socket->refused = false;
+	}
 	if (socket->connection || socket->device->stuck) {
 		if (!socket->refused)
 			log_notice("device %s: %s: front end refused", socket->device->name,

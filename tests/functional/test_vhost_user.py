@@ -6,6 +6,7 @@ as QEMU does."""
 import hashlib
 import hmac
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -537,6 +538,18 @@ def test_a_second_front_end_is_refused_while_the_first_lives():
         equal(host.device()["front_end"], None)
         with Driver(host.path) as driver:
             driver.check_works()
+
+
+def test_a_front_end_may_come_back_before_its_end_was_heard_of():
+    with Host() as host:
+        first = fe.FrontEnd(host.path)
+        first.ask_u64(fe.GET_FEATURES)
+        host.host.process.send_signal(signal.SIGSTOP)
+        second = fe.FrontEnd(host.path)  # the host hears of this first
+        first.close()
+        host.host.process.send_signal(signal.SIGCONT)
+        with second:
+            check(second.ask_u64(fe.GET_FEATURES) & fe.F_VERSION_1, "no answer")
 
 
 def test_everything_goes_with_the_connection():
