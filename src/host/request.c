@@ -462,18 +462,44 @@ static int place_akcipher(struct vc_request *req, const struct vring_chain *chai
 	return VIRTIO_CRYPTO_OK;
 }
 
-/* Everything behind header and session. Inlined where requests are many. */
-static inline __attribute__((always_inline)) int
-parse_rest(struct vc_request *req, const struct vring_chain *chain,
-           const struct request_context *context, const struct virtio_crypto_op_data_req *header,
-           struct session *session, struct stream out, uint32_t consumed)
+int request_parse(struct vc_request *req, const struct vring_chain *chain,
+                  const struct request_context *context)
 {
-	const struct session_params *params = &session->params;
+	struct virtio_crypto_op_data_req header = {0};
+	uint32_t consumed = HEADER_SIZE;
 	struct shape shape = {0};
+	struct stream out;
 	int status;
 
-	req->session = session;
-	status = shape_request(req, params, header, &shape);
+	req->head = chain->head;
+	if (vc_unlikely(!chain->in))
+		return -EBADMSG;
+	req->status_byte = vring_last_byte(chain);
+	if (vc_likely(!context->features)) {
+		if (vc_unlikely(chain->out_len < HEADER_SIZE))
+			return VIRTIO_CRYPTO_ERR;
+		out = stream_out(chain);
+		stream_read(&out, &header, HEADER_SIZE);
+		stream_settle(&header);
+		req->session = session_get(context->sessions, header.header.session_id);
+		if (vc_unlikely(!req->session))
+			return VIRTIO_CRYPTO_INVSESS;
+	} else {
+		/* Copied, so that the address of what the other branch has in registers is not
+		 * taken. */
+		struct request_head head;
+
+		status = request_head_read(&head, chain, context);
+		if (status)
+			return status;
+		header = head.header;
+		req->session = head.session;
+		out = head.out;
+		consumed = head.consumed;
+	}
+	const struct session_params *params = &req->session->params;
+
+	status = shape_request(req, params, &header, &shape);
 	if (vc_unlikely(status))
 		return status;
 	if (vc_unlikely(!shape_fits(&shape, chain, consumed, context->max_size)))
@@ -498,37 +524,4 @@ parse_rest(struct vc_request *req, const struct vring_chain *chain,
 		return place_akcipher(req, chain, context, out, &shape);
 	}
 	return place(req, chain, context, out, &shape);
-}
-
-int request_parse_as(struct vc_request *req, const struct vring_chain *chain,
-                     const struct request_context *context,
-                     const struct virtio_crypto_op_data_req *header, struct session *session,
-                     struct stream out, uint32_t consumed)
-{
-	return parse_rest(req, chain, context, header, session, out, consumed);
-}
-
-int request_parse(struct vc_request *req, const struct vring_chain *chain,
-                  const struct request_context *context)
-{
-	struct virtio_crypto_op_data_req header = {0};
-	struct session *session;
-	struct stream out;
-
-	req->head = chain->head;
-	if (vc_unlikely(!chain->in))
-		return -EBADMSG;
-	req->status_byte = vring_last_byte(chain);
-	if (vc_unlikely(context->features))
-		return request_parse_revision(req, chain, context);
-	if (vc_unlikely(chain->out_len < HEADER_SIZE))
-		return VIRTIO_CRYPTO_ERR;
-	out = stream_out(chain);
-	stream_read(&out, &header, HEADER_SIZE);
-	stream_settle(&header);
-
-	session = session_get(context->sessions, header.header.session_id);
-	if (vc_unlikely(!session))
-		return VIRTIO_CRYPTO_INVSESS;
-	return parse_rest(req, chain, context, &header, session, out, HEADER_SIZE);
 }

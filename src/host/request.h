@@ -116,16 +116,18 @@ int request_parse(struct vc_request *req, const struct vring_chain *chain,
                   const struct request_context *context);
 
 /*
- * The two halves of it for drivers that have negotiated VIRTIO_CRYPTO_F_REVISION_1: header and keys
- * are read as these have them (request_revision.c), and the rest is the same for all. header: as
- * session mode without REVISION_1 has it. out: behind the first `consumed` bytes of OUT.
+ * What request_parse() reads first, for drivers that have negotiated VIRTIO_CRYPTO_F_REVISION_1
+ * (request_revision.c): header and keys as these have them, made what session mode without
+ * REVISION_1 has; the rest is the same for all. Errors as above.
  */
-int request_parse_revision(struct vc_request *req, const struct vring_chain *chain,
-                           const struct request_context *context);
-int request_parse_as(struct vc_request *req, const struct vring_chain *chain,
-                     const struct request_context *context,
-                     const struct virtio_crypto_op_data_req *header, struct session *session,
-                     struct stream out, uint32_t consumed);
+struct request_head {
+	struct virtio_crypto_op_data_req header;
+	struct session *session;
+	struct stream out; /* at what follows header and keys, */
+	uint32_t consumed; /* which are so many bytes of OUT */
+};
+int request_head_read(struct request_head *head, const struct vring_chain *chain,
+                      const struct request_context *context);
 
 /* Write result and status into guest memory and give the bounce buffer back. Sets req->written. */
 void request_finish(struct vc_request *req, const struct request_context *context);

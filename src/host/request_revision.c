@@ -95,85 +95,75 @@ static int refusal(int error)
 }
 
 /* The session that a request brings along; reads the keys. 0, a status, or -EAGAIN. */
-static int bring_session(const struct request_context *context, const struct vring_chain *chain,
-                         unsigned int service, const union virtio_crypto_data_stateless *wire,
-                         struct stream *out, uint32_t *consumed, struct session **session)
+static int bring_session(struct request_head *head, const struct vring_chain *chain,
+                         const struct request_context *context, unsigned int service,
+                         const union virtio_crypto_data_stateless *wire)
 {
 	uint64_t keys_len = announced(service, wire);
 	struct session_params params;
 	int rc;
 
 	if (!context->stateless || keys_len > STATELESS_MAX_KEYS ||
-	    keys_len > chain->out_len - *consumed)
+	    keys_len > chain->out_len - head->consumed)
 		return VIRTIO_CRYPTO_ERR;
 	rc = session_params_from_stateless(service, wire, &params);
 	if (rc < 0)
 		return refusal(rc);
-	stream_read(out, stateless_keys(context->stateless), (uint32_t)keys_len);
-	*consumed += (uint32_t)keys_len;
-	rc = stateless_get(context->stateless, &params, session);
+	stream_read(&head->out, stateless_keys(context->stateless), (uint32_t)keys_len);
+	head->consumed += (uint32_t)keys_len;
+	rc = stateless_get(context->stateless, &params, &head->session);
 	return rc < 0 && rc != -EAGAIN ? refusal(rc) : rc;
 }
 
-static int parse_stateless(struct vc_request *req, const struct vring_chain *chain,
-                           const struct request_context *context,
-                           struct virtio_crypto_op_data_req *header, struct stream out)
+static int read_stateless(struct request_head *head, const struct vring_chain *chain,
+                          const struct request_context *context)
 {
-	unsigned int service = header->header.opcode >> 8;
-	uint32_t consumed = OP_SIZE + stateless_size[service];
+	const struct virtio_crypto_op_header *header = &head->header.header;
+	unsigned int service = header->opcode >> 8;
 	union virtio_crypto_data_stateless wire = {0};
-	struct session *session;
-	int status;
 
-	if (header->header.flag & ~(uint32_t)VIRTIO_CRYPTO_FLAG_SESSION_MODE ||
-	    chain->out_len < consumed)
+	if (header->flag & ~(uint32_t)VIRTIO_CRYPTO_FLAG_SESSION_MODE ||
+	    chain->out_len < OP_SIZE + stateless_size[service])
 		return VIRTIO_CRYPTO_ERR;
-	stream_read(&out, &wire, stateless_size[service]);
+	stream_read(&head->out, &wire, stateless_size[service]);
 	stream_settle(&wire);
-	convert(service, &wire, header);
-	if (header->header.flag & VIRTIO_CRYPTO_FLAG_SESSION_MODE) {
-		/* Is there a key to be skipped where the session has one? It can be read either
-		 * way, so that is refused. */
-		if (announced(service, &wire))
-			return VIRTIO_CRYPTO_ERR;
-		session = session_get(context->sessions, header->header.session_id);
-		if (!session)
-			return VIRTIO_CRYPTO_INVSESS;
-	} else {
-		status = bring_session(context, chain, service, &wire, &out, &consumed, &session);
-		if (status)
-			return status;
-	}
-	return request_parse_as(req, chain, context, header, session, out, consumed);
+	head->consumed = OP_SIZE + stateless_size[service];
+	convert(service, &wire, &head->header);
+	if (!(header->flag & VIRTIO_CRYPTO_FLAG_SESSION_MODE))
+		return bring_session(head, chain, context, service, &wire);
+	/* Is there a key to be skipped where the session has one? It can be read either way, so
+	 * that is refused. */
+	if (announced(service, &wire))
+		return VIRTIO_CRYPTO_ERR;
+	head->session = session_get(context->sessions, header->session_id);
+	return head->session ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_INVSESS;
 }
 
-int request_parse_revision(struct vc_request *req, const struct vring_chain *chain,
-                           const struct request_context *context)
+int request_head_read(struct request_head *head, const struct vring_chain *chain,
+                      const struct request_context *context)
 {
-	struct virtio_crypto_op_data_req header = {0};
-	struct stream out = stream_out(chain);
-	struct session *session;
+	struct virtio_crypto_op_header *header = &head->header.header;
 	unsigned int service;
 
+	memset(&head->header, 0, sizeof(head->header));
+	head->out = stream_out(chain);
 	if (chain->out_len < OP_SIZE)
 		return VIRTIO_CRYPTO_ERR;
-	stream_read(&out, &header.header, OP_SIZE);
-	stream_settle(&header.header);
-	service = header.header.opcode >> 8;
+	stream_read(&head->out, header, OP_SIZE);
+	stream_settle(header);
+	service = header->opcode >> 8;
 	if (service >= SERVICES)
 		return VIRTIO_CRYPTO_NOTSUPP;
 	if (context->features >> (VIRTIO_CRYPTO_F_CIPHER_STATELESS_MODE + service) & 1)
-		return parse_stateless(req, chain, context, &header, out);
+		return read_stateless(head, chain, context);
 	/* Stateless mode that was not negotiated (5.9.7.3). */
-	if (!(header.header.flag & VIRTIO_CRYPTO_FLAG_SESSION_MODE))
+	if (!(header->flag & VIRTIO_CRYPTO_FLAG_SESSION_MODE))
 		return VIRTIO_CRYPTO_NOTSUPP;
-	if (chain->out_len < OP_SIZE + session_size[service])
+	head->consumed = OP_SIZE + session_size[service];
+	if (chain->out_len < head->consumed)
 		return VIRTIO_CRYPTO_ERR;
-	stream_read(&out, &header.u, session_size[service]);
-	stream_settle(&header.u);
-	session = session_get(context->sessions, header.header.session_id);
-	if (!session)
-		return VIRTIO_CRYPTO_INVSESS;
-	return request_parse_as(req, chain, context, &header, session, out,
-	                        OP_SIZE + session_size[service]);
+	stream_read(&head->out, &head->header.u, session_size[service]);
+	stream_settle(&head->header.u);
+	head->session = session_get(context->sessions, header->session_id);
+	return head->session ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_INVSESS;
 }
