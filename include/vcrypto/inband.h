@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /** Bits 48 to 63 of every session identifier that vcrypto-host gives out. */
-#define VCRYPTO_SESSION_ID_TAG 0x5643u
+#define VCRYPTO_SESSION_ID_TAG 0x5643ull
 #define VCRYPTO_SESSION_ID_TAG_SHIFT 48
 
 /** Bits 16 to 31 of the opcodes below, which no standard opcode has. */
