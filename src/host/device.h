@@ -59,12 +59,17 @@ struct host_queue {
 	struct stateless_cache *stateless;
 	struct vring ring;
 	struct inflight inflight;
-	struct device_share *share;   /* the worker's */
-	struct order *order;          /* data queues of a strict device; else NULL */
-	uint32_t in_flight;           /* requests taken and not given back */
-	uint32_t waiting;             /* of them, not yet in a resource (it is full) */
-	bool paused;                  /* by worker_device_pause() */
-	bool dirty;                   /* something was pushed and not yet published */
+	struct device_share *share; /* the worker's */
+	struct order *order;        /* data queues of a strict device; else NULL */
+	uint32_t in_flight;         /* requests taken and not given back */
+	uint32_t waiting;           /* of them, not yet in a resource (it is full) */
+	bool paused;                /* by worker_device_pause() */
+	bool dirty;                 /* something was pushed and not yet published */
+	/* What is no request costs its queue turns (worker_poll.c). */
+	uint8_t refused; /* in this turn */
+	uint8_t penalty; /* rounds: of the last turn with such a chain; 0: all is well */
+	uint8_t rest;    /* rounds left without a turn */
+	uint8_t managed; /* sessions in-band, running freely */
 	_Atomic(const char *) broken; /* why the worker stopped it (static text); NULL: it runs */
 	vc_cache_aligned struct queue_counters counters;
 };

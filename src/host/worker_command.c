@@ -89,6 +89,7 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 	queue->waiting = 0;
 	queue->paused = false;
 	queue->dirty = false;
+	queue->refused = queue->penalty = queue->rest = 0;
 	queue->share = &queue->device->share[worker->options.index];
 	if (queue_add(worker, queue) < 0) {
 		atomic_store(&queue->broken, "no memory");

@@ -6,6 +6,10 @@
  * The worker's thread. Guest memory is touched through vring, request and control only, which check
  * what they read there. No locks and no log; memory is only allocated when a session is new here.
  *
+ * Fairness: each queue has a turn in each round, of a burst at the most. What is no request ends
+ * the turn, so that a turn of rubbish is short; and a queue whose turns begin with rubbish is left
+ * out for some rounds, twice as many each time. A driver that makes no mistakes never notices.
+ *
  * Back pressure: a queue whose requests a resource would not take (it is full) is not read until
  * they are taken; so one device's flood of slow requests waits in its own ring.
  */
@@ -87,8 +91,19 @@ static void queue_break(struct worker *worker, struct host_queue *queue, const c
 	            queue->device->name, queue->index, why);
 }
 
-static bool queue_runs(const struct host_queue *queue)
+/* Turns without a mistake so long are no rubbish; rounds without a turn at the most. */
+#define TURN_GOOD 8u
+#define REST_MAX 31u
+/* Sessions managed in-band in one turn, as on a control queue. */
+#define TURN_MANAGED WORKER_CONTROL_BURST
+
+/* Whether it is the queue's turn. */
+static bool queue_turn(struct host_queue *queue)
 {
+	if (vc_unlikely(queue->rest)) {
+		queue->rest--;
+		return false;
+	}
 	return !queue->paused && !queue->waiting &&
 	       !atomic_load_explicit(&queue->broken, memory_order_relaxed);
 }
@@ -178,6 +193,24 @@ static void chain_fail(struct host_queue *queue, const struct vring_chain *chain
 {
 	chain_push(queue, chain, request_fail_chain(chain, status));
 	count_result(queue, status);
+	queue->refused = 1;
+}
+
+/* After a turn in which so many chains were sound. How many were taken in all. */
+static __attribute__((cold, noinline)) unsigned int turn_judge(struct host_queue *queue,
+                                                               unsigned int sound)
+{
+	unsigned int taken = sound + queue->refused;
+
+	if (!taken)
+		return 0;
+	if (!queue->refused || sound >= TURN_GOOD)
+		queue->penalty = 0;
+	else
+		queue->penalty = (uint8_t)vc_min(2u * queue->penalty + 1, REST_MAX);
+	queue->rest = queue->penalty;
+	queue->refused = 0;
+	return taken;
 }
 
 /* Take the next chain. False: stop taking from this queue for now. */
@@ -189,7 +222,7 @@ static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sou
 	if (vc_unlikely(r == -EBADMSG)) {
 		counter_add(&queue->counters.bad_chains, 1);
 		chain_fail(queue, &worker->chain, VIRTIO_CRYPTO_ERR);
-		return true;
+		return false;
 	}
 	/* When the guest's memory has just gone, the index is a zero of the guard's, and no fault
 	 * of the driver's: the end of this round says so of the whole device. */
@@ -198,8 +231,9 @@ static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sou
 	return *sound;
 }
 
-/* A chain that is no standard request, and for which status was meant: one of our extension? */
-static __attribute__((noinline)) void other_chain(struct worker *worker, struct host_queue *queue,
+/* A chain that is no standard request, and for which status was meant: one of our extension? False:
+ * the turn ends. */
+static __attribute__((noinline)) bool other_chain(struct worker *worker, struct host_queue *queue,
                                                   uint8_t status)
 {
 	const struct vring_chain *chain = &worker->chain;
@@ -210,7 +244,7 @@ static __attribute__((noinline)) void other_chain(struct worker *worker, struct 
 	counter_add(&queue->counters.requests, 1);
 	if (!opcode) {
 		chain_fail(queue, chain, status);
-		return;
+		return false;
 	}
 	struct inband_context context = {.sessions = device->sessions,
 	                                 .can = group_can,
@@ -223,9 +257,11 @@ static __attribute__((noinline)) void other_chain(struct worker *worker, struct 
 	count_result(queue, status);
 	if (removed)
 		session_destroyed(worker, removed);
+	return ++queue->managed % TURN_MANAGED != 0;
 }
 
-/* Make a request of the chain just taken. False: there is no room for it now. */
+/* Make a request of the chain just taken. False: the turn ends, perhaps because there is no room
+ * for it now. */
 static bool data_chain(struct worker *worker, struct host_queue *queue,
                        const struct request_context *context)
 {
@@ -239,12 +275,10 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 	if (vc_unlikely(r < 0)) {
 		counter_add(&queue->counters.bad_chains, 1);
 		chain_fail(queue, &worker->chain, VIRTIO_CRYPTO_ERR);
-		return true;
+		return false;
 	}
-	if (vc_unlikely(r)) {
-		other_chain(worker, queue, (uint8_t)r);
-		return true;
-	}
+	if (vc_unlikely(r))
+		return other_chain(worker, queue, (uint8_t)r);
 	req->local = view_get(worker, req->session);
 	if (vc_unlikely(!req->local)) {
 		/* No memory for a session that is new here: the request takes no part. */
@@ -279,7 +313,7 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 	}
 	vring_taken(&queue->ring);
 	stage_mark(&worker->stages, STAGE_POP);
-	return taken;
+	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(queue, taken) : taken;
 }
 
 static unsigned int control_take(struct worker *worker, struct host_queue *queue)
@@ -292,8 +326,6 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 		struct session *removed = NULL;
 
 		taken++;
-		if (!sound)
-			continue;
 		counter_add(&queue->counters.requests, 1);
 		chain_push(queue, &worker->chain,
 		           control_handle(&worker->chain, queue->crypto_features, device->sessions,
@@ -302,7 +334,7 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 			session_destroyed(worker, removed);
 	}
 	vring_taken(&queue->ring);
-	return taken;
+	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(queue, taken) : taken;
 }
 
 static unsigned int take_all(struct worker *worker)
@@ -316,7 +348,7 @@ static unsigned int take_all(struct worker *worker)
 		struct host_queue *queue =
 			worker->queue[at < worker->queue_count ? at : at - worker->queue_count];
 
-		if (vc_likely(queue_runs(queue)))
+		if (vc_likely(queue_turn(queue)))
 			taken += queue->control ? control_take(worker, queue)
 			                        : data_take(worker, queue);
 	}
