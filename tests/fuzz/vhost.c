@@ -310,7 +310,7 @@ static void any_message(struct input *in)
 {
 	uint8_t request = input_u8(in), with = input_u8(in), payload[1100];
 	uint32_t size = input_u16(in) % sizeof(payload);
-	int fds[4] = {memory[0].fd, events, front, memory[1].fd};
+	int fds[4] = {memory[0].fd, events, STDERR_FILENO, memory[1].fd};
 
 	input_bytes(in, payload, size);
 	message_send(request, payload, size, fds + with % 4, vc_min(with / 4 % 4, 4 - with % 4));
