@@ -60,6 +60,8 @@ struct stateless_cache *stateless_new(const struct stateless_options *options)
 	if (!cache)
 		return NULL;
 	cache->options = *options;
+	if (!cache->options.hash)
+		cache->options.hash = keyed_hash;
 	for (cache->buckets = 1; cache->buckets < capacity;)
 		cache->buckets *= 2;
 	cache->bucket = malloc(cache->buckets * sizeof(cache->bucket[0]));
@@ -235,7 +237,7 @@ int stateless_get(struct stateless_cache *cache, const struct session_params *pa
 	if (keys_len > STATELESS_MAX_KEYS)
 		return -EINVAL;
 	memcpy(cache->scratch, &name, sizeof(name));
-	hash = keyed_hash(cache->scratch, sizeof(name) + keys_len);
+	hash = cache->options.hash(cache->scratch, sizeof(name) + keys_len);
 	index = find(cache, hash, keys_len);
 	if (vc_likely(index != NONE)) {
 		cache->counters.hits++;

@@ -24,6 +24,9 @@ struct stateless_options {
 	unsigned int worker;   /* whose view of a session says whether it is in use */
 	session_can_fn *can;   /* may be NULL */
 	void *can_context;
+	/* Of what names a session; NULL: with the process's secret key (for tests of collisions).
+	 */
+	uint64_t (*hash)(const void *data, size_t size);
 	/* Let go of a session, and release it when nothing uses it any more. */
 	void (*drop)(void *context, struct session *session);
 	void *drop_context;

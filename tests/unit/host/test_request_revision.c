@@ -489,6 +489,24 @@ static void test_stateless_requests_that_lie(void **state)
 	}
 }
 
+/* The key of a request that has not all of it is not kept. */
+static void test_half_a_key_is_no_key(void **state)
+{
+	struct fixture *f = *state;
+	static uint8_t out[MAX_OUT];
+	const struct test_case *c = test_case("cbc 16");
+	struct stateless_counters counters;
+
+	stateless_bytes(f, c, params_of(f, c), 0, out);
+	expect_status(f, out, 24 + 76 + 15, c->in + 1, VIRTIO_CRYPTO_ERR);
+	stateless_count(f->context.stateless, &counters);
+	assert_int_equal(counters.count, 0);
+	/* All of the key, and nothing else. */
+	expect_status(f, out, 24 + 76 + 16, c->in + 1, VIRTIO_CRYPTO_ERR);
+	stateless_count(f->context.stateless, &counters);
+	assert_int_equal(counters.count, 1);
+}
+
 /* It says that it has a session, and brings a key. */
 static void test_a_session_brings_no_key(void **state)
 {
@@ -578,6 +596,7 @@ int main(void)
 		revision_test(test_without_the_flag_there_is_no_session),
 		revision_test(test_services_and_sessions_that_are_not_there),
 		revision_test(test_stateless_requests_that_lie),
+		revision_test(test_half_a_key_is_no_key),
 		revision_test(test_a_session_brings_no_key),
 		revision_test(test_what_no_resource_can_is_not_supported),
 		revision_test(test_random_stateless_requests_do_no_harm),

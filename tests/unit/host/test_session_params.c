@@ -451,6 +451,31 @@ static void test_ec_scalars_lie_below_the_order(void **state)
 	}
 }
 
+/* The name of P-256 with bytes missing or added; a name in a longer wrapping. */
+static void test_ec_keys_name_their_curve_in_full(void **state)
+{
+	static const uint8_t oid[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7, 0};
+	const uint8_t scalar[32] = {1};
+	struct der_ec key;
+
+	for (uint8_t len = 0; len <= sizeof(oid); len++) {
+		for (uint8_t more = 0; more < 2; more++) {
+			uint8_t der[64] = {0};
+			size_t n = bare_ec_key(der, scalar, sizeof(scalar));
+
+			der[1] = (uint8_t)(der[1] + 4 + len + more);
+			der[n] = 0xa0;
+			der[n + 1] = (uint8_t)(2 + len + more);
+			der[n + 2] = 6;
+			der[n + 3] = len;
+			memcpy(der + n + 4, oid, len);
+			assert_int_equal(der_ec_private(der, n + 4 + len + more,
+			                                VIRTIO_CRYPTO_CURVE_NIST_P256, &key),
+			                 len == 8 && !more ? 0 : -EINVAL);
+		}
+	}
+}
+
 static void test_ec_points_have_their_form(void **state)
 {
 	const struct {
@@ -780,6 +805,7 @@ int main(void)
 		cmocka_unit_test(test_ec_keys_of_every_curve),
 		cmocka_unit_test(test_ec_key_cut_short_or_with_more),
 		cmocka_unit_test(test_ec_scalars_lie_below_the_order),
+		cmocka_unit_test(test_ec_keys_name_their_curve_in_full),
 		cmocka_unit_test(test_ec_points_have_their_form),
 		cmocka_unit_test(test_mangled_ec_keys_are_no_keys_or_sane),
 		cmocka_unit_test(test_ecdsa_sessions),

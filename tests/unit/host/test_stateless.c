@@ -122,6 +122,36 @@ static void test_the_border_between_two_keys_counts(void **state)
 	assert_ptr_not_equal(one, other);
 }
 
+static uint64_t same_hash(const void *data, size_t size)
+{
+	return 42;
+}
+
+/* However many names have one hash: each has its own session, and goes by itself. */
+static void test_a_collision_shares_no_session(void **state)
+{
+	const struct stateless_options options = {
+		.capacity = 4, .hash = same_hash, .drop = drop, .drop_context = &dropped};
+	struct stateless_cache *cache = stateless_new(&options);
+	struct session_params decrypt = cbc;
+	struct session *session[4], *other;
+
+	for (uint32_t i = 0; i < 4; i++)
+		session[i] = must(cache, i);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_ptr_equal(must(cache, i), session[i]);
+		for (uint32_t k = 0; k < i; k++)
+			assert_ptr_not_equal(session[i], session[k]);
+	}
+	decrypt.encrypt = 0;
+	assert_int_equal(get(cache, &decrypt, 3, &other), 0);
+	assert_int_equal(other->params.encrypt, 0);
+	/* It took the place of 0, from the end of the chain. */
+	for (uint32_t i = 1; i < 4; i++)
+		assert_ptr_equal(must(cache, i), session[i]);
+	stateless_free(cache);
+}
+
 static void test_keys_do_not_stay_behind(void **state)
 {
 	const uint8_t zero[512] = {0};
@@ -250,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cache_test(test_parameters_tell_sessions_apart),
 		cache_test(test_the_border_between_two_keys_counts),
+		cache_test(test_a_collision_shares_no_session),
 		cache_test(test_keys_do_not_stay_behind),
 		cache_test(test_the_least_recently_used_makes_room),
 		cache_test(test_sessions_in_use_stay),
