@@ -156,8 +156,16 @@ int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_ca
  */
 bool vcrypto_device_alive(struct vcrypto_device *device);
 
-/** A descriptor that becomes readable or hangs up when the back end goes away; -1 if the transport
- *  has none. Owned by the device; for poll(2) and epoll only. */
+/**
+ * Whether the device has said, since the last call, that its configuration has changed: call
+ * vcrypto_device_capabilities() then. The usual reason is that it became ready, or is not any more.
+ * Never true of a back end that cannot tell. One system call.
+ */
+bool vcrypto_device_changed(struct vcrypto_device *device);
+
+/** A descriptor that becomes readable or hangs up when the back end goes away, or the configuration
+ *  changes (vcrypto_device_alive() tells which, and empties it); -1 if the transport has none.
+ * Owned by the device; for poll(2) and epoll only. */
 int vcrypto_device_fd(const struct vcrypto_device *device);
 
 /* ------------------------------------------------------------------------------------ memory */

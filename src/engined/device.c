@@ -34,7 +34,7 @@ void device_announce(const struct engined *e, struct client *client)
 {
 	struct vce_region_header *header = region_header(&client->region);
 	const struct vcrypto_capabilities *caps = &e->device.caps;
-	uint32_t offline = !e->device.handle || !client->registered;
+	uint32_t offline = !e->device.handle || !client->registered || !caps->ready;
 
 	if (!offline) {
 		header->services = caps->services;
@@ -60,12 +60,32 @@ static void queue_call(void *context, int fd, uint32_t events)
 	/* Only to end the sleep: device_disarm() empties it, device_poll() takes what is there. */
 }
 
+/* Ready no more, or again: applications go on in software, or do not any more. What is under way is
+ * done. */
+static void device_changed(struct engined *e)
+{
+	struct client *client;
+
+	if (vcrypto_device_capabilities(e->device.handle, &e->device.caps)) {
+		device_fail(e, "the back end is gone");
+		return;
+	}
+	for (client = e->clients; client; client = client->next) {
+		if (client->state == CLIENT_LIVE)
+			device_announce(e, client);
+	}
+	log_notice("device %s: %s", e->config.device_socket,
+	           e->device.caps.ready ? "ready" : "not ready, says the host");
+}
+
 static void device_event(void *context, int fd, uint32_t events)
 {
 	struct engined *e = context;
 
 	if ((events & (EPOLLHUP | EPOLLERR)) || !vcrypto_device_alive(e->device.handle))
 		device_fail(e, "the back end is gone");
+	else if (vcrypto_device_changed(e->device.handle))
+		device_changed(e);
 }
 
 static int device_watch(struct engined *e)

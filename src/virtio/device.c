@@ -397,6 +397,12 @@ bool vcrypto_device_alive(struct vcrypto_device *device)
 	return false;
 }
 
+bool vcrypto_device_changed(struct vcrypto_device *device)
+{
+	return device->ops->changed && vcrypto_device_alive(device) &&
+	       device->ops->changed(device->transport);
+}
+
 int vcrypto_device_fd(const struct vcrypto_device *device)
 {
 	return device->ops->fd(device->transport);

@@ -3,9 +3,9 @@
  * How a device is reached: a table of functions for each transport. vhost-user for now; the rings
  * and requests know nothing of it.
  *
- * All functions are called under the device's lock, but for kick, alive and fd. They return 0 or
- * -errno; -EPIPE (the back end hung up), -ETIMEDOUT and -EPROTO are final: the device is lost.
- * Where an answer is a refusal, error gets a sentence.
+ * All functions are called under the device's lock, but for kick, alive, changed and fd. They
+ * return 0 or -errno; -EPIPE (the back end hung up), -ETIMEDOUT and -EPROTO are final: the device
+ * is lost. Where an answer is a refusal, error gets a sentence.
  */
 #ifndef VC_VIRTIO_TRANSPORT_H
 #define VC_VIRTIO_TRANSPORT_H
@@ -61,7 +61,10 @@ struct transport_ops {
 	/* Data path; any thread. */
 	void (*kick)(const struct transport_queue *queue);
 	/* Any thread; one system call. */
-	bool (*alive)(const struct transport *transport);
+	bool (*alive)(struct transport *transport);
+	/* Any thread: whether the configuration has changed, as alive has seen, since the last
+	 * call. NULL: it never does. */
+	bool (*changed)(struct transport *transport);
 	int (*fd)(const struct transport *transport);
 };
 

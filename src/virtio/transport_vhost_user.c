@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +27,15 @@
 #define PROTOCOL_WANTED                                                                            \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |      \
-	 BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION))
+	 BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ))
 #define PAYLOAD_MAX 1072
 
 struct transport {
 	int socket;
-	int err_fd;   /* the back end signals here when it stops a queue */
-	int watch_fd; /* epoll: the socket's end, or err_fd */
+	int err_fd;          /* the back end signals here when it stops a queue */
+	int watch_fd;        /* epoll: the socket's end, err_fd, or channel */
+	int channel;         /* the back end's own messages; -1: it has none */
+	atomic_bool changed; /* it said that the configuration has changed; any thread */
 	unsigned int timeout_ms;
 	bool broken; /* out of step, or hung up */
 	uint64_t protocol;
@@ -75,6 +78,7 @@ static const char *request_name(uint32_t request)
 		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
 		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
 		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
 		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
 		[VHOST_USER_CREATE_CRYPTO_SESSION] = "CREATE_CRYPTO_SESSION",
 		[VHOST_USER_CLOSE_CRYPTO_SESSION] = "CLOSE_CRYPTO_SESSION",
@@ -256,6 +260,8 @@ static void vu_close(struct transport *t)
 		close(t->table_fd[i]);
 	if (t->watch_fd >= 0)
 		close(t->watch_fd);
+	if (t->channel >= 0)
+		close(t->channel);
 	if (t->err_fd >= 0)
 		close(t->err_fd);
 	if (t->socket >= 0)
@@ -265,8 +271,8 @@ static void vu_close(struct transport *t)
 
 static int watch_create(struct transport *t)
 {
-	struct epoll_event end = {.events = EPOLLRDHUP};
-	struct epoll_event err = {.events = EPOLLIN};
+	struct epoll_event end = {.events = EPOLLRDHUP, .data.fd = t->socket};
+	struct epoll_event err = {.events = EPOLLIN, .data.fd = -1};
 
 	t->err_fd = event_create();
 	if (t->err_fd < 0)
@@ -297,6 +303,40 @@ static int vu_connect(struct transport *t, const char *path, struct transport_er
 	return t->socket == -EAGAIN ? -ETIMEDOUT : t->socket;
 }
 
+/* Give the back end a way to send messages of its own. The one that it may send, as far as we have
+ * agreed, is that the configuration has changed. */
+static int channel_open(struct transport *t, struct transport_error *error)
+{
+	struct message m = {.request = VHOST_USER_SET_BACKEND_REQ_FD, .nfds = 1};
+	struct epoll_event event = {.events = EPOLLIN};
+	int pair[2], err;
+
+	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)))
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	t->channel = event.data.fd = pair[0];
+	m.fds = &pair[1];
+	err = message_tell(t, &m, error);
+	close(pair[1]);
+	if (!err && epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->channel, &event) < 0)
+		err = -errno;
+	return err;
+}
+
+/* Whatever it says: the configuration is to be read again. */
+static void channel_read(struct transport *t)
+{
+	uint8_t messages[256];
+	ssize_t n;
+
+	while ((n = recv(t->channel, messages, sizeof(messages), MSG_DONTWAIT)) > 0)
+		atomic_store(&t->changed, true);
+	/* Hung up, by itself no reason to do without the device. */
+	if (!n)
+		epoll_ctl(t->watch_fd, EPOLL_CTL_DEL, t->channel, NULL);
+}
+
 static int vu_negotiate(struct transport *t, uint64_t *features, struct transport_error *error)
 {
 	struct message owner = {.request = VHOST_USER_SET_OWNER};
@@ -318,7 +358,9 @@ static int vu_negotiate(struct transport *t, uint64_t *features, struct transpor
 	                      .size = sizeof(t->protocol)};
 
 	err = message_ask(t, &set, 0, NULL, 0, error);
-	return err ? err : message_tell(t, &owner, error);
+	if (!err)
+		err = message_tell(t, &owner, error);
+	return err ? err : channel_open(t, error);
 }
 
 static int vu_open(const char *address, unsigned int timeout_ms, struct transport **transport,
@@ -330,7 +372,7 @@ static int vu_open(const char *address, unsigned int timeout_ms, struct transpor
 	if (!t)
 		return -ENOMEM;
 	t->timeout_ms = timeout_ms;
-	t->socket = t->err_fd = t->watch_fd = -1;
+	t->socket = t->err_fd = t->watch_fd = t->channel = -1;
 	err = vu_connect(t, address, error);
 	if (!err)
 		err = watch_create(t);
@@ -520,11 +562,22 @@ static void vu_kick(const struct transport_queue *q)
 	event_signal(q->kick_fd);
 }
 
-static bool vu_alive(const struct transport *t)
+static bool vu_alive(struct transport *t)
 {
-	struct epoll_event event;
+	struct epoll_event event[2];
+	int n = epoll_wait(t->watch_fd, event, 2, 0);
 
-	return epoll_wait(t->watch_fd, &event, 1, 0) <= 0;
+	for (int i = 0; i < n; i++) {
+		if (t->channel < 0 || event[i].data.fd != t->channel)
+			return false;
+		channel_read(t);
+	}
+	return true;
+}
+
+static bool vu_changed(struct transport *t)
+{
+	return atomic_exchange(&t->changed, false);
 }
 
 static int vu_fd(const struct transport *t)
@@ -545,5 +598,6 @@ const struct transport_ops transport_vhost_user = {
 	.session_close = vu_session_close,
 	.kick = vu_kick,
 	.alive = vu_alive,
+	.changed = vu_changed,
 	.fd = vu_fd,
 };

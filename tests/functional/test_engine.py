@@ -179,6 +179,23 @@ def test_host_comes_after_the_engine():
         client(stack, "known")
 
 
+def test_a_device_that_is_not_ready_is_not_used():
+    with vctest.Stack() as stack:
+        client(stack, "known")
+        for n in range(1, 4):
+            stack.ctl("host", "offline", device="dev0")
+            wait_until(lambda: stack.engined.log().count("not ready, says the host") == n,
+                       what="the engine hears of it")
+            # In software at once, and counted as such.
+            client(stack, "offline")
+            stack.ctl("host", "online", device="dev0")
+            wait_until(lambda: stack.engined.log().count(": ready") == n,
+                       what="the engine hears of it again")
+            client(stack, "known")
+        status = stack.ctl("engined", "status")["device"]
+        equal((status["state"], status["reconnects"]), ("up", 0), "the device")
+
+
 def test_no_daemon():
     with vctest.Stack(host=False, engined=False) as stack:
         client(stack, "absent")

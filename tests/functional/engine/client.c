@@ -254,7 +254,8 @@ static int one_fails(void *argument)
 	return 0;
 }
 
-static int absent(void)
+/* Nothing is offloaded, and counted for that reason. */
+static int absent(enum vce_fallback reason)
 {
 	struct vce_client_stats stats;
 	unsigned int i, limit = 200;
@@ -263,8 +264,8 @@ static int absent(void)
 		one_fails(&limit);
 	work_in_jobs(one_fails, &limit, 4);
 	core_stats(&stats);
-	if (stats.fallback[VCE_FALLBACK_NO_DAEMON] != 416)
-		die("%lu were counted", (unsigned long)stats.fallback[VCE_FALLBACK_NO_DAEMON]);
+	if (stats.fallback[reason] != 416)
+		die("%lu were counted", (unsigned long)stats.fallback[reason]);
 	if (core_available())
 		die("it is said to be available");
 	return 0;
@@ -403,7 +404,9 @@ int main(int argc, char **argv)
 	else if (strcmp(what, "exit") == 0)
 		ret = exit_about();
 	else if (strcmp(what, "absent") == 0)
-		ret = absent();
+		ret = absent(VCE_FALLBACK_NO_DAEMON);
+	else if (strcmp(what, "offline") == 0)
+		ret = absent(VCE_FALLBACK_DEVICE);
 	else if (strcmp(what, "deadline") == 0)
 		ret = deadline();
 	else if (strcmp(what, "hang") == 0)

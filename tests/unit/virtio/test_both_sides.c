@@ -41,7 +41,7 @@ static void both_kick(const struct transport_queue *queue)
 	event_signal(queue->kick_fd);
 }
 
-static bool both_alive(const struct transport *transport)
+static bool both_alive(struct transport *transport)
 {
 	return true;
 }

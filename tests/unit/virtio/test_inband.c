@@ -172,7 +172,7 @@ static void fake_kick(const struct transport_queue *q)
 	*(uint16_t *)(uintptr_t)ring->avail_event = *taken;
 }
 
-static bool fake_alive(const struct transport *transport)
+static bool fake_alive(struct transport *transport)
 {
 	return true;
 }

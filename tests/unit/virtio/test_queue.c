@@ -35,7 +35,7 @@ static void fake_kick(const struct transport_queue *queue)
 	fixture->kicks++;
 }
 
-static bool fake_alive(const struct transport *transport)
+static bool fake_alive(struct transport *transport)
 {
 	return fixture->alive;
 }
