@@ -81,8 +81,9 @@ static int aead_iv_check(uint8_t aead, uint32_t iv, uint32_t length)
 	}
 }
 
-static int shape_cipher(struct vc_request *req, const struct session_params *params,
-                        const struct virtio_crypto_op_data_req *header, struct shape *shape)
+static inline __attribute__((always_inline)) int
+shape_cipher(struct vc_request *req, const struct session_params *params,
+             const struct virtio_crypto_op_data_req *header, struct shape *shape)
 {
 	const struct virtio_crypto_cipher_para *para = &header->u.sym.u.cipher;
 
@@ -282,8 +283,9 @@ static bool is_algorithm(const struct session_params *params, uint32_t algo)
 	}
 }
 
-static int shape_request(struct vc_request *req, const struct session_params *params,
-                         const struct virtio_crypto_op_data_req *header, struct shape *shape)
+static inline __attribute__((always_inline)) int
+shape_request(struct vc_request *req, const struct session_params *params,
+              const struct virtio_crypto_op_data_req *header, struct shape *shape)
 {
 	/* Without REVISION_1 the flag is ignored (virtio 1.3, 5.9.7.3). Linux leaves the algorithm
 	 * 0; who names one names the session's. */
@@ -336,8 +338,9 @@ static inline uint8_t *piece(const struct vc_request *req, struct stream *stream
 }
 
 /* Copy iv and incoming tag, and find the others. */
-static inline void pieces_find(struct vc_request *req, const struct vring_chain *chain,
-                               struct stream out, const struct shape *shape, struct pieces *p)
+static inline __attribute__((always_inline)) void
+pieces_find(struct vc_request *req, const struct vring_chain *chain, struct stream out,
+            const struct shape *shape, struct pieces *p)
 {
 	struct stream in = stream_in(chain);
 
@@ -414,9 +417,10 @@ static __attribute__((noinline)) int gather(struct vc_request *req, const struct
 	return VIRTIO_CRYPTO_OK;
 }
 
-static int place(struct vc_request *req, const struct vring_chain *chain,
-                 const struct request_context *context, struct stream out,
-                 const struct shape *shape)
+static inline __attribute__((always_inline)) int place(struct vc_request *req,
+                                                       const struct vring_chain *chain,
+                                                       const struct request_context *context,
+                                                       struct stream out, const struct shape *shape)
 {
 	struct pieces p;
 
