@@ -35,8 +35,9 @@ JOBS = 64
 # OpenSSL 3.5 makes a key for each job first.
 RSA_JOBS = 16
 IDLE_SECONDS = 10
-ROWS = "cbc,gcm,cbc_hmac_sha1,kicks,peer,rsa,openssl,devices,sessions,memory,idle,wake"
+ROWS = "cbc,gcm,cbc_hmac_sha1,kicks,peer,rsa,openssl,devices,hostile,sessions,memory,idle,wake"
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
+HOSTILE_SIZES = (1024, 16384)
 HUGE_PAGES = 640
 PEER_HUGE_PAGES = 256
 
@@ -192,6 +193,37 @@ class Bench:
                               alone_mops))
         self.add(f"host.devices{DEVICES}.one", "Mop/s", one, "one device alone")
         self.add(f"host.devices{DEVICES}", "Mop/s", every, "one device alone")
+
+    def hostile(self):
+        """A device beside one whose front end breaks every rule, on one worker. With two CPUs both
+        front ends share one: the good one then sleeps while it waits, with and without the other,
+        and goes first."""
+        program = os.path.join(self.vctest.BUILD, "tests/functional/hostile/test-hostile")
+        if not os.access(program, os.X_OK):
+            print("(test-hostile is not built: no hostile front end)")
+            return
+        cpus = os.sched_getaffinity(0) - {DRIVER_CPU, HOST_CPU}
+        options, place = ([], ["taskset", "-c", str(min(cpus))]) if cpus else (
+            ["--sleep"], ["taskset", "-c", str(DRIVER_CPU), "nice", "-n", "10"])
+        pairs = {size: [] for size in HOSTILE_SIZES}
+        with self.vctest.Stack(host_config=HOST_CONFIG, engined=False,
+                               log_level="error") as stack:
+            command = [*place, program, "--seconds", "3600", "--socket",
+                       os.path.join(stack.dir, "engined-device.sock")]
+            for size in HOSTILE_SIZES * self.rounds:
+                sockets = [stack.device_socket]
+                alone_gbit = self.perf("aes-128-cbc", size, *options, sockets=sockets)
+                with subprocess.Popen(command, stdout=subprocess.DEVNULL) as hostile:
+                    try:
+                        beside = self.perf("aes-128-cbc", size, *options, sockets=sockets)
+                        if hostile.poll() is not None:
+                            raise BenchError("the hostile front end gave up")
+                    finally:
+                        hostile.kill()
+                pairs[size].append((beside["gbit_per_s"], alone_gbit["gbit_per_s"]))
+        for size in HOSTILE_SIZES:
+            self.add("host.hostile" if size == HOSTILE_SIZES[-1] else f"host.hostile.{size}",
+                     "Gbit/s", pairs[size], "without it")
 
     def sessions(self):
         """Sessions made and destroyed again."""
