@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +43,9 @@ struct entry {
 struct stateless_cache {
 	struct stateless_options options;
 	struct stateless_counters counters;
-	uint8_t *scratch; /* struct name, then keys; locked */
-	uint32_t buckets; /* a power of two */
+	uint8_t *scratch;    /* struct name, then keys; locked */
+	uint32_t buckets;    /* a power of two */
+	unsigned int budget; /* sessions that may still be made in this turn */
 	uint16_t free, newest, oldest;
 	uint16_t *bucket;
 	struct entry entry[];
@@ -72,6 +74,7 @@ struct stateless_cache *stateless_new(const struct stateless_options *options)
 	}
 	memset(cache->bucket, 0xff, cache->buckets * sizeof(cache->bucket[0]));
 	cache->newest = cache->oldest = NONE;
+	cache->budget = UINT_MAX;
 	for (unsigned int i = 0; i < capacity; i++)
 		cache->entry[i].next = i + 1 < capacity ? (uint16_t)(i + 1) : NONE;
 	return cache;
@@ -200,6 +203,9 @@ static int add(struct stateless_cache *cache, uint64_t hash, const struct sessio
 	uint16_t *bucket;
 	int rc;
 
+	if (!cache->budget)
+		return -EAGAIN;
+	cache->budget--;
 	params.key = stateless_keys(cache);
 	params.auth_key = params.key + params.key_len;
 	rc = session_params_check(&params);
@@ -246,13 +252,18 @@ int stateless_get(struct stateless_cache *cache, const struct session_params *pa
 			lru_link(cache, index);
 		}
 	} else {
-		cache->counters.misses++;
 		rc = add(cache, hash, params, &index);
+		cache->counters.misses += rc != -EAGAIN;
 	}
 	secmem_wipe(stateless_keys(cache), keys_len);
 	if (!rc)
 		*session = cache->entry[index].session;
 	return rc;
+}
+
+void stateless_turn(struct stateless_cache *cache, unsigned int misses)
+{
+	cache->budget = misses;
 }
 
 void stateless_count(const struct stateless_cache *cache, struct stateless_counters *counters)

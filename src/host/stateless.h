@@ -45,10 +45,14 @@ uint8_t *stateless_keys(struct stateless_cache *cache);
  * The session of these parameters and of the keys in stateless_keys(): params->key_len bytes, then
  * params->auth_key_len, together at most STATELESS_MAX_KEYS. Wipes them there. The session stays at
  * least until the next call. 0; errors of session_create() but -ENOSPC; -EAGAIN every session is in
- * use: later.
+ * use, or enough were made in this turn: later.
  */
 int stateless_get(struct stateless_cache *cache, const struct session_params *params,
                   struct session **session);
+
+/* From now on so many keys that are not known may be added; for more, stateless_get() returns
+ * -EAGAIN: expanding keys is slow, and a turn of a queue is to be short. No limit at first. */
+void stateless_turn(struct stateless_cache *cache, unsigned int misses);
 
 struct stateless_counters {
 	uint64_t hits, misses, evicted;

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "host/inband.h"
+#include "host/stateless.h"
 #include "host/worker_private.h"
 
 static struct request_context context_of(const struct worker *worker,
@@ -94,7 +95,8 @@ static void queue_break(struct worker *worker, struct host_queue *queue, const c
 /* Turns without a mistake so long are no rubbish; rounds without a turn at the most. */
 #define TURN_GOOD 8u
 #define REST_MAX 31u
-/* Sessions managed in-band in one turn, as on a control queue. */
+/* Sessions managed in-band in one turn, as on a control queue, and new keys of stateless requests.
+ */
 #define TURN_MANAGED WORKER_CONTROL_BURST
 
 /* Whether it is the queue's turn. */
@@ -302,6 +304,8 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 	unsigned int taken = 0;
 	bool sound;
 
+	if (vc_unlikely(queue->stateless))
+		stateless_turn(queue->stateless, TURN_MANAGED);
 	/* The last one may go beyond the limit: so a request of any size can be done. */
 	while (taken < WORKER_BURST && worker->free_count &&
 	       vc_likely(queue->share->inflight_bytes < most) && queue_pop(worker, queue, &sound)) {

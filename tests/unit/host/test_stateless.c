@@ -213,6 +213,29 @@ static void test_sessions_in_use_stay(void **state)
 	assert_int_equal(dropped, 2);
 }
 
+static void test_a_turn_makes_so_many_sessions(void **state)
+{
+	struct stateless_counters counters;
+	struct session_params bad = cbc;
+	struct session *session;
+
+	stateless_turn(*state, 3);
+	for (uint32_t i = 0; i < 2; i++)
+		must(*state, i);
+	/* What is refused was work too. */
+	bad.key_len = 17;
+	assert_int_equal(get(*state, &bad, 1, &session), -EKEYREJECTED);
+	assert_int_equal(get(*state, &cbc, 3, &session), -EAGAIN);
+	/* Known ones cost nothing. */
+	for (uint32_t i = 0; i < 2; i++)
+		must(*state, i);
+	stateless_count(*state, &counters);
+	assert_int_equal(counters.misses, 3);
+	stateless_turn(*state, 1);
+	must(*state, 3);
+	assert_int_equal(get(*state, &cbc, 4, &session), -EAGAIN);
+}
+
 static bool never(void *context, const struct session_params *params)
 {
 	return false;
@@ -284,6 +307,7 @@ int main(void)
 		cache_test(test_keys_do_not_stay_behind),
 		cache_test(test_the_least_recently_used_makes_room),
 		cache_test(test_sessions_in_use_stay),
+		cache_test(test_a_turn_makes_so_many_sessions),
 		cache_test(test_what_is_refused_takes_no_room),
 		cache_test(test_random_use_against_a_model),
 	};
