@@ -14,7 +14,7 @@
 #include "perf/report.h"
 #include "perf/sessions.h"
 
-#define MAX_LIST 32
+#define MAX_LIST 64
 #define MAX_DEVICES 64
 #define EXIT_USAGE 2
 

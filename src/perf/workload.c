@@ -31,6 +31,16 @@ static const struct algorithm {
 	{"aes-128-gcm", WORKLOAD_AEAD, 128, VCRYPTO_AEAD_GCM, EVP_aes_128_gcm, NULL, 0},
 	{"aes-192-gcm", WORKLOAD_AEAD, 192, VCRYPTO_AEAD_GCM, EVP_aes_192_gcm, NULL, 0},
 	{"aes-256-gcm", WORKLOAD_AEAD, 256, VCRYPTO_AEAD_GCM, EVP_aes_256_gcm, NULL, 0},
+	{"aes-128-ecb", WORKLOAD_CIPHER, 128, VCRYPTO_CIPHER_AES_ECB, EVP_aes_128_ecb, NULL, 0},
+	{"aes-256-ecb", WORKLOAD_CIPHER, 256, VCRYPTO_CIPHER_AES_ECB, EVP_aes_256_ecb, NULL, 0},
+	/* Two keys in one. */
+	{"aes-128-xts", WORKLOAD_CIPHER, 256, VCRYPTO_CIPHER_AES_XTS, EVP_aes_128_xts, NULL, 0},
+	{"aes-256-xts", WORKLOAD_CIPHER, 512, VCRYPTO_CIPHER_AES_XTS, EVP_aes_256_xts, NULL, 0},
+	{"3des-cbc", WORKLOAD_CIPHER, 192, VCRYPTO_CIPHER_3DES_CBC, EVP_des_ede3_cbc, NULL, 0},
+	{"aes-128-ccm", WORKLOAD_AEAD, 128, VCRYPTO_AEAD_CCM, EVP_aes_128_ccm, NULL, 0},
+	{"aes-256-ccm", WORKLOAD_AEAD, 256, VCRYPTO_AEAD_CCM, EVP_aes_256_ccm, NULL, 0},
+	{"chacha20-poly1305", WORKLOAD_AEAD, 256, VCRYPTO_AEAD_CHACHA20_POLY1305,
+         EVP_chacha20_poly1305, NULL, 0},
 	{"aes-128-cbc-hmac-sha1", WORKLOAD_CHAIN, 128, VCRYPTO_CIPHER_AES_CBC, EVP_aes_128_cbc,
          EVP_sha1, VCRYPTO_MAC_HMAC_SHA1},
 	{"aes-256-cbc-hmac-sha1", WORKLOAD_CHAIN, 256, VCRYPTO_CIPHER_AES_CBC, EVP_aes_256_cbc,
@@ -39,10 +49,30 @@ static const struct algorithm {
          EVP_sha256, VCRYPTO_MAC_HMAC_SHA256},
 	{"aes-256-cbc-hmac-sha256", WORKLOAD_CHAIN, 256, VCRYPTO_CIPHER_AES_CBC, EVP_aes_256_cbc,
          EVP_sha256, VCRYPTO_MAC_HMAC_SHA256},
+	{"sha1", WORKLOAD_HASH, 0, VCRYPTO_HASH_SHA1, NULL, EVP_sha1, 0},
+	{"sha256", WORKLOAD_HASH, 0, VCRYPTO_HASH_SHA256, NULL, EVP_sha256, 0},
+	{"sha512", WORKLOAD_HASH, 0, VCRYPTO_HASH_SHA512, NULL, EVP_sha512, 0},
+	{"sha3-256", WORKLOAD_HASH, 0, VCRYPTO_HASH_SHA3_256, NULL, EVP_sha3_256, 0},
+	{"hmac-sha1", WORKLOAD_MAC, 0, VCRYPTO_MAC_HMAC_SHA1, NULL, EVP_sha1, 0},
+	{"hmac-sha256", WORKLOAD_MAC, 0, VCRYPTO_MAC_HMAC_SHA256, NULL, EVP_sha256, 0},
+	{"hmac-sha512", WORKLOAD_MAC, 0, VCRYPTO_MAC_HMAC_SHA512, NULL, EVP_sha512, 0},
 	{"rsa2048", WORKLOAD_RSA, 2048, VCRYPTO_AKCIPHER_RSA, NULL, NULL, 0},
 	{"rsa3072", WORKLOAD_RSA, 3072, VCRYPTO_AKCIPHER_RSA, NULL, NULL, 0},
 	{"rsa4096", WORKLOAD_RSA, 4096, VCRYPTO_AKCIPHER_RSA, NULL, NULL, 0},
 };
+
+static bool is_digest(enum workload_kind kind)
+{
+	return kind == WORKLOAD_HASH || kind == WORKLOAD_MAC;
+}
+
+/* What the other direction of an algorithm is called, behind its name. */
+static const char *other_suffix(enum workload_kind kind)
+{
+	if (is_digest(kind))
+		return NULL;
+	return kind == WORKLOAD_RSA ? "-pub" : "-dec";
+}
 
 const char *workload_names(void)
 {
@@ -51,11 +81,11 @@ const char *workload_names(void)
 	if (names[0])
 		return names;
 	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
-		const char *suffix = algorithms[i].kind == WORKLOAD_RSA ? "pub" : "dec";
+		const char *suffix = other_suffix(algorithms[i].kind), *name = algorithms[i].name;
 		size_t used = strlen(names);
 
-		snprintf(names + used, sizeof(names) - used, "%s%s %s-%s", used ? " " : "",
-		         algorithms[i].name, algorithms[i].name, suffix);
+		snprintf(names + used, sizeof(names) - used, "%s%s%s%s%s", used ? " " : "", name,
+		         suffix ? " " : "", suffix ? name : "", suffix ? suffix : "");
 	}
 	return names;
 }
@@ -64,11 +94,12 @@ static const struct algorithm *algorithm_find(const char *name, bool *second)
 {
 	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
 		const struct algorithm *a = &algorithms[i];
+		const char *suffix = other_suffix(a->kind);
 		size_t length = strlen(a->name);
 
 		if (strncmp(name, a->name, length))
 			continue;
-		*second = !strcmp(name + length, a->kind == WORKLOAD_RSA ? "-pub" : "-dec");
+		*second = suffix && !strcmp(name + length, suffix);
 		if (!name[length] || *second)
 			return a;
 	}
@@ -132,6 +163,20 @@ static void chain_init(struct workload *w, const struct algorithm *a)
 	w->params.auth_key_len = w->auth_key_len;
 }
 
+static void digest_init(struct workload *w, const struct algorithm *a)
+{
+	bool mac = w->kind == WORKLOAD_MAC;
+
+	w->md = a->md();
+	w->tag_len = (uint16_t)EVP_MD_get_size(w->md);
+	w->auth_key_len = mac ? w->tag_len : 0;
+	w->params = (struct vcrypto_session_params){.service = mac ? VCRYPTO_SERVICE_MAC
+	                                                           : VCRYPTO_SERVICE_HASH,
+	                                            .algorithm = a->algorithm,
+	                                            .auth_key = mac ? w->auth_key : NULL,
+	                                            .auth_key_len = w->auth_key_len};
+}
+
 int workload_init(struct workload *w, const char *name)
 {
 	bool second = false;
@@ -146,8 +191,12 @@ int workload_init(struct workload *w, const char *name)
 	if (RAND_bytes(w->key, sizeof(w->key)) != 1 ||
 	    RAND_bytes(w->auth_key, sizeof(w->auth_key)) != 1)
 		return -EIO;
+	if (is_digest(w->kind)) {
+		digest_init(w, a);
+		return 0;
+	}
 	w->cipher = a->cipher();
-	w->iv_len = w->kind == WORKLOAD_AEAD ? 12 : 16;
+	w->iv_len = (uint8_t)(w->kind == WORKLOAD_AEAD ? 12 : EVP_CIPHER_get_iv_length(w->cipher));
 	w->params = (struct vcrypto_session_params){
 		.service = w->kind == WORKLOAD_AEAD ? VCRYPTO_SERVICE_AEAD : VCRYPTO_SERVICE_CIPHER,
 		.algorithm = a->algorithm,
@@ -170,6 +219,25 @@ void workload_fini(struct workload *w)
 	OPENSSL_cleanse(w, sizeof(*w));
 }
 
+/* What has to be said ahead of the data of an AEAD. */
+static bool crypt_authenticated(const struct workload *w, bool encrypt, const struct vcrypto_op *op,
+                                uint8_t *tag, EVP_CIPHER_CTX *context)
+{
+	bool ccm = EVP_CIPHER_get_mode(w->cipher) == EVP_CIPH_CCM_MODE;
+	int n;
+
+	if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, w->iv_len, NULL) != 1)
+		return false;
+	/* CCM has the lengths of tag and data in its first block. */
+	if ((ccm || !encrypt) && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, w->tag_len,
+	                                             encrypt ? NULL : tag) != 1)
+		return false;
+	if (EVP_CipherInit_ex(context, NULL, NULL, w->key, op->iv, encrypt) != 1)
+		return false;
+	return (!ccm || EVP_CipherUpdate(context, NULL, &n, NULL, (int)op->length) == 1) &&
+	       EVP_CipherUpdate(context, NULL, &n, op->aad, (int)op->aad_len) == 1;
+}
+
 /* One call of libcrypto, in either direction. tag: written when encrypting, given otherwise. */
 static bool crypt(const struct workload *w, bool encrypt, const struct vcrypto_op *op,
                   const uint8_t *in, uint8_t *out, uint8_t *tag, EVP_CIPHER_CTX *context)
@@ -177,17 +245,16 @@ static bool crypt(const struct workload *w, bool encrypt, const struct vcrypto_o
 	bool aead = w->kind == WORKLOAD_AEAD;
 	int n = 0, last = 0;
 
-	if (EVP_CipherInit_ex(context, w->cipher, NULL, w->key, op->iv, encrypt) != 1 ||
+	if (EVP_CipherInit_ex(context, w->cipher, NULL, aead ? NULL : w->key, op->iv, encrypt) !=
+	            1 ||
 	    EVP_CIPHER_CTX_set_padding(context, 0) != 1)
 		return false;
-	if (aead && !encrypt &&
-	    EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, w->tag_len, tag) != 1)
-		return false;
-	if (aead && EVP_CipherUpdate(context, NULL, &n, op->aad, (int)op->aad_len) != 1)
+	if (aead && !crypt_authenticated(w, encrypt, op, tag, context))
 		return false;
 	if (op->length && EVP_CipherUpdate(context, out, &n, in, (int)op->length) != 1)
 		return false;
-	if (EVP_CipherFinal_ex(context, out + n, &last) != 1)
+	if (EVP_CIPHER_get_mode(w->cipher) != EVP_CIPH_CCM_MODE &&
+	    EVP_CipherFinal_ex(context, out + n, &last) != 1)
 		return false;
 	return !aead || !encrypt ||
 	       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, w->tag_len, tag) == 1;
@@ -242,6 +309,12 @@ bool workload_agrees(const struct workload *w, const struct vcrypto_op *op, cons
 				       !memcmp(w->rsa_out[i], op->dst, w->bits / 8);
 		return false;
 	}
+	if (is_digest(w->kind))
+		return (w->kind == WORKLOAD_MAC ? HMAC(w->md, w->auth_key, w->auth_key_len, source,
+		                                       op->length, tag, &tag_len) != NULL
+		                                : EVP_Digest(source, op->length, tag, &tag_len,
+		                                             w->md, NULL) == 1) &&
+		       !memcmp(tag, op->tag, w->tag_len);
 	if (w->kind == WORKLOAD_AEAD && w->decrypt)
 		memcpy(tag, op->tag, w->tag_len);
 	if (!crypt(w, !w->decrypt, op, source, scratch, tag, context) ||

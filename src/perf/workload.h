@@ -14,6 +14,8 @@ enum workload_kind {
 	WORKLOAD_CIPHER,
 	WORKLOAD_AEAD,
 	WORKLOAD_CHAIN,
+	WORKLOAD_HASH,
+	WORKLOAD_MAC,
 	WORKLOAD_RSA,
 };
 
@@ -30,7 +32,7 @@ struct workload {
 	unsigned int bits;
 	uint16_t tag_len;
 	uint8_t iv_len;
-	uint8_t key[32];
+	uint8_t key[64];
 	uint8_t auth_key[64];
 	uint16_t auth_key_len;
 	const EVP_CIPHER *cipher;
