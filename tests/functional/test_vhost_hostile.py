@@ -21,7 +21,7 @@ KNOWN_SIZES = {
     fe.GET_PROTOCOL_FEATURES: 0, fe.SET_PROTOCOL_FEATURES: 8, fe.GET_QUEUE_NUM: 0,
     fe.SET_VRING_ENABLE: 8, fe.CREATE_CRYPTO_SESSION: 632, fe.CLOSE_CRYPTO_SESSION: 8,
     fe.GET_MAX_MEM_SLOTS: 0, fe.ADD_MEM_REG: 40, fe.REM_MEM_REG: 40, fe.RESET_DEVICE: 0,
-    fe.SET_STATUS: 8, fe.GET_STATUS: 0,
+    fe.SET_STATUS: 8, fe.GET_STATUS: 0, fe.SET_BACKEND_REQ_FD: 0,
 }
 
 
@@ -42,6 +42,9 @@ def test_wrong_sizes_end_the_connection():
                 wrong += [size - 1, 0]
             hangs_up(host, f"message {request}",
                      *((header(request, n) + bytes(min(n, 4096)), ()) for n in wrong))
+        for request in (fe.GET_INFLIGHT_FD, fe.SET_INFLIGHT_FD):
+            hangs_up(host, f"message {request}",
+                     *((header(request, n) + bytes(n), ()) for n in (0, 19, 25, 64)))
         hangs_up(host, "unknown message", (header(99, 2049), ()))
         hangs_up(host, "memory table",
                  (header(fe.SET_MEM_TABLE, 8) + STATE(1, 0), ()),
@@ -90,7 +93,7 @@ def test_unexpected_descriptors_are_closed():
 def test_unknown_messages_are_ignored_or_refused():
     with Host() as host, fe.FrontEnd(host.path) as front_end:
         front_end.negotiate()
-        for request in (0, 6, 7, 19, 23, 28, 31, 32, 33, 35, 41, 63, 64, 1000, 0xFFFFFFFF):
+        for request in (0, 6, 7, 19, 23, 28, 30, 33, 35, 41, 63, 64, 1000, 0xFFFFFFFF):
             front_end.send(request, b"payload!")
             check(not front_end.tell(request, b"payload!"), f"message {request} was done")
         check(front_end.alive(), "hung up")
@@ -219,8 +222,11 @@ def test_a_flood_disturbs_nobody():
 
 def random_message(rng, memory, event):
     """A message of a known kind, mostly of the right size, with values that nearly make sense."""
-    request = rng.choice([*KNOWN_SIZES, fe.SET_MEM_TABLE, fe.GET_CONFIG, rng.randrange(64)])
+    request = rng.choice([*KNOWN_SIZES, fe.SET_MEM_TABLE, fe.GET_CONFIG, fe.GET_INFLIGHT_FD,
+                          fe.SET_INFLIGHT_FD, rng.randrange(64)])
     size = KNOWN_SIZES.get(request, rng.choice((12, 40, 72, 264)))
+    if request in (fe.GET_INFLIGHT_FD, fe.SET_INFLIGHT_FD):
+        size = 24
     if rng.random() < 0.005:
         size = rng.randrange(2100)
     words = [0, 1, 2, 3, 64, 256, 4096, 0xFFFFFFFF, fe.NOFD, rng.getrandbits(32)]
@@ -236,6 +242,10 @@ def random_message(rng, memory, event):
     if request in (fe.SET_VRING_KICK, fe.SET_VRING_CALL, fe.SET_VRING_ERR):
         payload = U64(rng.randrange(3))
         fds = [event]
+    elif request == fe.SET_INFLIGHT_FD and rng.random() < 0.9:
+        payload = struct.pack("<QQHHI", rng.choice((2112, 4096, memory.size)), 0,
+                              rng.randrange(4), rng.choice((16, 64)), 0)
+        fds = [memory.fd]
     elif request == fe.ADD_MEM_REG:
         fds = [memory.fd]
     if rng.random() < 0.01:
