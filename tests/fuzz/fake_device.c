@@ -20,6 +20,7 @@
 #define GONE 16
 #define NO_MEMORY 32
 #define WRONG 64
+#define CHANGED 128
 
 #define QUEUES 2
 #define DEPTH 8
@@ -44,6 +45,7 @@ struct vcrypto_device {
 		size_t size;
 	} region[REGIONS];
 	struct vcrypto_session *sessions;
+	int event;
 };
 
 static uint8_t mode;
@@ -62,6 +64,8 @@ int vcrypto_device_open(const struct vcrypto_device_options *options,
 	fuzz_check(d && !device);
 	for (unsigned int i = 0; i < QUEUES; i++)
 		d->queue[i].fd = event_create();
+	d->event = event_create();
+	event_signal(d->event);
 	device = d;
 	*opened = d;
 	return 0;
@@ -73,6 +77,7 @@ void vcrypto_device_close(struct vcrypto_device *d)
 		vcrypto_session_destroy(d->sessions);
 	for (unsigned int i = 0; i < QUEUES; i++)
 		close(d->queue[i].fd);
+	close(d->event);
 	device = NULL;
 	free(d);
 }
@@ -90,7 +95,7 @@ struct vcrypto_queue *vcrypto_device_queue(struct vcrypto_device *d, unsigned in
 int vcrypto_device_capabilities(struct vcrypto_device *d, struct vcrypto_capabilities *caps)
 {
 	*caps = (struct vcrypto_capabilities){.services = 0x1f, .ready = true};
-	return 0;
+	return mode & GONE ? -EPIPE : 0;
 }
 
 bool vcrypto_device_alive(struct vcrypto_device *d)
@@ -98,9 +103,15 @@ bool vcrypto_device_alive(struct vcrypto_device *d)
 	return !(mode & GONE);
 }
 
+bool vcrypto_device_changed(struct vcrypto_device *d)
+{
+	return mode & CHANGED;
+}
+
 int vcrypto_device_fd(const struct vcrypto_device *d)
 {
-	return -1;
+	/* Always has something to say. */
+	return d->event;
 }
 
 /* ---- memory ---- */

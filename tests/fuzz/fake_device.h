@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Bit 0: operations are kept; 1: sessions take a while; 2: sessions fail; 3: operations fail; 4: it
- * is gone; 5: memory is refused; 6: operations are wrong. */
+ * is gone; 5: memory is refused; 6: operations are wrong; 7: what it can do has changed. */
 void fake_device_set(uint8_t how);
 
 #endif
