@@ -63,6 +63,23 @@ def test_sessions_and_requests():
         driver.check_works()
 
 
+def test_a_session_belongs_to_its_device():
+    with Host() as host, Driver(host.path) as one, Driver(host.other) as other:
+        session = one.check_works()
+        equal(other.crypto.cipher(session, IV, PLAIN)[0], 4, "status of a session of another device")
+        equal(other.crypto.destroy_session(session), 4, "status of its destruction")
+        # An identifier that both have given out is each one's own.
+        status, own = other.crypto.create_session(bytes(16))
+        equal(status, 0, "session status")
+        equal(own, session, "first identifier of the other device")
+        status, result = other.crypto.cipher(session, IV, PLAIN)
+        equal(status, 0, "status")
+        check(result != CIPHER, "another device's key was used")
+        one.check_works(session)
+        equal(other.crypto.destroy_session(session), 0, "status of the destruction")
+        one.check_works(session)
+
+
 def test_get_vring_base_stops_and_tells_where():
     with Host() as host, Driver(host.path) as driver:
         session = driver.check_works()
