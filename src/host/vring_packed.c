@@ -94,6 +94,22 @@ int packed_available(const struct vring *ring)
 	return vc_likely(ring->taken < ring->size) ? 1 : -EPROTO;
 }
 
+/* The address in the descriptor so many places ahead, if that is available; else 0. */
+static inline uint64_t addr_ahead(const struct vring *ring, uint16_t n, bool *indirect)
+{
+	uint16_t at = ring->last_avail;
+	bool wrap = ring->avail_wrap;
+	uint64_t word;
+
+	forward(ring, &at, &wrap, n);
+	/* Acquire: what the driver wrote before these flags is read next. */
+	word = __atomic_load_n(&desc_words(ring, at)[1], __ATOMIC_ACQUIRE);
+	if (!word_available(word, wrap))
+		return 0;
+	*indirect = word_flags(word) & VIRTQ_DESC_F_INDIRECT;
+	return __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED);
+}
+
 /*
  * Bring near what later chains will need: the indirect tables (or headers) that the descriptors
  * ahead name, then the headers that these tables name. The descriptors themselves lie one after
@@ -101,22 +117,21 @@ int packed_available(const struct vring *ring)
  */
 static inline void prefetch_packed(const struct vring *ring)
 {
-	uint16_t at = ring->last_avail;
+	bool indirect = false;
 	const uint8_t *table;
-	bool wrap = false;
+	uint64_t addr;
 
-	forward(ring, &at, &wrap, vc_min(PREFETCH_HEADER, ring->size));
-	uint64_t addr = __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED);
-	uint64_t word = __atomic_load_n(&desc_words(ring, at)[1], __ATOMIC_RELAXED);
-
-	if (word_flags(word) & VIRTQ_DESC_F_INDIRECT) {
-		table = guess(ring, addr, sizeof(struct virtq_packed_desc));
-		if (table && (uintptr_t)table % 8 == 0)
-			prefetch_at(ring,
-			            __atomic_load_n((const uint64_t *)table, __ATOMIC_RELAXED));
-	}
-	forward(ring, &at, &wrap, vc_min(PREFETCH_TABLE - PREFETCH_HEADER, ring->size));
-	prefetch_at(ring, __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED));
+	if (vc_unlikely(ring->size <= PREFETCH_TABLE))
+		return;
+	addr = addr_ahead(ring, PREFETCH_TABLE, &indirect);
+	if (addr)
+		prefetch_at(ring, addr);
+	addr = addr_ahead(ring, PREFETCH_HEADER, &indirect);
+	if (!addr || !indirect)
+		return;
+	table = guess(ring, addr, sizeof(struct virtq_packed_desc));
+	if (table && (uintptr_t)table % 8 == 0)
+		prefetch_at(ring, __atomic_load_n((const uint64_t *)table, __ATOMIC_RELAXED));
 }
 
 struct packed_walk {

@@ -72,7 +72,8 @@ static inline void ring_packed_put(struct ring_packed *ring, uint64_t addr, uint
 		ring->held_at = ring->next;
 		ring->held_word = word;
 	} else {
-		__atomic_store_n((uint64_t *)&desc->len, word, __ATOMIC_RELAXED);
+		/* Release: a device may look ahead, to prefetch. */
+		__atomic_store_n((uint64_t *)&desc->len, word, __ATOMIC_RELEASE);
 	}
 	ring_packed_forward(ring, &ring->next, &ring->next_wrap, 1);
 }
