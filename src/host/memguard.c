@@ -14,7 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MAX_GUARDS 8192
+/* As many mappings as a process may have (vm.max_map_count, by default), so that a front end with
+ * all the regions that it may have takes nobody else's. Only what is used is touched. */
+#define MAX_GUARDS 65536
 
 struct memguard {
 	/* 0: free; 1: being filled; else the first address. */
@@ -95,6 +97,8 @@ struct memguard *memguard_add(void *base, size_t length)
 		struct memguard *guard = &guards[i];
 		uintptr_t expected = GUARD_FREE;
 
+		if (atomic_load_explicit(&guard->base, memory_order_relaxed) != GUARD_FREE)
+			continue;
 		if (!atomic_compare_exchange_strong_explicit(&guard->base, &expected, GUARD_BUSY,
 		                                             memory_order_acquire,
 		                                             memory_order_relaxed))
