@@ -229,7 +229,9 @@ static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sou
 	/* When the guest's memory has just gone, the index is a zero of the guard's, and no fault
 	 * of the driver's: the end of this round says so of the whole device. */
 	if (vc_unlikely(r < 0) && !memtable_broken(queue->ring.memory))
-		queue_break(worker, queue, "the driver's ring index makes no sense");
+		queue_break(worker, queue,
+		            queue->ring.packed ? "the driver's ring has more than it can hold"
+		                               : "the driver's ring index makes no sense");
 	return *sound;
 }
 

@@ -9,7 +9,7 @@ import frontend as fe
 import vctest
 from hostfixture import CIPHER, IV, KEY, PLAIN, U64, Driver, Host
 from packedring import AVAIL, EVENT_DESC, USED, PackedRing
-from vctest import check, equal, wait_until
+from vctest import check, contains, equal, wait_until
 
 PACKED = fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT | fe.F_PACKED
 
@@ -83,6 +83,7 @@ def test_a_broken_packed_queue_is_reset_alone():
             m[at:at + 16] = struct.pack("<QIHH", driver.memory.guest, 16, 1, flags)
         ring.kick()
         wait_until(lambda: host.queue(0)["broken"], what="the queue is broken")
+        contains(host.queue(0)["broken"], "more than it can hold")
         reset_and_go_on(host, driver, session)
 
 
