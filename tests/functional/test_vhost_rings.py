@@ -75,8 +75,8 @@ def test_a_broken_packed_queue_is_reset_alone():
     with Host() as host, Driver(host.path, PackedRing, PACKED) as driver:
         session = driver.check_works()
         ring, m = driver.data, driver.memory.map
-        # A chain without an end.
-        for i in range(ring.size):
+        # A chain without an end, its first descriptor last: the host looks all the time.
+        for i in reversed(range(ring.size)):
             wrap = ring.next_wrap == (ring.next + i < ring.size)
             flags = fe.DESC_NEXT | (AVAIL if wrap else USED)
             at = ring.desc + 16 * ((ring.next + i) % ring.size)
