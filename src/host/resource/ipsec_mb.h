@@ -40,12 +40,11 @@ enum mb_class {
 };
 
 enum mb_stage {
-	MB_GROUP_CBC,                                /* encryption, by key size */
-	MB_GROUP_DES3 = MB_GROUP_CBC + MB_KEY_SIZES, /* decryption, encryption */
-	MB_GROUP_CCM = MB_GROUP_DES3 + 2,            /* by direction, 128 and 256 bits */
-	MB_GROUP_HMAC = MB_GROUP_CCM + 4,            /* SHA-1, 224, 256, 384, 512 */
-	MB_GROUP_SHA = MB_GROUP_HMAC + 5,            /* the same */
-	MB_GROUP_CMAC = MB_GROUP_SHA + 5,            /* 128 and 256 bits */
+	MB_GROUP_CBC,                               /* encryption, by key size */
+	MB_GROUP_CCM = MB_GROUP_CBC + MB_KEY_SIZES, /* by direction, 128 and 256 bits */
+	MB_GROUP_HMAC = MB_GROUP_CCM + 4,           /* SHA-1, 224, 256, 384, 512 */
+	MB_GROUP_SHA = MB_GROUP_HMAC + 5,           /* the same */
+	MB_GROUP_CMAC = MB_GROUP_SHA + 5,           /* 128 and 256 bits */
 	MB_GROUPS = MB_GROUP_CMAC + 2,
 	MB_DIRECT = 0xfe,
 	MB_NONE = 0xff,
@@ -76,10 +75,6 @@ struct mb_session {
 					uint8_t decrypt[MB_AES_SCHEDULE]
 						__attribute__((aligned(16)));
 				} aes;
-				struct {
-					uint64_t schedule[3][16];
-					const void *all[3];
-				} des3;
 				uint8_t chacha[32];
 			};
 			/* HMAC: states after one block; CMAC: the two subkeys. */

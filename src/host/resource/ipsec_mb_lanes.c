@@ -3,9 +3,10 @@
  * ipsec-mb: do the lanes of this library, on this machine, agree?
  *
  * Main thread, once for each resource. The library tests itself with one message at a time, but
- * what counts here is many at once, of different keys: version 2.0.0 with AVX-512 gives wrong 3DES
- * for every lane but one. So each group runs requests together and one by one, and a group where
- * that makes a difference is not used at all: what it would have done goes to another resource.
+ * what counts here is many at once, of different keys, and there are versions that get that wrong
+ * (2.0.0, 3DES with AVX-512: right in one lane only). So each group runs requests together and one
+ * by one, and a group where that makes a difference is not used at all: what it would have done
+ * goes to another resource.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,6 @@ static const struct session_params kinds[] = {
 	CIPHER_OF(VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1),
 	CIPHER_OF(VIRTIO_CRYPTO_CIPHER_AES_CBC, 24, 1),
 	CIPHER_OF(VIRTIO_CRYPTO_CIPHER_AES_CBC, 32, 1),
-	CIPHER_OF(VIRTIO_CRYPTO_CIPHER_3DES_CBC, 24, 0),
-	CIPHER_OF(VIRTIO_CRYPTO_CIPHER_3DES_CBC, 24, 1),
 	CCM_OF(16, 0),
 	CCM_OF(32, 0),
 	CCM_OF(16, 1),

@@ -240,57 +240,6 @@ static bool run_cbc_encrypt(struct mb_instance *mb, struct vc_request **reqs, un
 	return true;
 }
 
-/* The vector of the next chunk is the last ciphertext block of this one; in place, decryption
- * overwrites that, so it is kept before. */
-static void des3_job(struct mb_instance *mb, const struct vc_request *req,
-                     const struct mb_session *s, unsigned int i, uint32_t done)
-{
-	IMB_JOB *job = mb_next_job(mb, IMB_CIPHER_DES3, IMB_AUTH_NULL);
-	uint32_t at = cipher_start(req, s) + done;
-	uint32_t now = vc_min(cipher_length(req, s) - done, MB_MAX_CHUNK);
-	const uint8_t *src = req->src + at;
-
-	if (!done)
-		memcpy(mb->iv[i], req->iv, 8);
-	else if (s->encrypt)
-		memcpy(mb->iv[i], req->dst + at - 8, 8);
-	else
-		memcpy(mb->iv[i], mb->iv[i] + 8, 8);
-	if (!s->encrypt)
-		memcpy(mb->iv[i] + 8, src + now - 8, 8);
-	fill_cipher(job, s, src, req->dst + at, now, mb->iv[i]);
-	job->enc_keys = job->dec_keys = s->key.des3.all;
-	job->cipher_direction = s->encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
-	job->chain_order = s->encrypt ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
-}
-
-static bool run_des3(struct mb_instance *mb, struct vc_request **reqs, unsigned int n)
-{
-	uint64_t done = 0, longest = 0;
-
-	do {
-		unsigned int jobs = 0, good = 0;
-
-		for (unsigned int i = 0; i < n; i++) {
-			struct vc_request *req = reqs[i];
-			const struct mb_session *s = req->handle;
-
-			longest = vc_max(longest, (uint64_t)cipher_length(req, s));
-			if (s->class == MB_CHAIN && !done)
-				chain_copy_rest(req);
-			if (cipher_length(req, s) <= done)
-				continue;
-			des3_job(mb, req, s, i, (uint32_t)done);
-			good += submit(mb);
-			jobs++;
-		}
-		if (mb_drain(mb, good) != jobs)
-			return false;
-		done += MB_MAX_CHUNK;
-	} while (done < longest);
-	return true;
-}
-
 /* ---- hashes ---- */
 
 static void fill_hash(IMB_JOB *job, const struct vc_request *req, const struct mb_session *s)
@@ -345,10 +294,8 @@ void mb_run_group(struct mb_instance *mb, unsigned int group, struct vc_request 
 {
 	bool ok;
 
-	if (group < MB_GROUP_DES3) {
+	if (group < MB_GROUP_CCM) {
 		ok = run_cbc_encrypt(mb, reqs, n);
-	} else if (group < MB_GROUP_CCM) {
-		ok = run_des3(mb, reqs, n);
 	} else if (group < MB_GROUP_HMAC) {
 		mb_run_ccm(mb, reqs, n);
 		return;
