@@ -38,10 +38,13 @@ TARGETS = {
               ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
                "vhost_user", "device", "memtable", "memguard", "order", "worker_command",
                "worker_poll", "worker_session", "sched/sched", "control", "inband", "request",
-               "request_finish", "request_memory")],
+               "request_finish", "request_memory", "inflight")],
     "engine": [*(f"src/engined/{name}.c" for name in
                  ("cache", "channel", "client", "device", "region", "request", "session", "status",
                   "wake")), "src/base/ctl_server.c"],
+    "driver": [f"src/virtio/{name}" for name in
+               ("queue.c", "op.c", "ring.c", "ring.h", "ring_split.c", "ring_split.h",
+                "ring_packed.c", "ring_packed.h")],
     "ring": ["src/host/vring.c", "src/host/vring_packed.c", "src/host/vring_private.h"],
 }
 # Inputs of a short run: some seconds each.

@@ -137,8 +137,12 @@ static void daemon_round(void)
 	device_flush(&e);
 	wake_flush(e.wake);
 	change_forget();
-	if (device_check(&e))
+	if (device_check(&e)) {
+		/* At once, not when its timer says so. */
+		evloop_remove(e.device.timer);
+		e.device.timer = NULL;
 		device_try_open(&e);
+	}
 	if (e.dying)
 		client_reap(&e);
 }

@@ -199,6 +199,7 @@ static void features_set(struct input *in)
 	           UINT64_C(1) << VHOST_USER_PROTOCOL_F_REPLY_ACK |
 	           UINT64_C(1) << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION |
 	           UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIG |
+	           UINT64_C(1) << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD |
 	           UINT64_C(1) << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
 	message_send(VHOST_USER_SET_PROTOCOL_FEATURES, &protocol, 8, NULL, 0);
 	message_send(VHOST_USER_SET_FEATURES, &features, 8, NULL, 0);
@@ -257,9 +258,10 @@ static void known_message(struct input *in)
 	uint8_t kind = input_u8(in);
 	struct vhost_user_vring_state state = {kind / 16 % QUEUES, 0};
 	struct vhost_user_mem_reg_msg one = {.region = region(kind / 16 % MEMORIES)};
+	struct vhost_user_inflight inflight = {.num_queues = QUEUES, .queue_size = RING_SIZE};
 	uint64_t id;
 
-	switch (kind % 12) {
+	switch (kind % 14) {
 	case 0:
 		features_set(in);
 		break;
@@ -297,9 +299,19 @@ static void known_message(struct input *in)
 		state.num = 1;
 		message_send(VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state), NULL, 0);
 		break;
-	default:
+	case 11:
 		id = kind / 16 % QUEUES;
 		message_send(VHOST_USER_SET_VRING_ERR, &id, 8, &events, 1);
+		break;
+	case 12:
+		message_send(VHOST_USER_GET_INFLIGHT_FD, &inflight, sizeof(inflight), NULL, 0);
+		break;
+	default:
+		/* In the guest's memory, where the input writes. */
+		inflight.mmap_size = input_u16(in);
+		inflight.mmap_offset = MEMORY_SIZE / 2;
+		message_send(VHOST_USER_SET_INFLIGHT_FD, &inflight, sizeof(inflight), &memory[0].fd,
+		             1);
 		break;
 	}
 	settle();
@@ -453,17 +465,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* ---- seeds ---- */
 
-enum { KNOWN = 0, CHAIN = 4, RESOURCES = 5, CUT = 6, ROUND = 7 };
+enum { KNOWN = 0, WRITE = 3, CHAIN = 4, RESOURCES = 5, CUT = 6, ROUND = 7 };
 
 static void set_up(struct seed *seed, unsigned int features, unsigned int strict)
 {
+	/* Of the first queue: two chains had been taken. */
+	const struct {
+		struct vhost_inflight_split queue;
+		struct vhost_inflight_desc desc[2];
+	} inflight = {{.version = 1, .desc_num = RING_SIZE}, {{.inflight = 1}, {.inflight = 1}}};
+
 	seed_u8(seed, strict);
 	seed_u8(seed, KNOWN);
 	seed_u8(seed, 0);
 	seed_u16(seed, features);
 	for (unsigned int i = 0; i < MEMORIES; i++) {
 		seed_u8(seed, KNOWN);
-		seed_u8(seed, i ? 25 : 1); /* ADD_MEM_REG */
+		seed_u8(seed, i ? 29 : 1); /* ADD_MEM_REG */
+	}
+	if (strict & 2) {
+		seed_u8(seed, WRITE);
+		seed_u16(seed, MEMORY_SIZE / 2);
+		seed_u8(seed, sizeof(inflight));
+		seed_bytes(seed, &inflight, sizeof(inflight));
+		seed_u8(seed, KNOWN);
+		seed_u8(seed, 13); /* SET_INFLIGHT_FD */
+		seed_u16(seed, 4096);
 	}
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		seed_u8(seed, KNOWN);
@@ -517,7 +544,7 @@ void fuzz_seeds(void)
 		struct seed seed = {0};
 		unsigned int hold = i & 1, cut = i & 2, by_message = i & 4;
 
-		set_up(&seed, features[i / 8], features[i / 8] >> 12 & 1);
+		set_up(&seed, features[i / 8], (features[i / 8] >> 12 & 1) | (cut ? 2 : 0));
 		if (by_message)
 			session_add(&seed);
 		else
@@ -536,7 +563,7 @@ void fuzz_seeds(void)
 			seed_u8(&seed, 0xf1);
 		} else {
 			seed_u8(&seed, KNOWN);
-			seed_u8(&seed, 26); /* REM_MEM_REG of the second */
+			seed_u8(&seed, 30); /* REM_MEM_REG of the second */
 		}
 		seed_u8(&seed, ROUND);
 		seed_u8(&seed, ROUND);
