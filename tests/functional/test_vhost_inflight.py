@@ -138,6 +138,15 @@ def test_a_session_of_a_host_that_was_killed_is_nobodys():
             check(not set(old) & set(new), "an id names another session now")
 
 
+def test_of_packed_rings_there_is_no_buffer():
+    with Host(config=CONFIG) as host, fe.FrontEnd(host.path) as front_end:
+        front_end.negotiate(fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_PACKED)
+        payload, fd = front_end.inflight_get(2, 64)
+        equal((struct.unpack("<QQHH", payload[:20]), fd), ((0, 0, 2, 64), None))
+        # Which a front end hands on as it is.
+        front_end.order(fe.SET_INFLIGHT_FD, payload)
+
+
 def test_buffers_that_cannot_be():
     with Host(config=CONFIG) as host, Driver(host.path) as driver:
         front_end = driver.front_end
