@@ -65,10 +65,13 @@ int arena_init(struct arena *arena, void *base, size_t size)
 
 void arena_fini(struct arena *arena)
 {
-	if (arena->slab)
-		for (uint32_t p = 0; p < arena->pages; p++)
-			if (arena->slab[p] && arena->slab[p]->page == p)
-				free(arena->slab[p]);
+	/* All pages of a slab name it: past them, once it is freed. */
+	for (uint32_t p = 0; arena->slab && p < arena->pages; p++) {
+		if (arena->slab[p]) {
+			free(arena->slab[p]);
+			p += SLAB_PAGES - 1;
+		}
+	}
 	free(arena->slab);
 	free(arena->run);
 	*arena = (struct arena){0};

@@ -72,6 +72,23 @@ static void memory_is_aligned_zeroed_and_wiped(void **state)
 	}
 }
 
+/* For the address sanitizer: nothing of its own is used after it was freed, nor kept. */
+static void an_arena_may_end_with_memory_given_out(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Neighbours: slabs of several classes, twice, and a run of pages in between. */
+	for (unsigned int round = 0; round < 2; round++) {
+		for (size_t size = 64; size <= 2048; size *= 2)
+			for (unsigned int i = 0; i < 10; i++)
+				assert_non_null(arena_alloc(&f->arena, size));
+		assert_non_null(arena_alloc(&f->arena, 10000));
+	}
+	arena_fini(&f->arena);
+	assert_null(f->arena.slab);
+	assert_null(arena_alloc(&f->arena, 10000));
+}
+
 static void everything_freed_is_one_piece_again(void **state)
 {
 	struct fixture *f = *state;
@@ -204,6 +221,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(memory_is_aligned_zeroed_and_wiped, setup,
+	                                        teardown),
+		cmocka_unit_test_setup_teardown(an_arena_may_end_with_memory_given_out, setup,
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(everything_freed_is_one_piece_again, setup,
 	                                        teardown),
