@@ -65,6 +65,7 @@ def test_use():
 
 
 def test_everything_with_in_band_sessions():
+    run_on_host("libvcrypto_algorithms", sessions=IN_BAND)
     run_on_host("libvcrypto_ciphers", sessions=IN_BAND)
     run_on_host("libvcrypto_rsa", sessions=IN_BAND)
     run_on_host("libvcrypto_use", queues=2, sessions=IN_BAND)

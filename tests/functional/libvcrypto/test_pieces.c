@@ -219,6 +219,25 @@ static void wrong_pieces_are_refused(void **state)
 	pieces.src_count--;
 	assert_int_equal(live_run(&live, &op), 0);
 	vcrypto_session_destroy(op.session);
+
+	/* ECDSA: not for AKCIPHER. */
+	static const uint8_t number[] = {0x30, 0x25, 2, 1, 1, 4, 32, [38] = 1};
+
+	assert_int_equal(vcrypto_params_parse("ecdsa-p256", &p), 0);
+	p.key = number;
+	p.key_len = sizeof(number);
+	p.private_key = true;
+	op = (struct vcrypto_op){.session = live_session(&live, &p),
+	                         .src = live.src,
+	                         .dst = live.dst,
+	                         .length = 32,
+	                         .dst_len = 100,
+	                         .akcipher_op = VCRYPTO_AKCIPHER_SIGN};
+	assert_int_equal(live_run(&live, &op), 0);
+	pieces = (struct vcrypto_pieces){good, good, 2, 2};
+	op.pieces = &pieces;
+	assert_int_equal(live_run(&live, &op), -EINVAL);
+	vcrypto_session_destroy(op.session);
 }
 
 static int setup(uint64_t without)
