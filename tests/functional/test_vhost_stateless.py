@@ -186,6 +186,16 @@ def test_stateless_signatures():
         check(verifies(pem, digest, signature, "-pkeyopt", "digest:sha256"), "RSA: not verified")
 
 
+def test_in_band_requests_are_laid_out_as_ever():
+    with Host() as host:
+        for features in (0, REVISION_1, REVISION_1 | 2):
+            with Driver(host.path, features=BASE | features) as driver:
+                status, hello = run(driver, words(0x56430000).ljust(72, b"\0"), 64)
+                equal(status, OK, f"HELLO with features {features:#x}")
+                equal(struct.unpack_from("<I", hello)[0], 1, "version")
+            host.wait_free()
+
+
 def test_many_keys():
     """More than a worker keeps."""
     with Host() as host, Driver(host.path, features=BASE | REVISION_1 | 8) as driver:
