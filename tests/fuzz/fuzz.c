@@ -26,8 +26,13 @@ static void must(bool ok, const char *what)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	/* What is refused is said in the log, a million times here. */
-	log_open("fuzz", LOG_LEVEL_ERROR);
+	const char *wanted = getenv("FUZZ_LOG_LEVEL");
+	enum log_level level = LOG_LEVEL_ERROR;
+
+	/* What is refused is said in the log, a million times here: only on request. */
+	if (wanted)
+		log_level_parse(wanted, &level);
+	log_open("fuzz", level);
 	signal(SIGPIPE, SIG_IGN);
 	for (int i = 1; i < *argc; i++) {
 		const char *argument = (*argv)[i];

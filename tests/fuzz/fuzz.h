@@ -4,7 +4,8 @@
  * which writes the corpus to begin with. It has to behave the same way for the same input, however
  * many inputs came before: whatever it keeps between inputs must not change.
  *
- * `fuzz-TARGET --make-seeds=DIRECTORY` writes the seeds and ends.
+ * `fuzz-TARGET --make-seeds=DIRECTORY` writes the seeds and ends. $FUZZ_LOG_LEVEL lets the log say
+ * more than errors: good for one input.
  */
 #ifndef VC_FUZZ_FUZZ_H
 #define VC_FUZZ_FUZZ_H

@@ -30,6 +30,8 @@
 #define CHAINS_AT 8192u
 #define CHAIN_SIZE 1024u
 #define PATIENCE 100000
+/* Of a chain: it is about a session that there is. */
+#define LIVE 4u
 
 static struct touch primary, secondary;
 static struct group group;
@@ -247,9 +249,10 @@ static void session_message(struct input *in)
 		.sym = {.cipher_alg = 3, .key_len = 16, .op_type = 1, .direction = 1}};
 	struct vhost_user_crypto_session_1072 new = {.op_code = 2, .u.sym = old.sym};
 	uint8_t kind = input_u8(in), *bytes = kind & 1 ? (uint8_t *)&new : (uint8_t *)&old;
-	uint32_t size = kind & 1 ? sizeof(new) : sizeof(old);
+	uint32_t size = kind & 1 ? sizeof(new) : sizeof(old), at;
 
-	bytes[input_u16(in) % size] ^= input_u8(in);
+	at = input_u16(in) % size;
+	bytes[at] ^= input_u8(in);
 	message_send(VHOST_USER_CREATE_CRYPTO_SESSION, bytes, size, NULL, 0);
 }
 
@@ -259,6 +262,8 @@ static void known_message(struct input *in)
 	struct vhost_user_vring_state state = {kind / 16 % QUEUES, 0};
 	struct vhost_user_mem_reg_msg one = {.region = region(kind / 16 % MEMORIES)};
 	struct vhost_user_inflight inflight = {.num_queues = QUEUES, .queue_size = RING_SIZE};
+	const struct session *session;
+	uint32_t cursor = 0;
 	uint64_t id;
 
 	switch (kind % 14) {
@@ -285,7 +290,8 @@ static void known_message(struct input *in)
 		session_message(in);
 		break;
 	case 7:
-		id = VCRYPTO_SESSION_ID(kind / 64, kind / 16 % 4);
+		session = session_table_next(device->sessions, &cursor);
+		id = session ? session->id ^ (kind / 16 % 4) : kind;
 		message_send(VHOST_USER_CLOSE_CRYPTO_SESSION, &id, 8, NULL, 0);
 		break;
 	case 8:
@@ -357,6 +363,17 @@ static void put_u16(uint32_t at, uint16_t value)
 	memcpy(memory[0].base + at, &value, 2);
 }
 
+/* A live session's id where a request has it, since nobody guesses one. */
+static void id_set(uint32_t at, uint8_t queue)
+{
+	const struct session *session;
+	uint32_t cursor = 0;
+
+	session = session_table_next(device->sessions, &cursor);
+	if (session)
+		memcpy(memory[0].base + at + (queue == QUEUES - 1 ? 16 : 8), &session->id, 8);
+}
+
 /* A chain of three descriptors: OUT, IN, the last byte of IN; and it is made available. */
 static void chain_offer(struct input *in)
 {
@@ -373,6 +390,8 @@ static void chain_offer(struct input *in)
 	if (memory[0].cut)
 		return;
 	input_bytes(in, memory[0].base + at, out);
+	if (how & LIVE)
+		id_set(at, queue);
 	/* In the second memory: it may go. */
 	if (how & 1)
 		descs[how / 2 % 2].addr += MEMORY_SIZE;
@@ -529,11 +548,10 @@ void fuzz_seeds(void)
 	static const uint16_t features[] = {0x0700, 0x0400, 0x0000, 0x0f00, 0x1700, 0x3f3f};
 	struct virtio_crypto_op_data_req cbc = {
 		.header.opcode = VIRTIO_CRYPTO_CIPHER_ENCRYPT,
-		.header.session_id = VCRYPTO_SESSION_ID(0, 0),
+		.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE,
 		.u.sym = {.u.cipher = {16, 64, 64, 0}, .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
-	struct virtio_crypto_op_ctrl_req destroy = {
-		.header.opcode = VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION,
-		.u.destroy.session_id = VCRYPTO_SESSION_ID(0, 0)};
+	struct virtio_crypto_op_ctrl_req destroy = {.header.opcode =
+	                                                    VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION};
 	struct virtio_crypto_op_ctrl_req create = {
 		.header.opcode = VIRTIO_CRYPTO_CIPHER_CREATE_SESSION,
 		.u.sym = {.u.cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1, 0},
@@ -552,11 +570,11 @@ void fuzz_seeds(void)
 		seed_u8(&seed, ROUND);
 		seed_u8(&seed, RESOURCES);
 		seed_u8(&seed, hold ? 0x21 : 0x60);
-		chain_add(&seed, 0, 0, 0, &cbc, 152, 64);
-		chain_add(&seed, 0, 1, 1, &cbc, 152, 64);
-		chain_add(&seed, 1, 0, 3, &cbc, 152, 64);
+		chain_add(&seed, 0, 0, LIVE, &cbc, 152, 64);
+		chain_add(&seed, 0, 1, LIVE | 1, &cbc, 152, 64);
+		chain_add(&seed, 1, 2, LIVE | 3, &cbc, 152, 64);
 		seed_u8(&seed, ROUND);
-		chain_add(&seed, QUEUES - 1, 1, 0, &destroy, 72, 1);
+		chain_add(&seed, QUEUES - 1, 3, LIVE, &destroy, 72, 1);
 		seed_u8(&seed, ROUND);
 		if (cut) {
 			seed_u8(&seed, CUT);
