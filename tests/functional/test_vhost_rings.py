@@ -181,10 +181,11 @@ def test_64_queues_over_two_workers():
         session = driver.check_works()
         rings = [driver.data] + [fe.Ring(driver.front_end, driver.memory, i, 8).start()
                                  for i in range(1, 64)]
-        pieces = driver.crypto.cipher_pieces(session, IV, PLAIN)
+        # Each has its own: two workers are not to write the same bytes at once.
+        pieces = [driver.crypto.cipher_pieces(session, IV, PLAIN) for _ in rings]
         for _ in range(5):
-            for ring in rings:
-                ring.submit(pieces, indirect=True)
+            for ring, its_pieces in zip(rings, pieces):
+                ring.submit(its_pieces, indirect=True)
             for ring in rings:
                 ring.wait()
         status = host.ctl("host", "status")
@@ -194,9 +195,9 @@ def test_64_queues_over_two_workers():
               f"workers: {status['workers']}")
         # One of them stops; 63 go on.
         rings[40].stop()
-        for ring in rings[:40] + rings[41:]:
-            ring.submit(pieces, indirect=True)
-            ring.wait()
+        for index in (*range(40), *range(41, 64)):
+            rings[index].submit(pieces[index], indirect=True)
+            rings[index].wait()
         for ring in rings[1:]:
             ring.close()
 
