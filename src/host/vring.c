@@ -62,6 +62,8 @@ static int ring_find(struct vring *ring, const struct memtable *memory,
 		return -EINVAL;
 	ring->memory = memory;
 	ring->hint = NULL;
+	ring->data_hint = NULL;
+	memset(ring->table_ahead, 0, sizeof(ring->table_ahead));
 	ring->desc = desc;
 	ring->avail = avail;
 	ring->used = used;
@@ -223,20 +225,21 @@ static inline void prefetch_ahead(struct vring *ring)
 	if (known > PREFETCH_DESC)
 		__builtin_prefetch(desc_ahead(ring, PREFETCH_DESC));
 	if (known > PREFETCH_TABLE) {
-		desc = load_desc(desc_ahead(ring, PREFETCH_TABLE));
-		prefetch_at(ring, desc.addr);
-	}
-	if (known > PREFETCH_HEADER) {
+		uint16_t at = (uint16_t)(ring->last_avail + PREFETCH_TABLE);
 		const uint8_t *table;
 
-		desc = load_desc(desc_ahead(ring, PREFETCH_HEADER));
-		if (!(desc.flags & VIRTQ_DESC_F_INDIRECT))
-			return;
-		table = guess(ring, desc.addr, sizeof(desc));
-		if (table && (uintptr_t)table % 8 == 0) {
-			desc = load_desc((const struct virtq_desc *)table);
-			prefetch_at(ring, desc.addr);
-		}
+		desc = load_desc(desc_ahead(ring, PREFETCH_TABLE));
+		table = prefetch_at(ring, desc.addr);
+		if (!(desc.flags & VIRTQ_DESC_F_INDIRECT) || (uintptr_t)table % 8)
+			table = NULL;
+		ring->table_ahead[at % VRING_AHEAD] = (const struct virtq_desc *)table;
+	}
+	if (known > PREFETCH_HEADER) {
+		uint16_t at = (uint16_t)(ring->last_avail + PREFETCH_HEADER);
+		const struct virtq_desc *table = ring->table_ahead[at % VRING_AHEAD];
+
+		if (table)
+			prefetch_at(ring, __atomic_load_n(&table->addr, __ATOMIC_RELAXED));
 	}
 }
 
@@ -320,6 +323,56 @@ static __attribute__((cold, noinline)) int chain_bad(struct vring *ring, struct 
 	return -EBADMSG;
 }
 
+static inline bool put_segment(const struct vring *ring, const struct memregion **hint,
+                               struct vring_segment *segment, const struct virtq_desc *desc)
+{
+	segment->base = memtable_translate(ring->memory, hint, desc->addr, desc->len);
+	segment->len = desc->len;
+	return segment->base && desc->len;
+}
+
+/*
+ * The chain that nearly all drivers make of nearly all requests: an indirect table of two OUT and
+ * two IN descriptors, in this order. False: it is another, or not sound: nothing is decided here.
+ */
+static inline __attribute__((always_inline)) bool chain_read_plain(struct vring *ring,
+                                                                   struct vring_chain *chain)
+{
+	static const uint16_t flags[4] = {VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_NEXT,
+	                                  VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE,
+	                                  VIRTQ_DESC_F_WRITE};
+	struct virtq_desc head = load_desc(&ring->desc[chain->head]), desc[4];
+	const struct virtq_desc *table;
+	uint64_t out_len, in_len;
+	bool plain = true;
+
+	if (head.flags != VIRTQ_DESC_F_INDIRECT || head.len != sizeof(desc))
+		return false;
+	table = (const struct virtq_desc *)memtable_translate(ring->memory, &ring->hint, head.addr,
+	                                                      sizeof(desc));
+	if (vc_unlikely(!table || (uintptr_t)table % 8))
+		return false;
+	for (unsigned int i = 0; i < 4; i++) {
+		desc[i] = load_desc(&table[i]);
+		plain &= desc[i].flags == flags[i];
+		plain &= i == 3 || desc[i].next == i + 1;
+	}
+	out_len = (uint64_t)desc[0].len + desc[1].len;
+	in_len = (uint64_t)desc[2].len + desc[3].len;
+	if (vc_unlikely(!plain || out_len + in_len > UINT32_MAX))
+		return false;
+	if (vc_unlikely(!put_segment(ring, &ring->hint, &chain->segment[0], &desc[0]) ||
+	                !put_segment(ring, &ring->data_hint, &chain->segment[1], &desc[1]) ||
+	                !put_segment(ring, &ring->data_hint, &chain->segment[2], &desc[2]) ||
+	                !put_segment(ring, &ring->hint, &chain->segment[3], &desc[3])))
+		return false;
+	chain->out = 2;
+	chain->in = 2;
+	chain->out_len = (uint32_t)out_len;
+	chain->in_len = (uint32_t)in_len;
+	return true;
+}
+
 /* Copy, check and translate the chain at chain->head. False: it is not sound. */
 static inline bool chain_read(struct vring *ring, struct vring_chain *chain)
 {
@@ -385,6 +438,8 @@ int vring_pop(struct vring *ring, struct vring_chain *chain)
 		return -EPROTO;
 	prefetch_ahead(ring);
 	ring->last_avail++;
+	if (vc_likely(chain_read_plain(ring, chain)))
+		return 1;
 	return vc_likely(chain_read(ring, chain)) ? 1 : chain_bad(ring, chain);
 }
 

@@ -16,6 +16,8 @@
 #include "host/memtable.h"
 #include "wire/virtio_ring.h"
 
+/* A power of two: see prefetch_ahead(). */
+#define VRING_AHEAD 4
 /* Segments of one chain at the most; longer chains are bad. */
 #define VRING_MAX_SEGMENTS 1024
 
@@ -47,7 +49,11 @@ static inline uint8_t *vring_last_byte(const struct vring_chain *chain)
 struct vring {
 	/* Set by vring_setup(). */
 	const struct memtable *memory;
-	const struct memregion *hint;
+	/* Regions that were used last: by tables, headers and status bytes, and by data. */
+	const struct memregion *hint, *data_hint;
+	/* Tables of chains to come, as far as their places were found when they were fetched: by
+	 * the low bits of the available index. */
+	const struct virtq_desc *table_ahead[VRING_AHEAD];
 	union {
 		struct virtq_desc *desc;
 		struct virtq_packed_desc *packed_desc;

@@ -69,9 +69,10 @@ static inline const uint8_t *guess(const struct vring *ring, uint64_t addr, uint
 }
 
 /* Two lines: an indirect table of Linux or ours, or a header with its IV. (Inlined by force: gcc 12
- * takes a function that only prefetches for one without effect, and drops the call.) */
-static inline __attribute__((always_inline)) void prefetch_at(const struct vring *ring,
-                                                              uint64_t addr)
+ * takes a function that only prefetches for one without effect, and drops the call.) Where they
+ * are, or NULL: too near the end. */
+static inline __attribute__((always_inline)) const uint8_t *prefetch_at(const struct vring *ring,
+                                                                        uint64_t addr)
 {
 	const uint8_t *p = guess(ring, addr, 2 * VC_CACHE_LINE);
 
@@ -79,6 +80,7 @@ static inline __attribute__((always_inline)) void prefetch_at(const struct vring
 		__builtin_prefetch(p);
 		__builtin_prefetch(p + VC_CACHE_LINE);
 	}
+	return p;
 }
 
 /* ---- a chain as it is found ---- */
