@@ -483,11 +483,13 @@ static inline __attribute__((always_inline)) bool parse_plain(struct vc_request 
 	const struct virtio_crypto_cipher_para *para = &head.request.u.sym.u.cipher;
 	const struct session_params *params;
 	struct session *session;
-	uint32_t length = piece[1].len;
+	uint32_t length;
 
 	static_assert(sizeof(head) == sizeof(head.request) + 16, "no gap");
-	if (chain->out != 2 || chain->in != 2 || piece[0].len != sizeof(head) ||
-	    piece[2].len != length || piece[3].len != 1)
+	if (chain->out != 2 || chain->in != 2)
+		return false;
+	length = piece[1].len;
+	if (piece[0].len != sizeof(head) || piece[2].len != length || piece[3].len != 1)
 		return false;
 	memcpy(&head, piece[0].base, sizeof(head));
 	stream_settle(&head);
