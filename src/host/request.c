@@ -9,24 +9,10 @@
 #include <string.h>
 
 #include "host/bounce.h"
+#include "host/request_shape.h"
 #include "host/stream.h"
 
 #define HEADER_SIZE ((uint32_t)sizeof(struct virtio_crypto_op_data_req))
-
-/* How the bytes of a request are laid out, in order: what the header claims. */
-struct shape {
-	/* OUT, after the header */
-	uint32_t iv;
-	uint32_t length; /* data */
-	uint32_t tag_in; /* AEAD decryption: the tag; verification: the digest */
-	uint32_t aad;
-	/* IN */
-	uint32_t dst;      /* room for data */
-	uint32_t dst_used; /* bytes from its start that may be written */
-	uint32_t tag_at;   /* where digest or tag goes, */
-	uint32_t tag_out;  /* and how long it is */
-	uint32_t in;       /* all, without the status byte */
-};
 
 /* ---- what each kind says of itself: all return a status ---- */
 
@@ -185,86 +171,6 @@ static int shape_aead(struct vc_request *req, const struct session_params *param
 	return aead_iv_check(params->aead, para->iv_len, shape->length);
 }
 
-/* Bytes that the longest input or result of an asymmetric session can have. */
-static uint32_t akcipher_room(const struct session_params *params)
-{
-	return params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA ? (params->key_bits + 7u) / 8
-	                                                      : REQUEST_MAX_ECDSA;
-}
-
-/* Signatures are DER, and as long as they come out (virtio 1.3, 5.9.7.8). */
-static int shape_ecdsa(struct vc_request *req, const struct session_params *params,
-                       const struct virtio_crypto_op_data_req *header, struct shape *shape)
-{
-	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
-
-	switch (header->header.opcode) {
-	case VIRTIO_CRYPTO_AKCIPHER_SIGN:
-		req->kind = VC_REQUEST_AK_SIGN;
-		return params->private_key && para->src_len <= REQUEST_MAX_DIGEST
-		               ? VIRTIO_CRYPTO_OK
-		               : VIRTIO_CRYPTO_ERR;
-	case VIRTIO_CRYPTO_AKCIPHER_VERIFY:
-		if (para->src_len > REQUEST_MAX_ECDSA || para->dst_len > REQUEST_MAX_DIGEST)
-			return VIRTIO_CRYPTO_ERR;
-		req->kind = VC_REQUEST_AK_VERIFY;
-		shape->tag_in = para->dst_len;
-		shape->dst = 0;
-		return VIRTIO_CRYPTO_OK;
-	case VIRTIO_CRYPTO_AKCIPHER_ENCRYPT:
-	case VIRTIO_CRYPTO_AKCIPHER_DECRYPT:
-		return VIRTIO_CRYPTO_NOTSUPP;
-	default:
-		return VIRTIO_CRYPTO_ERR;
-	}
-}
-
-static int shape_rsa(struct vc_request *req, const struct session_params *params,
-                     const struct virtio_crypto_op_data_req *header, struct shape *shape)
-{
-	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
-	uint32_t modulus = akcipher_room(params);
-
-	if (para->src_len > modulus)
-		return VIRTIO_CRYPTO_ERR;
-	switch (header->header.opcode) {
-	case VIRTIO_CRYPTO_AKCIPHER_ENCRYPT:
-		req->kind = VC_REQUEST_AK_ENCRYPT;
-		return para->dst_len >= modulus ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
-	case VIRTIO_CRYPTO_AKCIPHER_SIGN:
-		req->kind = VC_REQUEST_AK_SIGN;
-		return params->private_key && para->dst_len >= modulus ? VIRTIO_CRYPTO_OK
-		                                                       : VIRTIO_CRYPTO_ERR;
-	case VIRTIO_CRYPTO_AKCIPHER_DECRYPT:
-		req->kind = VC_REQUEST_AK_DECRYPT;
-		return params->private_key ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
-	case VIRTIO_CRYPTO_AKCIPHER_VERIFY:
-		/* "dst" is the digest here, and is read: it follows the signature. */
-		if (para->dst_len > modulus)
-			return VIRTIO_CRYPTO_ERR;
-		req->kind = VC_REQUEST_AK_VERIFY;
-		shape->tag_in = para->dst_len;
-		shape->dst = 0;
-		return VIRTIO_CRYPTO_OK;
-	default:
-		return VIRTIO_CRYPTO_ERR;
-	}
-}
-
-static int shape_akcipher(struct vc_request *req, const struct session_params *params,
-                          const struct virtio_crypto_op_data_req *header, struct shape *shape)
-{
-	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
-
-	if (!para->src_len || !para->dst_len)
-		return VIRTIO_CRYPTO_ERR;
-	shape->length = para->src_len;
-	shape->dst = para->dst_len;
-	return params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA
-	               ? shape_rsa(req, params, header, shape)
-	               : shape_ecdsa(req, params, header, shape);
-}
-
 static bool is_algorithm(const struct session_params *params, uint32_t algo)
 {
 	switch (params->service) {
@@ -366,21 +272,6 @@ pieces_find(struct vc_request *req, const struct vring_chain *chain, struct stre
 	}
 }
 
-static int no_bounce(const struct request_context *context, uint64_t size)
-{
-	return size > bounce_pool_limit(context->bounces) ? VIRTIO_CRYPTO_ERR : -EAGAIN;
-}
-
-/* Keep the IN segments at the head of the bounce buffer; returns what follows them. */
-static uint8_t *bounce_segments(struct bounce *bounce, const struct vring_chain *chain)
-{
-	size_t size = chain->in * sizeof(struct vring_segment);
-
-	memcpy(bounce->space, chain->segment + chain->out, size);
-	bounce->segments = chain->in;
-	return bounce->space + size;
-}
-
 /* Some of it lies in pieces: put that into a bounce buffer, and keep the rest where it is. */
 static __attribute__((noinline)) int gather(struct vc_request *req, const struct vring_chain *chain,
                                             const struct request_context *context,
@@ -434,36 +325,28 @@ static inline __attribute__((always_inline)) int place(struct vc_request *req,
 	return gather(req, chain, context, shape, &p);
 }
 
-/* Asymmetric requests are small and slow: everything private. */
-static int place_akcipher(struct vc_request *req, const struct vring_chain *chain,
-                          const struct request_context *context, struct stream out,
-                          const struct shape *shape)
+/* What is known once the shape fits; the rest is where the bytes are. */
+static inline __attribute__((always_inline)) void request_fill(struct vc_request *req,
+                                                               const struct vring_chain *chain,
+                                                               struct session *session,
+                                                               const struct shape *shape)
 {
-	uint32_t room = akcipher_room(&req->session->params);
-	size_t segments = vc_round_up(chain->in * sizeof(struct vring_segment), 64);
-	uint32_t src_room = (uint32_t)vc_round_up(room, 64);
-	uint64_t size = segments + 2 * (uint64_t)src_room;
-	uint8_t *space;
-
-	req->bounce = bounce_get(context->bounces, size);
-	if (!req->bounce)
-		return no_bounce(context, size);
-	bounce_segments(req->bounce, chain);
-	req->bounce->secret = true;
-	req->bounce->used = (uint32_t)size;
-	req->bounce->dst_room = shape->dst;
-	space = req->bounce->space + segments;
-	stream_read(&out, space, shape->length);
-	req->src = space;
-	req->dst = space + src_room;
-	req->dst_len = room;
-	if (shape->tag_in) {
-		stream_read(&out, req->dst, shape->tag_in);
-		req->tag = req->dst;
-		req->dst = NULL;
-		req->dst_len = 0;
-	}
-	return VIRTIO_CRYPTO_OK;
+	req->head = chain->head;
+	req->session = session;
+	req->bounce = NULL;
+	req->tag = req->tag_buffer;
+	req->tag_len = (uint16_t)(shape->tag_in | shape->tag_out);
+	req->tag_out = NULL;
+	req->length = shape->length;
+	req->dst_len = 0;
+	req->aad_len = shape->aad;
+	req->iv_len = (uint8_t)shape->iv;
+	req->encrypt = session->params.encrypt;
+	req->status = VIRTIO_CRYPTO_OK;
+	req->result_len = 0;
+	req->tried = 0;
+	/* If all goes well; request_finish() knows better. */
+	req->written = shape->in + 1;
 }
 
 /*
@@ -480,9 +363,9 @@ static inline __attribute__((always_inline)) bool parse_plain(struct vc_request 
 		struct virtio_crypto_op_data_req request;
 		uint8_t iv[16];
 	} head;
-	const struct virtio_crypto_cipher_para *para = &head.request.u.sym.u.cipher;
 	const struct session_params *params;
 	struct session *session;
+	struct shape shape = {0};
 	uint32_t length;
 
 	static_assert(sizeof(head) == sizeof(head.request) + 16, "no gap");
@@ -498,38 +381,19 @@ static inline __attribute__((always_inline)) bool parse_plain(struct vc_request 
 		return false;
 	params = &session->params;
 	if (params->service != VIRTIO_CRYPTO_SERVICE_CIPHER || params->chain ||
-	    head.request.header.opcode != (params->encrypt ? VIRTIO_CRYPTO_CIPHER_ENCRYPT
-	                                                   : VIRTIO_CRYPTO_CIPHER_DECRYPT) ||
-	    head.request.u.sym.op_type != VIRTIO_CRYPTO_SYM_OP_CIPHER ||
-	    head.request.header.flag & ~(uint32_t)VIRTIO_CRYPTO_FLAG_SESSION_MODE ||
-	    (head.request.header.algo && head.request.header.algo != params->cipher))
+	    (head.request.header.algo && head.request.header.algo != params->cipher) ||
+	    shape_cipher(req, params, &head.request, &shape))
 		return false;
-	if (para->iv_len != 16 || para->src_len != length || para->dst_len != length ||
-	    cipher_iv_len(params->cipher) != 16 || !cipher_len_fits(params->cipher, length) ||
+	if (shape.iv != sizeof(head.iv) || shape.length != length || shape.dst != length ||
 	    length > context->max_size)
 		return false;
 
+	shape.in = length;
+	request_fill(req, chain, session, &shape);
 	req->src = piece[1].base;
 	req->dst = piece[2].base;
-	req->tag = req->tag_buffer;
 	req->aad = req->tag_buffer;
-	req->length = length;
-	req->dst_len = 0;
-	req->aad_len = 0;
-	req->tag_len = 0;
-	req->iv_len = sizeof(head.iv);
-	req->kind = VC_REQUEST_CIPHER;
-	req->status = VIRTIO_CRYPTO_OK;
-	req->encrypt = params->encrypt;
-	req->result_len = 0;
-	req->session = session;
-	req->bounce = NULL;
 	req->status_byte = piece[3].base;
-	req->tag_out = NULL;
-	req->head = chain->head;
-	req->tried = 0;
-	/* If all goes well; request_finish() knows better. */
-	req->written = length + 1;
 	memcpy(req->iv, head.iv, sizeof(head.iv));
 	return true;
 }
@@ -579,20 +443,7 @@ int request_parse(struct vc_request *req, const struct vring_chain *chain,
 	if (vc_unlikely(!shape_fits(&shape, chain, consumed, context->max_size)))
 		return VIRTIO_CRYPTO_ERR;
 
-	req->bounce = NULL;
-	req->tag = req->tag_buffer;
-	req->tag_len = (uint16_t)(shape.tag_in | shape.tag_out);
-	req->tag_out = NULL;
-	req->length = shape.length;
-	req->dst_len = 0;
-	req->aad_len = shape.aad;
-	req->iv_len = (uint8_t)shape.iv;
-	req->encrypt = params->encrypt;
-	req->status = VIRTIO_CRYPTO_OK;
-	req->result_len = 0;
-	req->tried = 0;
-	/* If all goes well; request_finish() knows better. */
-	req->written = shape.in + 1;
+	request_fill(req, chain, req->session, &shape);
 	if (params->service == VIRTIO_CRYPTO_SERVICE_AKCIPHER) {
 		req->aad = NULL;
 		return place_akcipher(req, chain, context, out, &shape);
