@@ -18,38 +18,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/secmem.h"
 #include "base/util.h"
 #include "virtio/transport.h"
-#include "wire/vhost_user.h"
+#include "virtio/vhost_user_message.h"
 
 #define BIT(n) (1ull << (n))
 #define PROTOCOL_WANTED                                                                            \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                    \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) | BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |      \
 	 BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION) | BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ))
-#define PAYLOAD_MAX 1072
 
 struct transport {
-	int socket;
+	struct link link;
 	int err_fd;          /* the back end signals here when it stops a queue */
 	int watch_fd;        /* epoll: the socket's end, err_fd, or channel */
 	int channel;         /* the back end's own messages; -1: it has none */
 	atomic_bool changed; /* it said that the configuration has changed; any thread */
-	unsigned int timeout_ms;
-	bool broken; /* out of step, or hung up */
-	uint64_t protocol;
 	/* Back ends without memory slots get the whole table each time, so we keep descriptors. */
 	struct vhost_user_mem_table table;
 	int table_fd[VHOST_USER_MAX_BASE_REGIONS];
-};
-
-struct message {
-	uint32_t request;
-	const void *payload;
-	uint32_t size;
-	const int *fds;
-	unsigned int nfds;
 };
 
 void transport_error_set(struct transport_error *error, const char *format, ...)
@@ -59,197 +46,6 @@ void transport_error_set(struct transport_error *error, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
-}
-
-static const char *request_name(uint32_t request)
-{
-	static const char *const names[] = {
-		[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
-		[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
-		[VHOST_USER_SET_OWNER] = "SET_OWNER",
-		[VHOST_USER_SET_MEM_TABLE] = "SET_MEM_TABLE",
-		[VHOST_USER_SET_VRING_NUM] = "SET_VRING_NUM",
-		[VHOST_USER_SET_VRING_ADDR] = "SET_VRING_ADDR",
-		[VHOST_USER_SET_VRING_BASE] = "SET_VRING_BASE",
-		[VHOST_USER_SET_VRING_KICK] = "SET_VRING_KICK",
-		[VHOST_USER_SET_VRING_CALL] = "SET_VRING_CALL",
-		[VHOST_USER_SET_VRING_ERR] = "SET_VRING_ERR",
-		[VHOST_USER_GET_PROTOCOL_FEATURES] = "GET_PROTOCOL_FEATURES",
-		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
-		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
-		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
-		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
-		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
-		[VHOST_USER_CREATE_CRYPTO_SESSION] = "CREATE_CRYPTO_SESSION",
-		[VHOST_USER_CLOSE_CRYPTO_SESSION] = "CLOSE_CRYPTO_SESSION",
-		[VHOST_USER_ADD_MEM_REG] = "ADD_MEM_REG",
-		[VHOST_USER_REM_MEM_REG] = "REM_MEM_REG",
-	};
-
-	return request < vc_array_size(names) && names[request] ? names[request] : "a message";
-}
-
-/* Wait for the socket until the deadline. 0, -ETIMEDOUT, -EPIPE. */
-static int socket_wait(const struct transport *t, short events, uint64_t deadline_ns)
-{
-	for (;;) {
-		struct pollfd p = {.fd = t->socket, .events = events};
-		uint64_t now = clock_now_ns();
-		int n = now >= deadline_ns ? 0
-		                           : poll(&p, 1, (int)((deadline_ns - now) / 1000000) + 1);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			return -ETIMEDOUT;
-		return 0;
-	}
-}
-
-static int receive_exactly(const struct transport *t, void *data, size_t size, uint64_t deadline_ns)
-{
-	uint8_t *p = data;
-
-	while (size) {
-		ssize_t n = recv(t->socket, p, size, 0);
-
-		if (n > 0) {
-			p += n;
-			size -= (size_t)n;
-			continue;
-		}
-		if (!n || errno == ECONNRESET)
-			return -EPIPE;
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
-			return -errno;
-		int error = socket_wait(t, POLLIN, deadline_ns);
-
-		if (error)
-			return error;
-	}
-	return 0;
-}
-
-static int message_send(const struct transport *t, const struct message *m, uint32_t flags,
-                        uint64_t deadline_ns)
-{
-	uint8_t buffer[VHOST_USER_HEADER_SIZE + PAYLOAD_MAX];
-	struct vhost_user_header header = {
-		.request = m->request, .flags = VHOST_USER_VERSION | flags, .size = m->size};
-	size_t size = sizeof(header) + m->size, sent = 0;
-	long err = 0;
-
-	memcpy(buffer, &header, sizeof(header));
-	if (m->size)
-		memcpy(buffer + sizeof(header), m->payload, m->size);
-	while (sent < size && err >= 0) {
-		err = unix_send_fds(t->socket, buffer + sent, size - sent, m->fds,
-		                    sent ? 0 : m->nfds, MSG_NOSIGNAL);
-		if (err > 0)
-			sent += (size_t)err;
-		if (err == -EAGAIN)
-			err = socket_wait(t, POLLOUT, deadline_ns);
-	}
-	/* There may have been keys in it. */
-	secmem_wipe(buffer, size);
-	if (err < 0)
-		return err == -ECONNRESET ? -EPIPE : (int)err;
-	return 0;
-}
-
-static int reply_receive(const struct transport *t, uint32_t request, void *reply, uint32_t size,
-                         uint64_t deadline_ns)
-{
-	struct vhost_user_header header;
-	int error = receive_exactly(t, &header, sizeof(header), deadline_ns);
-
-	if (error)
-		return error;
-	if (header.request != request || !(header.flags & VHOST_USER_FLAG_REPLY) ||
-	    header.size != size)
-		return -EPROTO;
-	return receive_exactly(t, reply, size, deadline_ns);
-}
-
-/* Send, and wait for a reply of that size. */
-static int message_ask(struct transport *t, const struct message *m, uint32_t flags, void *reply,
-                       uint32_t size, struct transport_error *error)
-{
-	uint64_t deadline_ns = clock_now_ns() + t->timeout_ms * 1000000ull;
-	int err = t->broken ? -EPIPE : message_send(t, m, flags, deadline_ns);
-
-	if (!err && size)
-		err = reply_receive(t, m->request, reply, size, deadline_ns);
-	if (!err)
-		return 0;
-	t->broken = true;
-	if (err == -ETIMEDOUT)
-		transport_error_set(error, "the back end did not answer %s within %u ms",
-		                    request_name(m->request), t->timeout_ms);
-	else if (err == -EPIPE)
-		transport_error_set(error, "the back end hung up at %s", request_name(m->request));
-	else if (err == -EPROTO)
-		transport_error_set(error, "the back end's answer to %s is not one",
-		                    request_name(m->request));
-	else
-		transport_error_set(error, "%s: %s", request_name(m->request), strerror(-err));
-	return err;
-}
-
-/* Send a message that has no reply of its own. -EREMOTEIO: the back end refused it. */
-static int message_tell(struct transport *t, const struct message *m, struct transport_error *error)
-{
-	bool ack = t->protocol & BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
-	uint64_t refused = 0;
-	int err = message_ask(t, m, ack ? VHOST_USER_FLAG_NEED_REPLY : 0, &refused,
-	                      ack ? sizeof(refused) : 0, error);
-
-	if (err || !refused)
-		return err;
-	transport_error_set(error, "the back end refused %s", request_name(m->request));
-	return -EREMOTEIO;
-}
-
-static int get_u64(struct transport *t, uint32_t request, uint64_t *value,
-                   struct transport_error *error)
-{
-	struct message m = {.request = request};
-
-	return message_ask(t, &m, 0, value, sizeof(*value), error);
-}
-
-static int set_u64(struct transport *t, uint32_t request, uint64_t value,
-                   struct transport_error *error)
-{
-	struct message m = {.request = request, .payload = &value, .size = sizeof(value)};
-
-	return message_tell(t, &m, error);
-}
-
-static int set_state(struct transport *t, uint32_t request, unsigned int index, uint32_t num,
-                     struct transport_error *error)
-{
-	struct vhost_user_vring_state state = {.index = index, .num = num};
-	struct message m = {.request = request, .payload = &state, .size = sizeof(state)};
-
-	return message_tell(t, &m, error);
-}
-
-static int set_fd(struct transport *t, uint32_t request, unsigned int index, int fd,
-                  struct transport_error *error)
-{
-	uint64_t value = index;
-	struct message m = {.request = request,
-	                    .payload = &value,
-	                    .size = sizeof(value),
-	                    .fds = &fd,
-	                    .nfds = 1};
-
-	return message_tell(t, &m, error);
 }
 
 static void vu_close(struct transport *t)
@@ -264,21 +60,21 @@ static void vu_close(struct transport *t)
 		close(t->channel);
 	if (t->err_fd >= 0)
 		close(t->err_fd);
-	if (t->socket >= 0)
-		close(t->socket);
+	if (t->link.socket >= 0)
+		close(t->link.socket);
 	free(t);
 }
 
 static int watch_create(struct transport *t)
 {
-	struct epoll_event end = {.events = EPOLLRDHUP, .data.fd = t->socket};
+	struct epoll_event end = {.events = EPOLLRDHUP, .data.fd = t->link.socket};
 	struct epoll_event err = {.events = EPOLLIN, .data.fd = -1};
 
 	t->err_fd = event_create();
 	if (t->err_fd < 0)
 		return t->err_fd;
 	t->watch_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (t->watch_fd < 0 || epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->socket, &end) < 0 ||
+	if (t->watch_fd < 0 || epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->link.socket, &end) < 0 ||
 	    epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->err_fd, &err) < 0)
 		return -errno;
 	return 0;
@@ -286,21 +82,21 @@ static int watch_create(struct transport *t)
 
 static int vu_connect(struct transport *t, const char *path, struct transport_error *error)
 {
-	uint64_t deadline_ns = clock_now_ns() + t->timeout_ms * 1000000ull;
+	uint64_t deadline_ns = clock_now_ns() + t->link.timeout_ms * 1000000ull;
 
 	for (;;) {
-		t->socket = unix_connect(path, SOCK_STREAM);
-		if (t->socket != -EAGAIN)
+		t->link.socket = unix_connect(path, SOCK_STREAM);
+		if (t->link.socket != -EAGAIN)
 			break;
 		/* The listener's backlog is full, and the kernel does not tell when it is not. */
 		if (clock_now_ns() > deadline_ns)
 			break;
 		poll(NULL, 0, 5);
 	}
-	if (t->socket >= 0)
+	if (t->link.socket >= 0)
 		return 0;
-	transport_error_set(error, "%s: %s", path, strerror(-t->socket));
-	return t->socket == -EAGAIN ? -ETIMEDOUT : t->socket;
+	transport_error_set(error, "%s: %s", path, strerror(-t->link.socket));
+	return t->link.socket == -EAGAIN ? -ETIMEDOUT : t->link.socket;
 }
 
 /* Give the back end a way to send messages of its own. The one that it may send, as far as we have
@@ -311,13 +107,13 @@ static int channel_open(struct transport *t, struct transport_error *error)
 	struct epoll_event event = {.events = EPOLLIN};
 	int pair[2], err;
 
-	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)))
+	if (!(t->link.protocol & BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	t->channel = event.data.fd = pair[0];
 	m.fds = &pair[1];
-	err = message_tell(t, &m, error);
+	err = link_tell(&t->link, &m, error);
 	close(pair[1]);
 	if (!err && epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->channel, &event) < 0)
 		err = -errno;
@@ -340,7 +136,7 @@ static void channel_read(struct transport *t)
 static int vu_negotiate(struct transport *t, uint64_t *features, struct transport_error *error)
 {
 	struct message owner = {.request = VHOST_USER_SET_OWNER};
-	int err = get_u64(t, VHOST_USER_GET_FEATURES, features, error);
+	int err = link_get_u64(&t->link, VHOST_USER_GET_FEATURES, features, error);
 
 	if (err)
 		return err;
@@ -348,18 +144,18 @@ static int vu_negotiate(struct transport *t, uint64_t *features, struct transpor
 		transport_error_set(error, "the back end has no vhost-user protocol features");
 		return -EPROTO;
 	}
-	err = get_u64(t, VHOST_USER_GET_PROTOCOL_FEATURES, &t->protocol, error);
+	err = link_get_u64(&t->link, VHOST_USER_GET_PROTOCOL_FEATURES, &t->link.protocol, error);
 	if (err)
 		return err;
-	t->protocol &= PROTOCOL_WANTED;
+	t->link.protocol &= PROTOCOL_WANTED;
 	/* Replies to this and what follows are there only once it has been taken: not asked. */
 	struct message set = {.request = VHOST_USER_SET_PROTOCOL_FEATURES,
-	                      .payload = &t->protocol,
-	                      .size = sizeof(t->protocol)};
+	                      .payload = &t->link.protocol,
+	                      .size = sizeof(t->link.protocol)};
 
-	err = message_ask(t, &set, 0, NULL, 0, error);
+	err = link_ask(&t->link, &set, 0, NULL, 0, error);
 	if (!err)
-		err = message_tell(t, &owner, error);
+		err = link_tell(&t->link, &owner, error);
 	return err ? err : channel_open(t, error);
 }
 
@@ -371,8 +167,8 @@ static int vu_open(const char *address, unsigned int timeout_ms, struct transpor
 
 	if (!t)
 		return -ENOMEM;
-	t->timeout_ms = timeout_ms;
-	t->socket = t->err_fd = t->watch_fd = t->channel = -1;
+	t->link.timeout_ms = timeout_ms;
+	t->link.socket = t->err_fd = t->watch_fd = t->channel = -1;
 	err = vu_connect(t, address, error);
 	if (!err)
 		err = watch_create(t);
@@ -389,7 +185,7 @@ static int vu_open(const char *address, unsigned int timeout_ms, struct transpor
 static int vu_features_set(struct transport *t, uint64_t features, struct transport_error *error)
 {
 	features |= BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	return set_u64(t, VHOST_USER_SET_FEATURES, features, error);
+	return link_set_u64(&t->link, VHOST_USER_SET_FEATURES, features, error);
 }
 
 static unsigned int vu_queues_max(struct transport *t)
@@ -398,8 +194,8 @@ static unsigned int vu_queues_max(struct transport *t)
 	uint64_t n;
 
 	/* Without MQ there is one queue: no control queue. */
-	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_MQ)) ||
-	    get_u64(t, VHOST_USER_GET_QUEUE_NUM, &n, &error))
+	if (!(t->link.protocol & BIT(VHOST_USER_PROTOCOL_F_MQ)) ||
+	    link_get_u64(&t->link, VHOST_USER_GET_QUEUE_NUM, &n, &error))
 		return 1;
 	return n > 256 ? 256 : (unsigned int)n;
 }
@@ -414,12 +210,12 @@ static int vu_config_read(struct transport *t, void *config, size_t size,
 	struct message m = {.request = VHOST_USER_GET_CONFIG, .payload = request, .size = bytes};
 	int err;
 
-	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIG))) {
+	if (!(t->link.protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIG))) {
 		transport_error_set(error, "the back end does not give the device's configuration");
 		return -EPROTO;
 	}
 	memcpy(request, &header, sizeof(header));
-	err = message_ask(t, &m, 0, reply, bytes, error);
+	err = link_ask(&t->link, &m, 0, reply, bytes, error);
 	if (!err)
 		memcpy(config, reply + sizeof(header), size);
 	return err;
@@ -433,7 +229,7 @@ static int table_send(struct transport *t, struct transport_error *error)
 	                    .fds = t->table_fd,
 	                    .nfds = t->table.nregions};
 
-	return message_tell(t, &m, error);
+	return link_tell(&t->link, &m, error);
 }
 
 static int vu_memory_add(struct transport *t, void *address, size_t size, int fd, uint64_t offset,
@@ -446,14 +242,14 @@ static int vu_memory_add(struct transport *t, void *address, size_t size, int fd
 	unsigned int n = t->table.nregions;
 	int err;
 
-	if (t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+	if (t->link.protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
 		struct message m = {.request = VHOST_USER_ADD_MEM_REG,
 		                    .payload = &msg,
 		                    .size = sizeof(msg),
 		                    .fds = &fd,
 		                    .nfds = 1};
 
-		return message_tell(t, &m, error);
+		return link_tell(&t->link, &m, error);
 	}
 	if (n == VHOST_USER_MAX_BASE_REGIONS) {
 		transport_error_set(error, "the back end takes %u memory regions at most", n);
@@ -480,11 +276,11 @@ static int vu_memory_remove(struct transport *t, void *address, size_t size,
 	                                                .user_addr = (uintptr_t)address}};
 	unsigned int last = t->table.nregions - 1;
 
-	if (t->protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+	if (t->link.protocol & BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
 		struct message m = {
 			.request = VHOST_USER_REM_MEM_REG, .payload = &msg, .size = sizeof(msg)};
 
-		return message_tell(t, &m, error);
+		return link_tell(&t->link, &m, error);
 	}
 	for (unsigned int i = 0; i < t->table.nregions; i++) {
 		if (t->table.regions[i].guest_addr != (uintptr_t)address)
@@ -504,14 +300,16 @@ static int queue_describe(struct transport *t, const struct transport_queue *q,
 	struct vhost_user_vring_addr addr = {.index = q->index};
 	struct message m = {
 		.request = VHOST_USER_SET_VRING_ADDR, .payload = &addr, .size = sizeof(addr)};
-	int err = set_state(t, VHOST_USER_SET_VRING_NUM, q->index, ring_size(q->ring), error);
+	int err = link_set_state(&t->link, VHOST_USER_SET_VRING_NUM, q->index, ring_size(q->ring),
+	                         error);
 
 	if (!err)
-		err = set_state(t, VHOST_USER_SET_VRING_BASE, q->index, ring_base(q->ring), error);
+		err = link_set_state(&t->link, VHOST_USER_SET_VRING_BASE, q->index,
+		                     ring_base(q->ring), error);
 	if (err)
 		return err;
 	ring_parts(q->ring, &addr.desc, &addr.avail, &addr.used);
-	return message_tell(t, &m, error);
+	return link_tell(&t->link, &m, error);
 }
 
 static int vu_queue_start(struct transport *t, struct transport_queue *q,
@@ -525,13 +323,13 @@ static int vu_queue_start(struct transport *t, struct transport_queue *q,
 		return q->kick_fd < 0 ? q->kick_fd : q->call_fd;
 	err = queue_describe(t, q, error);
 	if (!err)
-		err = set_fd(t, VHOST_USER_SET_VRING_CALL, q->index, q->call_fd, error);
+		err = link_set_fd(&t->link, VHOST_USER_SET_VRING_CALL, q->index, q->call_fd, error);
 	if (!err)
-		err = set_fd(t, VHOST_USER_SET_VRING_ERR, q->index, t->err_fd, error);
+		err = link_set_fd(&t->link, VHOST_USER_SET_VRING_ERR, q->index, t->err_fd, error);
 	if (!err)
-		err = set_fd(t, VHOST_USER_SET_VRING_KICK, q->index, q->kick_fd, error);
+		err = link_set_fd(&t->link, VHOST_USER_SET_VRING_KICK, q->index, q->kick_fd, error);
 	if (!err)
-		err = set_state(t, VHOST_USER_SET_VRING_ENABLE, q->index, 1, error);
+		err = link_set_state(&t->link, VHOST_USER_SET_VRING_ENABLE, q->index, 1, error);
 	return err;
 }
 
@@ -541,11 +339,11 @@ static int vu_session_create(struct transport *t, void *payload, uint32_t size,
 	struct message m = {
 		.request = VHOST_USER_CREATE_CRYPTO_SESSION, .payload = payload, .size = size};
 
-	if (!(t->protocol & BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION))) {
+	if (!(t->link.protocol & BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION))) {
 		transport_error_set(error, "the back end makes no sessions by message");
 		return -EOPNOTSUPP;
 	}
-	return message_ask(t, &m, 0, payload, size, error);
+	return link_ask(&t->link, &m, 0, payload, size, error);
 }
 
 /* Nobody has to wait for it. */
@@ -554,7 +352,7 @@ static int vu_session_close(struct transport *t, uint64_t id, struct transport_e
 	struct message m = {
 		.request = VHOST_USER_CLOSE_CRYPTO_SESSION, .payload = &id, .size = sizeof(id)};
 
-	return message_ask(t, &m, 0, NULL, 0, error);
+	return link_ask(&t->link, &m, 0, NULL, 0, error);
 }
 
 static void vu_kick(const struct transport_queue *q)
