@@ -52,26 +52,42 @@ static int chain_hash(uint32_t mode, uint32_t algorithm, uint32_t auth_key_len,
 	return algorithm ? narrow_algorithm(algorithm, field) : -ENOTSUP;
 }
 
-static int from_chain(const struct virtio_crypto_alg_chain_session_para *chain,
-                      struct session_params *params)
-{
-	int rc;
+/* The wire's words for a chain, which come in two layouts; the digest's length is not among them.
+ */
+struct chain_words {
+	uint32_t order, op, cipher, key_len, aad_len;
+	uint32_t hash_mode, hash, auth_key_len;
+};
 
-	rc = narrow_algorithm(chain->alg_chain_order, &params->chain);
+static int from_chain(const struct chain_words *words, struct session_params *params)
+{
+	int rc = narrow_algorithm(words->order, &params->chain);
+
 	if (rc < 0 || !params->chain)
 		return -EINVAL;
-	params->key_len = chain->cipher.key_len;
-	params->aad_len = chain->aad_len;
-	rc = direction(chain->cipher.op, &params->encrypt);
+	params->key_len = words->key_len;
+	params->aad_len = words->aad_len;
+	rc = direction(words->op, &params->encrypt);
 	if (!rc)
-		rc = narrow_algorithm(chain->cipher.algo, &params->cipher);
-	/* Algorithm and length have the same place for both. */
-	if (!rc)
-		rc = chain_hash(chain->hash_mode, chain->u.mac.algo, chain->u.mac.auth_key_len,
-		                params);
-	if (!rc)
-		rc = narrow_tag_len(chain->u.mac.hash_result_len, &params->tag_len);
-	return rc;
+		rc = narrow_algorithm(words->cipher, &params->cipher);
+	return rc ? rc : chain_hash(words->hash_mode, words->hash, words->auth_key_len, params);
+}
+
+static int from_ctrl_chain(const struct virtio_crypto_alg_chain_session_para *chain,
+                           struct session_params *params)
+{
+	/* Algorithm and length have the same place for a plain hash and a MAC. */
+	int rc = from_chain(&(struct chain_words){.order = chain->alg_chain_order,
+	                                          .op = chain->cipher.op,
+	                                          .cipher = chain->cipher.algo,
+	                                          .key_len = chain->cipher.key_len,
+	                                          .aad_len = chain->aad_len,
+	                                          .hash_mode = chain->hash_mode,
+	                                          .hash = chain->u.mac.algo,
+	                                          .auth_key_len = chain->u.mac.auth_key_len},
+	                    params);
+
+	return rc ? rc : narrow_tag_len(chain->u.mac.hash_result_len, &params->tag_len);
 }
 
 static int from_sym(const struct virtio_crypto_op_ctrl_req *req, struct session_params *params)
@@ -85,7 +101,7 @@ static int from_sym(const struct virtio_crypto_op_ctrl_req *req, struct session_
 		rc = direction(cipher->op, &params->encrypt);
 		return rc ? rc : narrow_algorithm(cipher->algo, &params->cipher);
 	case VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING:
-		return from_chain(&req->u.sym.u.chain, params);
+		return from_ctrl_chain(&req->u.sym.u.chain, params);
 	default:
 		return -ENOTSUP;
 	}
@@ -237,17 +253,15 @@ static int from_stateless_sym(const union virtio_crypto_data_stateless *wire,
 	}
 	if (wire->sym.op_type != VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING)
 		return -ENOTSUP;
-	rc = narrow_algorithm(chain->alg_chain_order, &params->chain);
-	if (rc < 0 || !params->chain)
-		return -EINVAL;
-	params->key_len = chain->cipher.key_len;
-	params->aad_len = chain->aad_len;
-	rc = direction(chain->cipher.op, &params->encrypt);
-	if (!rc)
-		rc = narrow_algorithm(chain->cipher.algo, &params->cipher);
-	if (!rc)
-		rc = chain_hash(chain->hash.hash_mode, chain->hash.algo, chain->hash.auth_key_len,
-		                params);
+	rc = from_chain(&(struct chain_words){.order = chain->alg_chain_order,
+	                                      .op = chain->cipher.op,
+	                                      .cipher = chain->cipher.algo,
+	                                      .key_len = chain->cipher.key_len,
+	                                      .aad_len = chain->aad_len,
+	                                      .hash_mode = chain->hash.hash_mode,
+	                                      .hash = chain->hash.algo,
+	                                      .auth_key_len = chain->hash.auth_key_len},
+	                params);
 	/* A plain hash has no key; bytes of one that is announced would not be where they are
 	 * looked for. */
 	if (!rc && chain->hash.auth_key_len != params->auth_key_len)

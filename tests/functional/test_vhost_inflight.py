@@ -71,15 +71,21 @@ def driver_with_buffer(host):
     return driver, session, buffer
 
 
+def back_with(load, buffer):
+    """Shares the load's memory; what a front end has to do when it comes back with the buffer."""
+    def prepare(front_end):
+        load.add_memory(front_end)
+        front_end.order(fe.SET_INFLIGHT_FD, buffer[0], [buffer[1]])
+
+    load.add_memory(load.driver.front_end)
+    return prepare
+
+
 def test_what_was_in_flight_is_answered_after_a_kill():
     with Host(config=CONFIG) as host:
         driver, session, buffer = driver_with_buffer(host)
         load = Load(driver)
-        load.add_memory(driver.front_end)
-
-        def prepare(front_end):
-            load.add_memory(front_end)
-            front_end.order(fe.SET_INFLIGHT_FD, buffer[0], [buffer[1]])
+        prepare = back_with(load, buffer)
 
         with driver:
             resubmitted = 0
@@ -108,11 +114,7 @@ def test_an_orderly_stop_leaves_nothing_in_flight():
     with Host(config=CONFIG) as host:
         driver, session, buffer = driver_with_buffer(host)
         load = Load(driver)
-        load.add_memory(driver.front_end)
-
-        def prepare(front_end):
-            load.add_memory(front_end)
-            front_end.order(fe.SET_INFLIGHT_FD, buffer[0], [buffer[1]])
+        prepare = back_with(load, buffer)
 
         with driver:
             load.send(session, 60)
