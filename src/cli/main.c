@@ -2,8 +2,9 @@
 /*
  * vcryptoctl: ask the daemons over their control sockets, and print the answers.
  *
- * A command is a row of a table; all of them are answered by the daemons themselves. Without
- * --host, --engined or --socket a command goes to every daemon that knows it and is there.
+ * A command is a row of a table; but for those about PCI devices of this machine (pci.c), all of
+ * them are answered by the daemons themselves. Without --host, --engined or --socket a command goes
+ * to every daemon that knows it and is there.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,7 +18,9 @@
 #include "base/ctl.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "cli/pci.h"
 #include "cli/show.h"
+#include "virtio/pci_sysfs.h"
 
 #define TIMEOUT_MS 5000
 #define WAIT_STEP_US 20000
@@ -42,6 +45,8 @@ struct command {
 	show_fn *show[DAEMONS]; /* NULL: the daemon does not know it */
 	bool headless;          /* its text names the daemon by itself */
 	bool spaced;            /* an empty line goes between the daemons */
+	/* Asks no daemon. Its argument may be left out. */
+	int (*local)(const struct pci_options *options);
 };
 
 static const struct command commands[] = {
@@ -94,12 +99,32 @@ static const struct command commands[] = {
 		.show = {show_version, show_version},
 		.headless = true,
 	},
+	{
+		.name = "list",
+		.summary = "virtio-crypto devices on the PCI bus of this machine",
+		.local = pci_list,
+	},
+	{
+		.name = "bind",
+		.argument = "address",
+		.word = "[ADDRESS]",
+		.summary = "give such a device to vcrypto-engined (root)",
+		.local = pci_bind,
+	},
+	{
+		.name = "unbind",
+		.argument = "address",
+		.word = "[ADDRESS]",
+		.summary = "give it back to the kernel's driver (root)",
+		.local = pci_unbind,
+	},
 };
 
 struct options {
 	const struct command *command;
 	const char *argument;
 	const char *socket; /* of the one daemon; NULL: by its name */
+	const char *driver; /* of bind */
 	bool chosen[DAEMONS];
 	uint64_t wait_ns; /* until when, for daemons that are not there yet */
 	bool json;
@@ -124,6 +149,8 @@ static void print_help(void)
 	       "  --socket PATH      ask the daemon whose control socket this is\n"
 	       "  --json             print the answers as JSON\n"
 	       "  --wait SECONDS     wait so long for daemons that are not there yet\n"
+	       "  --driver NAME      bind: " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO
+	       ", instead of what fits\n"
 	       "  --version, --help\n\n"
 	       "The control sockets are host.ctl and engined.ctl in $VCRYPTO_RUNTIME_DIR or\n"
 	       "/run/vcrypto. Exit status: 0 good, 1 no daemon answered or it refused, 2 usage.\n");
@@ -161,10 +188,15 @@ static int parse_wait(const char *text, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-		{"host", no_argument, NULL, 'H'},         {"engined", no_argument, NULL, 'E'},
-		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-		{"wait", required_argument, NULL, 'w'},   {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+		{"host", no_argument, NULL, 'H'},
+		{"engined", no_argument, NULL, 'E'},
+		{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"wait", required_argument, NULL, 'w'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"driver", required_argument, NULL, 'd'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -186,6 +218,13 @@ static int parse_options(int argc, char **argv, struct options *options)
 			if (!parse_wait(optarg, options))
 				break;
 			usage_error("--wait \"%s\": not a number of seconds, 3600 at most", optarg);
+			return EXIT_USAGE + 1;
+		case 'd':
+			options->driver = optarg;
+			if (!strcmp(optarg, PCI_DRIVER_UIO) || !strcmp(optarg, PCI_DRIVER_VFIO))
+				break;
+			usage_error("--driver %s: only " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO,
+			            optarg);
 			return EXIT_USAGE + 1;
 		case 'V':
 			printf("vcryptoctl %s\n", VCRYPTO_VERSION);
@@ -216,7 +255,11 @@ static int parse_command(int argc, char **argv, struct options *options)
 		return usage_error("unknown command \"%s\"", argv[optind]);
 	if (left > 2 || (left == 2 && !options->command->argument))
 		return usage_error("\"%s\" is one word too many", argv[argc - 1]);
+	if (options->driver && options->command->local != pci_bind)
+		return usage_error("%s", "--driver is for bind");
 	if (!options->command->argument)
+		return 0;
+	if (left != 2 && options->command->local)
 		return 0;
 	if (left != 2)
 		return usage_error("%s needs one word more", options->command->name);
@@ -380,6 +423,18 @@ static int choose(struct options *options, bool *single)
 	return 0;
 }
 
+static int run_local(const struct options *options)
+{
+	const struct pci_options pci = {.root = PCI_SYSFS_ROOT,
+	                                .address = options->argument,
+	                                .driver = options->driver,
+	                                .json = options->json};
+
+	if (options->socket || options->chosen[DAEMON_HOST] || options->chosen[DAEMON_ENGINED])
+		return usage_error("%s asks no daemon", options->command->name);
+	return options->command->local(&pci);
+}
+
 int main(int argc, char **argv)
 {
 	static struct answer answers[DAEMONS];
@@ -392,6 +447,8 @@ int main(int argc, char **argv)
 	if (status)
 		return status - 1;
 	status = parse_command(argc, argv, &options);
+	if (!status && options.command->local)
+		return run_local(&options);
 	if (!status)
 		status = choose(&options, &single);
 	if (status)
