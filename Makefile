@@ -5,23 +5,24 @@ BUILD ?= build
 PREFIX ?=
 SANITIZE ?=
 PEER ?=
+CORE ?=
 MESON_FLAGS ?=
 SECONDS ?= 60
 TARGET ?=
 FLAGS = $(if $(PREFIX),--prefix=$(PREFIX)) $(MESON_FLAGS)
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo test fuzz bench lint install clean help
+.PHONY: all setup demo test test-vm fuzz bench lint install clean help
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 all: ## build everything in $(BUILD)/
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD) $(FLAGS)
 
 setup: ## install what any of the targets needs (Debian 12, 13; as root)
-	@scripts/setup.sh build test fuzz demo bench lint
+	@scripts/setup.sh build test vm fuzz demo bench lint
 
 demo: ## the whole path on real input, in under three minutes
 	@scripts/setup.sh build demo
@@ -31,6 +32,11 @@ demo: ## the whole path on real input, in under three minutes
 test: ## unit and functional tests, plain and sanitized; SANITIZE=address,undefined or thread: one only
 	@scripts/setup.sh build test fuzz
 	@scripts/test.sh "$(SANITIZE)"
+
+test-vm: ## stock QEMU and real guests, emulated; CORE=1: what .ci/run does of it
+	@scripts/setup.sh build test vm
+	@scripts/build.sh $(BUILD) -Dtests=enabled $(FLAGS)
+	@scripts/test-vm.sh $(BUILD) $(if $(CORE),vm-core,vm)
 
 fuzz: ## fuzz each target for SECONDS (60), or only TARGET=name; findings go to $(BUILD)/fuzz
 	@scripts/setup.sh build fuzz

@@ -18,13 +18,15 @@ packages_of() {
 	build) echo "gcc libc6-dev make meson ninja-build pkgconf scdoc libssl-dev libjansson-dev" \
 		"libcyaml-dev libyaml-dev libsystemd-dev libipsec-mb-dev" ;;
 	test) echo "libcmocka-dev python3 openssl haproxy curl nghttp2-client" ;;
+	# The guests' packages are downloaded by the tests, and not installed.
+	vm) echo "python3 qemu-system-x86 apt dpkg" ;;
 	fuzz) echo "clang llvm python3 $(clang_runtime)" ;;
 	demo) echo "python3 openssl haproxy curl nghttp2-client" ;;
 	# dpdk-test-crypto-perf, the yardstick.
 	bench) echo "python3 openssl dpdk-dev" ;;
 	lint) echo "clang clang-format clang-tidy cppcheck shellcheck python3" ;;
 	*)
-		echo "setup: unknown purpose '$1': build, test, fuzz, demo, bench or lint" >&2
+		echo "setup: unknown purpose '$1': build, test, vm, fuzz, demo, bench or lint" >&2
 		exit 2
 		;;
 	esac
@@ -34,7 +36,7 @@ say() {
 	printf 'setup: %s\n' "$*" >&2
 }
 
-[ $# -gt 0 ] || set -- build test fuzz demo bench lint
+[ $# -gt 0 ] || set -- build test vm fuzz demo bench lint
 wanted=
 for purpose in "$@"; do
 	list=$(packages_of "$purpose") || exit 2

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Add up what `meson test` did in the given build directories. --skipped NAME stands for a test that
-could not even be built.
+"""Add up what `meson test` did in the given build directories, or wrote to the given logs (*.json).
+--skipped NAME stands for a test that could not even be built.
 
 Last line: "N passed, N failed, N skipped". Exit code 1 when a test failed, when a directory has no
 results, or when nothing passed.
@@ -16,7 +16,9 @@ SKIPPED = {"SKIP", "IGNORED"}
 
 def results(directory):
     """(name, result) of each test; one JSON object a line."""
-    log = pathlib.Path(directory, "meson-logs", "testlog.json")
+    log = pathlib.Path(directory)
+    if log.suffix != ".json":
+        log = log / "meson-logs" / "testlog.json"
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

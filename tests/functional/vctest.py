@@ -26,6 +26,7 @@ VCRYPTO_ENGINED_SOCKET, VCRYPTO_HOST_PID and VCRYPTO_ENGINED_PID, and OPENSSL_CO
 
 import contextlib
 import ctypes
+import functools
 import glob
 import json
 import os
@@ -190,7 +191,7 @@ def resident_kib(pid):
 # ---- processes
 
 
-def _die_with_parent():
+def die_with_parent():
     """In the child: get SIGKILL when the harness goes, however it goes (PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
@@ -246,7 +247,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [self.program, "--config", self.config, "--log-level", self.stack.log_level],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.stack.env, preexec_fn=_die_with_parent)
+                env=self.stack.env, preexec_fn=die_with_parent)
         wait_until(self._ready, READY_SECONDS, f"{self.name} answers")
         self.stack.env[f"VCRYPTO_{self.name.upper()}_PID"] = str(self.pid)
 
@@ -477,17 +478,19 @@ def run_tests(tests):
     return 0 if outcomes["ok"] else SKIPPED
 
 
-def main(namespace):
+def main(namespace, run=None, last=None):
     """Run every function test_* of a module in the order in which they stand there.
 
-    Names on the command line choose some of them.
+    Names on the command line choose some of them. run(function) calls one; last is one more test,
+    a (name, function) pair, that always comes at the end.
     """
     stop_on_signals()
     wanted = sys.argv[1:]
-    tests = [(name[5:].replace("_", " "), function) for name, function in namespace.items()
+    tests = [(name[5:].replace("_", " "), functools.partial(run, function) if run else function)
+             for name, function in namespace.items()
              if name.startswith("test_") and callable(function)
              and (not wanted or name in wanted or name[5:] in wanted)]
-    sys.exit(run_tests(tests))
+    sys.exit(run_tests(tests + [last] if last else tests))
 
 
 def _run_program():
@@ -505,7 +508,7 @@ def _run_program():
                 settings = dict(option.split("=", 1) for option in options if "=" in option)
                 env = stack.openssl_env(foreign=False, **settings)
             status = subprocess.run(command, env=env, stdin=subprocess.DEVNULL,
-                                    preexec_fn=_die_with_parent, check=False).returncode
+                                    preexec_fn=die_with_parent, check=False).returncode
             if status not in (0, SKIPPED):
                 raise Failure(f"{command[0]} ended with status {status}")
             return status
