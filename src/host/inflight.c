@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In-flight requests of split virtqueues: see inflight.h.
+ * In-flight requests: the memory for all, and what is kept there of split virtqueues
+ * (inflight_packed.c has packed ones). See inflight.h.
  *
  * We may be killed between any two stores, so their order is what matters; it is kept for the
  * compiler with releases (x86-64 keeps it by itself). There is no other thread as partner: the one
@@ -20,25 +21,31 @@
 #define VERSION 1
 /* A queue's part begins on a cache line of its own. */
 #define ALIGNMENT 64
+/* Pairs of an OUT and an IN segment that are compared at the most. */
+#define OVERLAP_MOST 65536u
 
-static uint64_t queue_bytes(uint16_t queue_size)
+static uint64_t queue_bytes(bool packed, uint16_t queue_size)
 {
-	return vc_round_up(sizeof(struct vhost_inflight_split) +
-	                           queue_size * sizeof(struct vhost_inflight_desc),
-	                   ALIGNMENT);
+	uint64_t bytes = packed ? sizeof(struct vhost_inflight_packed) +
+	                                  queue_size * sizeof(struct vhost_inflight_packed_desc)
+	                        : sizeof(struct vhost_inflight_split) +
+	                                  queue_size * sizeof(struct vhost_inflight_desc);
+
+	return vc_round_up(bytes, ALIGNMENT);
 }
 
-uint64_t inflight_area_bytes(uint16_t queues, uint16_t queue_size)
+uint64_t inflight_area_bytes(bool packed, uint16_t queues, uint16_t queue_size)
 {
-	return queues * queue_bytes(queue_size);
+	return queues * queue_bytes(packed, queue_size);
 }
 
 /* ---- the memory ---- */
 
-int inflight_area_create(struct inflight_area *area, uint16_t queues, uint16_t queue_size, int *fd)
+int inflight_area_create(struct inflight_area *area, bool packed, uint16_t queues,
+                         uint16_t queue_size, int *fd)
 {
 	struct vhost_user_inflight wire = {
-		.mmap_size = inflight_area_bytes(queues, queue_size),
+		.mmap_size = inflight_area_bytes(packed, queues, queue_size),
 		.num_queues = queues,
 		.queue_size = queue_size,
 	};
@@ -51,7 +58,7 @@ int inflight_area_create(struct inflight_area *area, uint16_t queues, uint16_t q
 	    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		err = -errno;
 	if (!err)
-		err = inflight_area_open(area, &wire, memory);
+		err = inflight_area_open(area, packed, &wire, memory);
 	if (err)
 		close(memory);
 	else
@@ -59,18 +66,19 @@ int inflight_area_create(struct inflight_area *area, uint16_t queues, uint16_t q
 	return err;
 }
 
-int inflight_area_open(struct inflight_area *area, const struct vhost_user_inflight *wire, int fd)
+int inflight_area_open(struct inflight_area *area, bool packed,
+                       const struct vhost_user_inflight *wire, int fd)
 {
+	uint64_t bytes = inflight_area_bytes(packed, wire->num_queues, wire->queue_size);
+
 	if (!wire->num_queues || !wire->queue_size || wire->queue_size > VIRTQ_MAX_SIZE ||
-	    wire->mmap_size < inflight_area_bytes(wire->num_queues, wire->queue_size) ||
-	    wire->mmap_size > INT64_MAX || wire->mmap_offset > INT64_MAX - wire->mmap_size ||
-	    wire->mmap_offset % 8)
+	    wire->mmap_size < bytes || wire->mmap_size > INT64_MAX ||
+	    wire->mmap_offset > INT64_MAX - wire->mmap_size || wire->mmap_offset % 8)
 		return -EINVAL;
 	area->queues = wire->num_queues;
 	area->queue_size = wire->queue_size;
-	return memmap_new(fd, wire->mmap_offset,
-	                  inflight_area_bytes(wire->num_queues, wire->queue_size), &area->map,
-	                  &area->base);
+	area->packed = packed;
+	return memmap_new(fd, wire->mmap_offset, bytes, &area->map, &area->base);
 }
 
 void inflight_area_close(struct inflight_area *area)
@@ -80,12 +88,16 @@ void inflight_area_close(struct inflight_area *area)
 	memset(area, 0, sizeof(*area));
 }
 
-static struct vhost_inflight_split *area_queue(const struct inflight_area *area, unsigned int queue)
+static void *area_queue(const struct inflight_area *area, unsigned int queue)
 {
 	if (!area->map || queue >= area->queues)
 		return NULL;
-	return (struct vhost_inflight_split *)(area->base + queue * queue_bytes(area->queue_size));
+	return area->base + queue * queue_bytes(area->packed, area->queue_size);
 }
+
+static_assert(offsetof(struct vhost_inflight_split, version) ==
+                      offsetof(struct vhost_inflight_packed, version),
+              "whatever the kind");
 
 void inflight_area_forget(const struct inflight_area *area, unsigned int queue)
 {
@@ -97,16 +109,24 @@ void inflight_area_forget(const struct inflight_area *area, unsigned int queue)
 
 /* ---- finding out what was in flight ---- */
 
-struct taken {
-	uint64_t counter;
-	uint16_t head;
-};
-
 static int taken_compare(const void *a, const void *b)
 {
-	const struct taken *x = a, *y = b;
+	const struct inflight_taken *x = a, *y = b;
 
 	return x->counter < y->counter ? -1 : x->counter > y->counter;
+}
+
+int inflight_again_set(struct inflight *f, struct inflight_taken *taken, unsigned int n)
+{
+	f->again = calloc(f->size, sizeof(*f->again));
+	if (!f->again)
+		return -ENOMEM;
+	qsort(taken, n, sizeof(*taken), taken_compare);
+	for (unsigned int i = 0; i < n; i++)
+		f->again[i] = taken[i].head;
+	f->again_count = (uint16_t)n;
+	f->counter = n ? taken[n - 1].counter + 1 : 0;
+	return 0;
 }
 
 static void state_set(struct vhost_inflight_desc *desc, uint8_t inflight)
@@ -136,27 +156,21 @@ static bool batch_finish(struct inflight *f, uint16_t used)
 /* Private copies, in the order in which they had been taken. */
 static int again_collect(struct inflight *f)
 {
-	struct taken *found = calloc(f->size, sizeof(*found));
+	struct inflight_taken *found = calloc(f->size, sizeof(*found));
 	unsigned int n = 0;
+	int err;
 
-	f->again = calloc(f->size, sizeof(*f->again));
-	if (!found || !f->again) {
-		free(found);
+	if (!found)
 		return -ENOMEM;
-	}
 	for (unsigned int i = 0; i < f->size; i++) {
 		uint64_t counter = __atomic_load_n(&f->desc[i].counter, __ATOMIC_RELAXED);
 
 		if (__atomic_load_n(&f->desc[i].inflight, __ATOMIC_RELAXED) == 1)
-			found[n++] = (struct taken){counter, (uint16_t)i};
+			found[n++] = (struct inflight_taken){counter, (uint16_t)i};
 	}
-	qsort(found, n, sizeof(*found), taken_compare);
-	for (unsigned int i = 0; i < n; i++)
-		f->again[i] = found[i].head;
-	f->again_count = (uint16_t)n;
-	f->counter = n ? found[n - 1].counter + 1 : 0;
+	err = inflight_again_set(f, found, n);
 	free(found);
-	return 0;
+	return err;
 }
 
 /* A queue of which nothing is known yet. */
@@ -190,42 +204,69 @@ static int recover(struct inflight *f, struct vring *ring)
 	return 0;
 }
 
-int inflight_begin(struct inflight *f, const struct inflight_area *area, unsigned int queue,
-                   struct vring *ring)
+static int split_begin(struct inflight *f, void *shared, struct vring *ring)
 {
 	int err;
 
-	memset(f, 0, sizeof(*f));
-	f->shared = area_queue(area, queue);
-	if (!f->shared || ring->packed || ring->size > area->queue_size)
-		return 0;
+	f->shared = shared;
 	f->desc = (struct vhost_inflight_desc *)(f->shared + 1);
-	f->size = ring->size;
 	err = recover(f, ring);
-	if (err) {
-		inflight_end(f, ring);
-		return err;
-	}
 	/* So that the first look for chains is one for those to be done again. */
 	ring->cached_avail = ring->last_avail;
 	f->noted = f->begin = ring->last_avail;
-	ring->inflight = f;
-	return 0;
+	return err;
+}
+
+int inflight_begin(struct inflight *f, const struct inflight_area *area, unsigned int queue,
+                   struct vring *ring)
+{
+	void *shared = area_queue(area, queue);
+	int err;
+
+	memset(f, 0, sizeof(*f));
+	if (!shared || ring->packed != area->packed || ring->size > area->queue_size)
+		return 0;
+	f->size = ring->size;
+	err = ring->packed ? inflight_packed_begin(f, shared, ring) : split_begin(f, shared, ring);
+	if (err)
+		inflight_end(f, ring);
+	else
+		ring->inflight = f;
+	return err;
 }
 
 void inflight_end(struct inflight *f, struct vring *ring)
 {
 	ring->inflight = NULL;
+	inflight_packed_end(f);
 	free(f->again);
 	memset(f, 0, sizeof(*f));
 }
 
 /* ---- the worker's ---- */
 
+bool inflight_in_place(const struct vring_chain *chain)
+{
+	/* Too many pieces to tell: yes. */
+	if ((uint32_t)chain->out * chain->in > OVERLAP_MOST)
+		return true;
+	for (unsigned int o = 0; o < chain->out; o++) {
+		const struct vring_segment *out = &chain->segment[o];
+
+		for (unsigned int i = chain->out; i < (unsigned int)chain->out + chain->in; i++) {
+			const struct vring_segment *in = &chain->segment[i];
+
+			if (out->base < in->base + in->len && in->base < out->base + out->len)
+				return true;
+		}
+	}
+	return false;
+}
+
 bool inflight_again_undo(struct inflight *f, const struct vring *ring)
 {
-	/* All of them come before the first other one. */
-	if (!f->again_at || ring->last_avail != f->begin)
+	/* All of them come before the first other one, which makes again_at 0. */
+	if (!f->again_at || (!ring->packed && ring->last_avail != f->begin))
 		return false;
 	f->again_at--;
 	return true;
@@ -235,6 +276,10 @@ void inflight_note(struct vring *ring)
 {
 	struct inflight *f = ring->inflight;
 
+	if (ring->packed || f->noted == ring->last_avail)
+		return;
+	/* The index comes by where it began once more. */
+	f->again_at = f->again_count = 0;
 	while (f->noted != ring->last_avail) {
 		uint16_t head = load_u16(&ring->avail->ring[f->noted++ & (ring->size - 1)]);
 

@@ -119,8 +119,12 @@ static void inflight_wire(const struct message *message, struct vhost_user_infli
 	memcpy(wire, message->payload, vc_min(message->header.size, sizeof(*wire)));
 }
 
-/* A size of 0 says that there is no tracking: so it is with packed rings, whose descriptors are
- * overwritten by used ones and would have to be kept as well. */
+/* Of what kind the rings are: front ends agree on features before they ask for the buffer. */
+static bool rings_packed(const struct device *device)
+{
+	return device->features >> VIRTIO_F_RING_PACKED & 1;
+}
+
 static int inflight_create(struct front_end *front_end, struct vhost_user_inflight *wire)
 {
 	struct device *device = front_end->device;
@@ -128,16 +132,14 @@ static int inflight_create(struct front_end *front_end, struct vhost_user_inflig
 	int err;
 
 	wire->mmap_size = wire->mmap_offset = 0;
-	if (device->features >> VIRTIO_F_RING_PACKED & 1)
-		return 0;
 	if (!wire->num_queues || wire->num_queues > device->data_queues + 1 || !wire->queue_size ||
 	    wire->queue_size > VIRTQ_MAX_SIZE)
 		return -EINVAL;
-	err = inflight_area_create(&area, wire->num_queues, wire->queue_size,
+	err = inflight_area_create(&area, rings_packed(device), wire->num_queues, wire->queue_size,
 	                           &front_end->answer_fd);
 	if (err)
 		return err;
-	wire->mmap_size = inflight_area_bytes(wire->num_queues, wire->queue_size);
+	wire->mmap_size = inflight_area_bytes(area.packed, wire->num_queues, wire->queue_size);
 	/* The front end will set it before it starts the queues. */
 	inflight_area_close(&area);
 	return 0;
@@ -169,7 +171,8 @@ int on_set_inflight_fd(struct front_end *front_end, struct message *message)
 			return -EINVAL;
 		err = memory_fd_check(message->fds[0]);
 		if (!err)
-			err = inflight_area_open(&area, &wire, message->fds[0]);
+			err = inflight_area_open(&area, rings_packed(front_end->device), &wire,
+			                         message->fds[0]);
 		if (err)
 			return err;
 	}

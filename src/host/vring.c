@@ -28,9 +28,6 @@ static inline uint16_t ring_mask(const struct vring *ring)
 	return (uint16_t)(ring->size - 1);
 }
 
-/* Pairs of an OUT and an IN segment that are compared at the most. */
-#define OVERLAP_MOST 65536u
-
 /* ---- set-up ---- */
 
 /* Bytes of the three parts of a ring, with the two event fields of a split one: they are part of
@@ -391,32 +388,11 @@ static inline bool chain_read(struct vring *ring, struct vring_chain *chain)
 	return found_end(chain, &found);
 }
 
-/* Whether a result lies where an input lay. Too many pieces to tell: yes. */
-static bool chain_overlaps(const struct vring_chain *chain)
-{
-	if ((uint32_t)chain->out * chain->in > OVERLAP_MOST)
-		return true;
-	for (unsigned int o = 0; o < chain->out; o++) {
-		const struct vring_segment *out = &chain->segment[o];
-
-		for (unsigned int i = chain->out; i < (unsigned int)chain->out + chain->in; i++) {
-			const struct vring_segment *in = &chain->segment[i];
-
-			if (out->base < in->base + in->len && in->base < out->base + out->len)
-				return true;
-		}
-	}
-	return false;
-}
-
-/*
- * Take a chain that was in flight when we were killed. One that works in place may have been done
- * already, and doing it twice would give rubbish for a result: it is failed, which the driver sees.
- */
+/* Take a chain that was in flight when we were killed. */
 static __attribute__((cold, noinline)) int pop_again(struct vring *ring, struct vring_chain *chain)
 {
 	chain->head = inflight_again_take(ring->inflight);
-	return chain_read(ring, chain) && !chain_overlaps(chain) ? 1 : chain_bad(ring, chain);
+	return chain_read(ring, chain) && !inflight_in_place(chain) ? 1 : chain_bad(ring, chain);
 }
 
 int vring_pop(struct vring *ring, struct vring_chain *chain)

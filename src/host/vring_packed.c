@@ -6,6 +6,8 @@
  * One ring holds what is available and what is used. A head, as vring_push() takes it, is the
  * buffer id, which is the driver's to choose, and above it the number of descriptors that the chain
  * takes in the ring: what has to be known when it is given back is not asked of the ring again.
+ * Where requests in flight are tracked, the number of the entry that notes the chain stands for the
+ * id (inflight_packed.c).
  */
 #include <errno.h>
 
@@ -94,6 +96,11 @@ int packed_available(const struct vring *ring)
 	return vc_likely(ring->taken < ring->size) ? 1 : -EPROTO;
 }
 
+bool packed_is_available(const struct vring *ring, uint16_t at, bool wrap)
+{
+	return word_available(__atomic_load_n(&desc_words(ring, at)[1], __ATOMIC_RELAXED), wrap);
+}
+
 /* The address in the descriptor so many places ahead, if that is available; else 0. */
 static inline uint64_t addr_ahead(const struct vring *ring, uint16_t n, bool *indirect)
 {
@@ -180,14 +187,64 @@ static inline void walk_table(const struct vring *ring, struct vring_chain *chai
 	}
 }
 
+/* A descriptor of the ring; more: another one follows. */
+static inline __attribute__((always_inline)) void walk_desc(const struct vring *ring,
+                                                            struct vring_chain *chain,
+                                                            struct packed_walk *walk, uint64_t addr,
+                                                            uint32_t len, uint16_t flags, bool more)
+{
+	if (!(flags & VIRTQ_DESC_F_INDIRECT))
+		walk_buffer(ring, chain, walk, addr, len, flags & VIRTQ_DESC_F_WRITE);
+	else if (vc_unlikely(more))
+		walk->bad = true;
+	else
+		walk_table(ring, chain, walk, addr, len);
+}
+
+static inline int walk_end(struct vring *ring, struct vring_chain *chain, struct packed_walk *walk)
+{
+	if (vc_likely(!walk->bad && found_end(chain, &walk->found))) {
+		ring->hint = walk->hint;
+		return 1;
+	}
+	found_bad(chain, ring->memory, walk->last_addr, walk->last_len);
+	return -EBADMSG;
+}
+
+/* Take a chain that was in flight when we were killed: it is no longer in the ring. */
+static __attribute__((cold, noinline)) int pop_again(struct vring *ring, struct vring_chain *chain)
+{
+	const struct inflight *inflight = ring->inflight;
+	struct packed_walk walk = {.hint = ring->hint};
+	uint16_t head = inflight_again_take(ring->inflight), at = head;
+	uint16_t count = inflight_packed_count(inflight, head);
+	struct virtq_packed_desc desc;
+
+	chain->head = head | (uint32_t)count << HEAD_COUNT_SHIFT;
+	for (uint16_t n = 1; n <= count; n++) {
+		at = inflight_packed_desc(inflight, at, &desc);
+		walk_desc(ring, chain, &walk, desc.addr, desc.len, desc.flags, n < count);
+	}
+	if (walk_end(ring, chain, &walk) < 0)
+		return -EBADMSG;
+	if (!inflight_in_place(chain))
+		return 1;
+	found_bad(chain, ring->memory, walk.last_addr, walk.last_len);
+	return -EBADMSG;
+}
+
 int packed_pop(struct vring *ring, struct vring_chain *chain)
 {
 	struct packed_walk walk = {.hint = ring->hint};
 	uint16_t at = ring->last_avail, limit = (uint16_t)(ring->size - ring->taken), count = 0;
-	bool wrap = ring->avail_wrap;
+	bool wrap = ring->avail_wrap, more;
 	uint64_t addr, word;
-	int n = packed_available(ring);
+	int32_t head;
+	int n;
 
+	if (vc_unlikely(ring->inflight && inflight_again(ring->inflight)))
+		return pop_again(ring, chain);
+	n = packed_available(ring);
 	if (n <= 0)
 		return n;
 	prefetch_packed(ring);
@@ -197,46 +254,71 @@ int packed_pop(struct vring *ring, struct vring_chain *chain)
 			return -EPROTO;
 		addr = __atomic_load_n(&desc_words(ring, at)[0], __ATOMIC_RELAXED);
 		word = __atomic_load_n(&desc_words(ring, at)[1], __ATOMIC_RELAXED);
-		if (word_flags(word) & VIRTQ_DESC_F_INDIRECT) {
-			if (vc_unlikely(word_flags(word) & VIRTQ_DESC_F_NEXT))
-				walk.bad = true;
-			else
-				walk_table(ring, chain, &walk, addr, (uint32_t)word);
-		} else {
-			walk_buffer(ring, chain, &walk, addr, (uint32_t)word,
-			            word_flags(word) & VIRTQ_DESC_F_WRITE);
-		}
+		more = word_flags(word) & VIRTQ_DESC_F_NEXT;
+		walk_desc(ring, chain, &walk, addr, (uint32_t)word, word_flags(word), more);
 		forward(ring, &at, &wrap, 1);
 		count++;
-	} while (word_flags(word) & VIRTQ_DESC_F_NEXT);
+	} while (more);
 
+	/* The id of a list is in its last descriptor (2.8.6). */
+	head = word_id(word);
+	if (vc_unlikely(ring->inflight))
+		head = inflight_packed_take(ring, ring->last_avail, count, word_id(word));
+	if (vc_unlikely(head < 0))
+		return head;
 	ring->last_avail = at;
 	ring->avail_wrap = wrap;
 	ring->taken = (uint16_t)(ring->taken + count);
-	/* The id of a list is in its last descriptor (2.8.6). */
-	chain->head = word_id(word) | (uint32_t)count << HEAD_COUNT_SHIFT;
-	if (vc_likely(!walk.bad && found_end(chain, &walk.found))) {
-		ring->hint = walk.hint;
-		return 1;
+	chain->head = (uint32_t)head | (uint32_t)count << HEAD_COUNT_SHIFT;
+	return walk_end(ring, chain, &walk);
+}
+
+void packed_rewind(struct vring *ring, uint16_t taken)
+{
+	uint16_t at = ring->last_used;
+	bool wrap = ring->used_wrap;
+
+	for (uint16_t n = 0; n < taken; n++) {
+		uint16_t flags = wrap ? VIRTQ_PACKED_F_AVAIL : VIRTQ_PACKED_F_USED;
+
+		store_u16(&ring->packed_desc[at].flags, flags);
+		forward(ring, &at, &wrap, 1);
 	}
-	found_bad(chain, ring->memory, walk.last_addr, walk.last_len);
-	return -EBADMSG;
+	ring->last_avail = at;
+	ring->avail_wrap = wrap;
+	ring->taken = taken;
+	ring->published = ring->last_used;
+	ring->published_wrap = ring->used_wrap;
 }
 
 void packed_unpop(struct vring *ring, const struct vring_chain *chain)
 {
 	uint16_t count = (uint16_t)(chain->head >> HEAD_COUNT_SHIFT);
 
+	if (vc_unlikely(ring->inflight)) {
+		if (inflight_again_undo(ring->inflight, ring))
+			return;
+		inflight_packed_untake(ring->inflight, (uint16_t)chain->head);
+	}
 	backward(ring, &ring->last_avail, &ring->avail_wrap, count);
 	ring->taken = (uint16_t)(ring->taken - count);
 }
 
 /* ---- giving back ---- */
 
+static __attribute__((cold, noinline)) uint16_t tracked_push(struct inflight *inflight,
+                                                             uint32_t head)
+{
+	inflight_packed_push(inflight, (uint16_t)head);
+	return inflight_packed_id(inflight, (uint16_t)head);
+}
+
 /* A used descriptor at a place; the first one since the last publish waits for the next. */
-static inline void used_put(struct vring *ring, uint16_t at, bool wrap, uint16_t id,
+static inline void used_put(struct vring *ring, uint16_t at, bool wrap, uint32_t head,
                             uint32_t written)
 {
+	uint16_t id =
+		vc_unlikely(ring->inflight) ? tracked_push(ring->inflight, head) : (uint16_t)head;
 	uint64_t flags = (wrap ? VIRTQ_PACKED_F_AVAIL | VIRTQ_PACKED_F_USED : 0) |
 	                 (written ? VIRTQ_DESC_F_WRITE : 0);
 	uint64_t word = written | (uint64_t)id << 32 | flags << 48;
@@ -261,7 +343,7 @@ static inline void used_forward(struct vring *ring, uint32_t head)
 
 void packed_push(struct vring *ring, uint32_t head, uint32_t written)
 {
-	used_put(ring, ring->last_used, ring->used_wrap, (uint16_t)head, written);
+	used_put(ring, ring->last_used, ring->used_wrap, head, written);
 	used_forward(ring, head);
 }
 
@@ -271,7 +353,7 @@ void packed_push_in_order(struct vring *ring, uint32_t head, uint32_t written, b
 		ring->batch_at = ring->last_used;
 		ring->batch_wrap = ring->used_wrap;
 	}
-	used_put(ring, ring->batch_at, ring->batch_wrap, (uint16_t)head, written);
+	used_put(ring, ring->batch_at, ring->batch_wrap, head, written);
 	ring->batch_open = full;
 	used_forward(ring, head);
 }
@@ -311,9 +393,13 @@ bool packed_publish(struct vring *ring)
 
 	if (!ring->held)
 		return false;
+	if (vc_unlikely(ring->inflight))
+		inflight_packed_publish(ring);
 	/* Release: results and the used descriptors behind it before the first one, at which the
 	 * driver looks first; pairs with its acquire of these flags. */
 	__atomic_store_n(&desc_words(ring, ring->first_at)[1], ring->first_used, __ATOMIC_RELEASE);
+	if (vc_unlikely(ring->inflight))
+		inflight_packed_published(ring);
 	ring->held = false;
 	ring->batch_open = false;
 	/* It must be out before we look whether the driver sleeps. Partner: the driver writes its
@@ -348,5 +434,5 @@ bool packed_notify_on(struct vring *ring)
 	/* The wish must be out before the last look. Partner: the driver writes a descriptor's
 	 * flags, has the same barrier, and reads our event structure to decide whether to kick. */
 	full_barrier();
-	return packed_available(ring) != 0;
+	return packed_available(ring) != 0 || (ring->inflight && inflight_again(ring->inflight));
 }

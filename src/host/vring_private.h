@@ -161,6 +161,11 @@ const void *table_find(struct vring_chain *chain, const struct memtable *memory,
 int packed_base(struct vring *ring, uint32_t base);
 int packed_pop(struct vring *ring, struct vring_chain *chain);
 int packed_available(const struct vring *ring);
+/* Whether the descriptor at that place is available, on the lap of that wrap counter. */
+bool packed_is_available(const struct vring *ring, uint16_t at, bool wrap);
+/* So many descriptors have been taken from last_used on, and none is on its way back: whatever was
+ * written over them and not published is made to look as the driver left it. */
+void packed_rewind(struct vring *ring, uint16_t taken);
 void packed_unpop(struct vring *ring, const struct vring_chain *chain);
 void packed_push(struct vring *ring, uint32_t head, uint32_t written);
 void packed_push_in_order(struct vring *ring, uint32_t head, uint32_t written, bool full);

@@ -8,6 +8,7 @@
 #define VC_WIRE_VHOST_USER_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Messages from the front end. */
@@ -154,6 +155,41 @@ struct vhost_inflight_desc {
 	uint64_t counter;
 };
 
+/* The same of packed virtqueues. A chain takes an entry for each of its descriptors, from a list of
+ * free ones; those that are given back are put in front of it. */
+struct vhost_inflight_progress {
+	uint16_t used_idx;
+	uint16_t old_used_idx;
+	uint8_t used_wrap_counter;
+	uint8_t old_used_wrap_counter;
+	uint8_t padding[2];
+};
+
+struct vhost_inflight_packed {
+	uint64_t features;
+	uint16_t version; /* 1; 0: nothing here yet */
+	uint16_t desc_num;
+	uint16_t free_head;
+	uint16_t old_free_head;
+	struct vhost_inflight_progress progress;
+	uint8_t padding[8];
+};
+
+/* inflight, last, num and counter are those of a chain, in its first entry. */
+struct vhost_inflight_packed_desc {
+	uint8_t inflight;
+	uint8_t padding;
+	uint16_t next;
+	uint16_t last;
+	uint16_t num;
+	uint64_t counter;
+	/* As the driver wrote it: what is given back overwrites it in the ring. */
+	uint16_t id;
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
 /*
  * The symmetric parameters of a session message; pointers are the front end's own, never used.
  */
@@ -209,6 +245,9 @@ static_assert(sizeof(struct vhost_user_vring_addr) == 40, "vring address");
 static_assert(sizeof(struct vhost_user_inflight) == 24, "inflight");
 static_assert(sizeof(struct vhost_inflight_split) == 16, "inflight queue");
 static_assert(sizeof(struct vhost_inflight_desc) == 16, "inflight descriptor");
+static_assert(sizeof(struct vhost_inflight_packed) == 32, "inflight queue, packed");
+static_assert(offsetof(struct vhost_inflight_packed, progress) == 16, "inflight queue, packed");
+static_assert(sizeof(struct vhost_inflight_packed_desc) == 32, "inflight descriptor, packed");
 static_assert(sizeof(struct vhost_user_crypto_session_632) == 632, "session, 632");
 static_assert(sizeof(struct vhost_user_crypto_session_1072) == 1072, "session, 1072");
 

@@ -238,13 +238,16 @@ class Ring:
         return struct.pack("<IIQQQQ", self.index, 0, base + self.desc, base + self.used,
                            base + self.avail, 0)
 
+    def base(self):
+        return self.next_avail & 0xFFFF
+
     def start(self, call_first=True, enable=True):
         """call_first and enable False: in QEMU's order."""
         state = struct.Struct("<II").pack
         tell = self.front_end.order
         call = (SET_VRING_CALL, struct.pack("<Q", self.index), [self.call_fd])
         tell(SET_VRING_NUM, state(self.index, self.size))
-        tell(SET_VRING_BASE, state(self.index, self.next_avail & 0xFFFF))
+        tell(SET_VRING_BASE, state(self.index, self.base()))
         tell(SET_VRING_ADDR, self.addresses())
         if call_first:
             tell(*call)

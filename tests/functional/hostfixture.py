@@ -74,6 +74,7 @@ class Driver:
 
     def __init__(self, path, ring=fe.Ring, features=fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT,
                  size=64):
+        self.features = features
         self.front_end = fe.FrontEnd(path)
         self.front_end.negotiate(features)
         self.queues = self.front_end.ask_u64(fe.GET_QUEUE_NUM)
@@ -96,7 +97,7 @@ class Driver:
         """To a host that has been started again: the rings go on where they are."""
         self.front_end.close()
         self.front_end = self.data.front_end = self.control.front_end = fe.FrontEnd(path)
-        self.front_end.negotiate()
+        self.front_end.negotiate(self.features)
         self.front_end.add_memory(self.memory)
         prepare(self.front_end)
         self.control.start()

@@ -11,6 +11,7 @@ import time
 import frontend as fe
 import vctest
 from hostfixture import IV, KEY, PLAIN, Driver, Host
+from packedring import PackedRing
 from vctest import check, equal
 
 CONFIG = """\
@@ -23,6 +24,7 @@ devices:
 
 LENGTH = 128 << 10
 RING = 256
+PACKED = fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT | fe.F_PACKED
 
 
 class Load:
@@ -57,12 +59,12 @@ class Load:
         return self.driver.memory.map[self.status.pop(head)]
 
 
-def driver_with_buffer(host):
+def driver_with_buffer(host, ring=fe.Ring):
     """A driver, and the buffer that it has for its requests in flight."""
-    driver = Driver(host.path, size=RING)
+    driver = Driver(host.path, ring, PACKED if ring is PackedRing else PACKED & ~fe.F_PACKED, RING)
     session = driver.crypto.create_session(KEY)[1]
-    next_avail = driver.data.stop(), driver.control.stop()
-    equal(next_avail, (driver.data.next_avail, driver.control.next_avail), "bases")
+    bases = driver.data.stop(), driver.control.stop()
+    equal(bases, (driver.data.base(), driver.control.base()), "bases")
     buffer = driver.front_end.inflight_get(driver.queues, RING)
     check(buffer[1] is not None, "no descriptor")
     driver.front_end.order(fe.SET_INFLIGHT_FD, buffer[0], [buffer[1]])
@@ -81,9 +83,9 @@ def back_with(load, buffer):
     return prepare
 
 
-def test_what_was_in_flight_is_answered_after_a_kill():
+def killed_under_load(ring):
     with Host(config=CONFIG) as host:
-        driver, session, buffer = driver_with_buffer(host)
+        driver, session, buffer = driver_with_buffer(host, ring)
         load = Load(driver)
         prepare = back_with(load, buffer)
 
@@ -108,6 +110,15 @@ def test_what_was_in_flight_is_answered_after_a_kill():
             check(resubmitted, "nothing was ever in flight")
         os.close(buffer[1])
         load.memory.close()
+
+
+def test_what_was_in_flight_is_answered_after_a_kill():
+    killed_under_load(fe.Ring)
+
+
+def test_packed_rings_are_answered_after_a_kill():
+    """Used descriptors have overwritten those of requests in flight."""
+    killed_under_load(PackedRing)
 
 
 def test_an_orderly_stop_leaves_nothing_in_flight():
@@ -140,13 +151,18 @@ def test_a_session_of_a_host_that_was_killed_is_nobodys():
             check(not set(old) & set(new), "an id names another session now")
 
 
-def test_of_packed_rings_there_is_no_buffer():
-    with Host(config=CONFIG) as host, fe.FrontEnd(host.path) as front_end:
-        front_end.negotiate(fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_PACKED)
-        payload, fd = front_end.inflight_get(2, 64)
-        equal((struct.unpack("<QQHH", payload[:20]), fd), ((0, 0, 2, 64), None))
-        # Which a front end hands on as it is.
-        front_end.order(fe.SET_INFLIGHT_FD, payload)
+def test_the_buffer_is_of_the_kind_of_the_rings():
+    sizes = []
+    with Host(config=CONFIG) as host:
+        for features in (PACKED, PACKED & ~fe.F_PACKED):
+            with fe.FrontEnd(host.path) as front_end:
+                front_end.negotiate(features)
+                payload, fd = front_end.inflight_get(2, 64)
+                sizes.append(struct.unpack("<Q", payload[:8])[0])
+                os.close(fd)
+            host.wait_free()
+    # 32 and 16 bytes for each queue and descriptor.
+    equal(sizes, [2 * 65 * 32 + 64, 2 * 65 * 16 + 96], "bytes")
 
 
 def test_buffers_that_cannot_be():
@@ -179,7 +195,7 @@ def test_rubbish_in_the_buffer_harms_nobody():
     with Host(config=CONFIG) as host, Driver(host.other) as other:
         session = other.check_works()
         for seed in range(30):
-            driver, _, (payload, fd) = driver_with_buffer(host)
+            driver, _, (payload, fd) = driver_with_buffer(host, (fe.Ring, PackedRing)[seed % 2])
             with driver:
                 driver.data.stop()
                 driver.control.stop()

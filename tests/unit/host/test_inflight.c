@@ -11,14 +11,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest.h"
+#include "killed.h"
 
 #define SIZE 64
 
@@ -35,7 +33,7 @@ static void open_fixture(struct fixture *f, uint16_t base)
 {
 	memset(f, 0, sizeof(*f));
 	guest_open(&f->g, SIZE, base, false);
-	assert_int_equal(inflight_area_create(&f->area, 2, SIZE, &f->fd), 0);
+	assert_int_equal(inflight_area_create(&f->area, false, 2, SIZE, &f->fd), 0);
 }
 
 static void close_fixture(struct fixture *f)
@@ -187,7 +185,7 @@ static void areas_that_cannot_be_are_refused(void **state)
 	struct inflight_area area = {0};
 	int fd = memfd_create("area", MFD_CLOEXEC);
 
-	good.mmap_size = inflight_area_bytes(2, SIZE);
+	good.mmap_size = inflight_area_bytes(false, 2, SIZE);
 	assert_int_equal(ftruncate(fd, (off_t)good.mmap_size + 64), 0);
 	for (unsigned int i = 0; i < 8; i++) {
 		wire = good;
@@ -207,11 +205,11 @@ static void areas_that_cannot_be_are_refused(void **state)
 			wire.mmap_offset = 4;
 		if (i == 7)
 			wire.mmap_size = UINT64_MAX;
-		assert_true(inflight_area_open(&area, &wire, fd) < 0);
+		assert_true(inflight_area_open(&area, false, &wire, fd) < 0);
 		assert_null(area.map);
 	}
 	good.mmap_offset = 64;
-	assert_int_equal(inflight_area_open(&area, &good, fd), 0);
+	assert_int_equal(inflight_area_open(&area, false, &good, fd), 0);
 	inflight_area_close(&area);
 	close(fd);
 }
@@ -239,7 +237,7 @@ static void rubbish_harms_nobody(void **state)
 
 	open_fixture(&f, 0);
 	for (unsigned int round = 0; round < 3000; round++) {
-		uint64_t bytes = inflight_area_bytes(2, SIZE);
+		uint64_t bytes = inflight_area_bytes(false, 2, SIZE);
 		struct vhost_inflight_split *shared = (void *)(f.area.base + bytes / 2);
 
 		for (uint64_t i = 0; i < bytes; i++)
@@ -277,51 +275,36 @@ static void rubbish_harms_nobody(void **state)
 
 /* ---- killed at any moment */
 
-/* The device: takes some, gives some back, in any order, until it is killed. */
-static void __attribute__((noreturn)) device_run(struct fixture *f, uint64_t seed)
+struct driver {
+	struct fixture f;
+	uint32_t out, in[SIZE]; /* data of each head */
+	bool mine[SIZE];        /* the device has it */
+};
+
+static void device_start(void *context)
 {
-	uint16_t held[SIZE];
-	uint64_t bytes = inflight_area_bytes(2, SIZE);
-	const struct vhost_inflight_split *shared = (void *)(f->area.base + bytes / 2);
-	unsigned int n = 0;
+	struct fixture *f = context;
+	const struct vhost_inflight_split *shared =
+		(void *)(f->area.base + inflight_area_bytes(false, 2, SIZE) / 2);
 
 	/* The base counts for the first one only (which may not live long enough to begin). */
 	start(f, shared->version ? 0xdead : 0);
-	for (;;) {
-		unsigned int take = guest_random(&seed) % 8, give = guest_random(&seed) % 8;
-
-		while (take-- && n < SIZE && vring_pop(&f->g.ring, &chain) == 1) {
-			*vring_last_byte(&chain) = 0x5a;
-			held[n++] = (uint16_t)chain.head;
-		}
-		vring_taken(&f->g.ring);
-		while (give-- && n) {
-			unsigned int i = guest_random(&seed) % n;
-
-			vring_push(&f->g.ring, held[i], 64);
-			held[i] = held[--n];
-		}
-		vring_publish(&f->g.ring);
-	}
 }
 
-struct driver {
-	uint32_t out, in[SIZE]; /* data of each head */
-	bool mine[SIZE];        /* the device has it */
-	unsigned int done;
-};
-
-static void drive(struct fixture *f, struct driver *d, bool more)
+static unsigned int drive(void *context, bool more)
 {
+	struct driver *d = context;
+	struct fixture *f = &d->f;
 	struct virtq_used_elem elem;
+	unsigned int done = 0;
 
 	while (guest_used(&f->g, &elem)) {
 		assert_true(elem.id < SIZE);
 		/* Never given back twice. */
 		assert_true(d->mine[elem.id]);
-		assert_int_equal(*(guest_at(&f->g, d->in[elem.id]) + 63), 0x5a);
+		assert_int_equal(*(guest_at(&f->g, d->in[elem.id]) + 63), KILLED_MARK);
 		d->mine[elem.id] = false;
-		d->done++;
+		done++;
 	}
 	while (more && f->g.free_count >= 2) {
 		const struct virtq_desc descs[] = {OUT_DESC(d->out, 64), IN_DESC(d->out, 64)};
@@ -333,44 +316,56 @@ static void drive(struct fixture *f, struct driver *d, bool more)
 		d->mine[head] = true;
 		guest_offer(&f->g, head);
 	}
+	return done;
 }
 
 static void nothing_is_lost_when_it_is_killed(void **state)
 {
-	struct driver d = {0};
-	uint64_t seed = 42;
-	struct fixture f;
+	struct driver d = {.out = 0};
+	const struct killed killed = {.ring = &d.f.g.ring,
+	                              .size = SIZE,
+	                              .context = &d,
+	                              .start = device_start,
+	                              .drive = drive};
 
-	open_fixture(&f, 0);
-	d.out = guest_alloc(&f.g, 64);
+	open_fixture(&d.f, 0);
+	d.out = guest_alloc(&d.f.g, 64);
 	for (unsigned int i = 0; i < SIZE; i++)
-		d.in[i] = guest_alloc(&f.g, 64);
-	/* On a busy machine a round may be over before the device begins. */
-	for (unsigned int round = 0; round < 300 || (d.done <= 1000 && round < 30000); round++) {
-		uint64_t end = clock_now_ns() + guest_random(&seed) % 2000000;
-		pid_t child = fork();
-
-		assert_true(child >= 0);
-		if (!child)
-			device_run(&f, seed + round);
-		while (clock_now_ns() < end)
-			drive(&f, &d, true);
-		assert_int_equal(kill(child, SIGKILL), 0);
-		assert_int_equal(waitpid(child, NULL, 0), child);
-	}
-	/* The last one does all that is left. */
-	start(&f, 0xdead);
-	while (vring_pop(&f.g.ring, &chain) == 1) {
-		*vring_last_byte(&chain) = 0x5a;
-		vring_taken(&f.g.ring);
-		vring_push(&f.g.ring, chain.head, 64);
-		vring_publish(&f.g.ring);
-	}
-	drive(&f, &d, false);
+		d.in[i] = guest_alloc(&d.f.g, 64);
+	killed_run(&killed);
 	for (unsigned int i = 0; i < SIZE; i++)
 		assert_false(d.mine[i]);
-	print_message("%u chains done\n", d.done);
-	assert_true(d.done > 1000);
+	close_fixture(&d.f);
+}
+
+/* The index comes by where it began 65,536 chains later: what is put back then is an ordinary one.
+ */
+static void long_after_a_kill_a_chain_may_be_put_back(void **state)
+{
+	struct fixture f;
+	uint16_t head;
+
+	open_fixture(&f, 0);
+	start(&f, 0);
+	offer_apart(&f);
+	pop(&f);
+	vring_taken(&f.g.ring);
+	start(&f, 0);
+	for (unsigned int i = 0; i < 65536; i++) {
+		struct virtq_used_elem elem;
+
+		head = pop(&f);
+		vring_taken(&f.g.ring);
+		vring_push(&f.g.ring, head, 0);
+		vring_publish(&f.g.ring);
+		assert_true(guest_used(&f.g, &elem));
+		f.g.data = GUEST_DATA;
+		offer_apart(&f);
+	}
+	head = pop(&f);
+	vring_unpop(&f.g.ring, &chain);
+	assert_int_equal(pop(&f), head);
+	assert_int_equal(vring_pop(&f.g.ring, &chain), 0);
 	close_fixture(&f);
 }
 
@@ -384,6 +379,7 @@ int main(void)
 		cmocka_unit_test(areas_that_cannot_be_are_refused),
 		cmocka_unit_test(a_queue_that_has_no_place_is_not_tracked),
 		cmocka_unit_test(rubbish_harms_nobody),
+		cmocka_unit_test(long_after_a_kill_a_chain_may_be_put_back),
 		cmocka_unit_test(nothing_is_lost_when_it_is_killed),
 	};
 
