@@ -38,7 +38,7 @@ TARGETS = {
               ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
                "vhost_user", "device", "memtable", "memguard", "order", "worker_command",
                "worker_poll", "worker_session", "sched/sched", "control", "inband", "request",
-               "request_finish", "request_memory", "inflight")],
+               "request_finish", "request_memory", "inflight", "inflight_packed")],
     "engine": [*(f"src/engined/{name}.c" for name in
                  ("cache", "channel", "client", "device", "region", "request", "session", "status",
                   "wake")), "src/base/ctl_server.c"],
