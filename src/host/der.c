@@ -77,49 +77,82 @@ static bool is_odd(const struct der *value)
 	return value->at[value->left - 1] & 1;
 }
 
-/* Modulus and public exponent: both odd, the exponent not 1. */
-static int rsa_numbers(struct der *in, size_t *modulus, unsigned int *bits)
+/* The same, or the sign byte left out. */
+static bool der_unsigned(struct der *in, struct der *value)
 {
-	struct der n, e;
+	struct der before = *in;
 
-	if (!der_integer(in, false, &n) || !der_integer(in, false, &e))
+	if (der_integer(in, false, value))
+		return true;
+	*in = before;
+	return der_element(in, TAG_INTEGER, value) && value->left && value->at[0] & 0x80;
+}
+
+/* Public exponent, and whether it goes with the modulus: both odd, the exponent not 1. */
+static int rsa_exponent(struct der *in, const struct der *n, struct der *e)
+{
+	if (!der_integer(in, false, e))
 		return -EINVAL;
-	if (!is_odd(&n) || !is_odd(&e) || e.left > n.left || (e.left == 1 && e.at[0] == 1))
+	if (!is_odd(n) || !is_odd(e) || e->left > n->left || (e->left == 1 && e->at[0] == 1))
 		return -EINVAL;
-	*modulus = n.left;
-	*bits = (unsigned int)n.left * 8 - ((unsigned int)__builtin_clz(n.at[0]) - 24);
+	return 0;
+}
+
+static unsigned int bits_of(const struct der *number)
+{
+	return (unsigned int)number->left * 8 - ((unsigned int)__builtin_clz(number->at[0]) - 24);
+}
+
+static int rsa_public(const uint8_t *der, size_t len, struct der *n, struct der *e)
+{
+	struct der in = {der, len}, key;
+
+	if (!der_element(&in, TAG_SEQUENCE, &key) || in.left)
+		return -EINVAL;
+	if (!der_unsigned(&key, n) || rsa_exponent(&key, n, e) < 0 || key.left)
+		return -EINVAL;
 	return 0;
 }
 
 int der_rsa_public(const uint8_t *der, size_t len, unsigned int *bits)
 {
-	struct der in = {der, len}, key;
-	size_t modulus;
+	struct der n, e;
+	int rc = rsa_public(der, len, &n, &e);
 
-	if (!der_element(&in, TAG_SEQUENCE, &key) || in.left)
-		return -EINVAL;
-	if (rsa_numbers(&key, &modulus, bits) < 0 || key.left)
-		return -EINVAL;
-	return 0;
+	if (!rc)
+		*bits = bits_of(&n);
+	return rc;
+}
+
+int der_rsa_public_numbers(const uint8_t *der, size_t len, struct der_rsa *key)
+{
+	struct der n, e;
+	int rc = rsa_public(der, len, &n, &e);
+
+	if (!rc)
+		*key = (struct der_rsa){n.at, e.at, n.left, e.left};
+	return rc;
 }
 
 int der_rsa_private(const uint8_t *der, size_t len, unsigned int *bits)
 {
-	struct der in = {der, len}, key, version, part;
-	size_t modulus;
+	struct der in = {der, len}, key, version, n, e, part;
 
 	if (!der_element(&in, TAG_SEQUENCE, &key) || in.left)
 		return -EINVAL;
 	/* Version 0: two primes. */
 	if (!der_integer(&key, true, &version) || version.left != 1 || version.at[0])
 		return -EINVAL;
-	if (rsa_numbers(&key, &modulus, bits) < 0)
+	if (!der_integer(&key, false, &n) || rsa_exponent(&key, &n, &e) < 0)
 		return -EINVAL;
 	/* d, p, q, d mod (p-1), d mod (q-1), 1/q mod p */
 	for (int i = 0; i < 6; i++)
-		if (!der_integer(&key, false, &part) || part.left > modulus)
+		if (!der_integer(&key, false, &part) || part.left > n.left)
 			return -EINVAL;
-	return key.left ? -EINVAL : 0;
+	if (key.left)
+		return -EINVAL;
+	*bits = bits_of(&n);
+	return 0;
 }
 
 /* ---- EC ---- */

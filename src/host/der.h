@@ -11,11 +11,22 @@
 
 /*
  * RSAPrivateKey with two primes, or RSAPublicKey: all of the bytes, every integer positive and
- * shortest, modulus and exponent odd, no part longer than the modulus. Sets the modulus' bits.
- * 0; -EINVAL it is not that.
+ * shortest, modulus and exponent odd, no part longer than the modulus. A public key's modulus may
+ * lack the zero byte that DER wants before a high bit: Linux tests its drivers with such a key, and
+ * a modulus is never negative. Sets the modulus' bits. 0; -EINVAL it is not that.
  */
 int der_rsa_private(const uint8_t *der, size_t len, unsigned int *bits);
 int der_rsa_public(const uint8_t *der, size_t len, unsigned int *bits);
+
+/* The numbers of an RSAPublicKey, big-endian, without zeros in front; pointers into what was read.
+ */
+struct der_rsa {
+	const uint8_t *modulus, *exponent;
+	size_t modulus_len, exponent_len;
+};
+
+/* The same check as der_rsa_public(), and the numbers. */
+int der_rsa_public_numbers(const uint8_t *der, size_t len, struct der_rsa *key);
 
 /* An EC key; pointers into what was read. Without the private or the public half: NULL and 0. */
 struct der_ec {

@@ -15,12 +15,14 @@
  * request asks. Whoever decrypts for strangers (TLS) must not pass that on; the vcrypto provider
  * therefore asks for the raw operation only and does the padding itself, in constant time.
  */
+#include <openssl/core_names.h>
 #include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
 #include "base/secmem.h"
+#include "host/der.h"
 #include "host/resource/libcrypto.h"
 
 /*
@@ -93,24 +95,67 @@ bool lc_rsa_can(const struct session_params *params)
 	       (params->rsa_hash == VIRTIO_CRYPTO_RSA_NO_HASH || rsa_hashes[params->rsa_hash].size);
 }
 
-/* RSAPrivateKey or RSAPublicKey (RFC 8017, A.1), the whole of it and nothing more. */
-static EVP_PKEY *decode_key(OSSL_LIB_CTX *library, const struct session_params *params)
+/* RSAPrivateKey (RFC 8017, A.1.2), the whole of it and nothing more. */
+static EVP_PKEY *private_key(OSSL_LIB_CTX *library, const struct session_params *params)
 {
 	EVP_PKEY *key = NULL;
 	const unsigned char *der = params->key;
 	size_t left = params->key_len;
 	OSSL_DECODER_CTX *decoder = OSSL_DECODER_CTX_new_for_pkey(
-		&key, "DER", "type-specific", "RSA",
-		params->private_key ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, library, NULL);
+		&key, "DER", "type-specific", "RSA", EVP_PKEY_KEYPAIR, library, NULL);
 
 	if (!decoder)
 		return NULL;
-	if (!OSSL_DECODER_from_data(decoder, &der, &left) || left ||
-	    EVP_PKEY_get_bits(key) < LC_RSA_MIN_BITS || EVP_PKEY_get_bits(key) > LC_RSA_MAX_BITS) {
+	if (!OSSL_DECODER_from_data(decoder, &der, &left) || left) {
 		EVP_PKEY_free(key);
 		key = NULL;
 	}
 	OSSL_DECODER_CTX_free(decoder);
+	return key;
+}
+
+/* A number as libcrypto's parameters want it: in the order of this machine, which is x86's. */
+static OSSL_PARAM number(const char *name, uint8_t *copy, const uint8_t *from, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		copy[i] = from[len - 1 - i];
+	return OSSL_PARAM_construct_BN(name, copy, len);
+}
+
+/* RSAPublicKey (A.1.1). By our own reader: libcrypto's takes a modulus without sign for negative.
+ */
+static EVP_PKEY *public_key(OSSL_LIB_CTX *library, const struct session_params *params)
+{
+	uint8_t modulus[LC_RSA_MAX_BITS / 8], exponent[LC_RSA_MAX_BITS / 8];
+	EVP_PKEY_CTX *c = NULL;
+	EVP_PKEY *key = NULL;
+	OSSL_PARAM part[3];
+	struct der_rsa in;
+
+	if (der_rsa_public_numbers(params->key, params->key_len, &in) < 0 ||
+	    in.modulus_len > sizeof(modulus) || in.exponent_len > sizeof(exponent))
+		return NULL;
+	part[0] = number(OSSL_PKEY_PARAM_RSA_N, modulus, in.modulus, in.modulus_len);
+	part[1] = number(OSSL_PKEY_PARAM_RSA_E, exponent, in.exponent, in.exponent_len);
+	part[2] = OSSL_PARAM_construct_end();
+	c = EVP_PKEY_CTX_new_from_name(library, "RSA", NULL);
+	if (!c || EVP_PKEY_fromdata_init(c) <= 0 ||
+	    EVP_PKEY_fromdata(c, &key, EVP_PKEY_PUBLIC_KEY, part) <= 0)
+		key = NULL;
+	EVP_PKEY_CTX_free(c);
+	return key;
+}
+
+static EVP_PKEY *decode_key(OSSL_LIB_CTX *library, const struct session_params *params)
+{
+	EVP_PKEY *key =
+		params->private_key ? private_key(library, params) : public_key(library, params);
+
+	if (key && (EVP_PKEY_get_bits(key) < LC_RSA_MIN_BITS ||
+	            EVP_PKEY_get_bits(key) > LC_RSA_MAX_BITS)) {
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
 	return key;
 }
 

@@ -74,7 +74,7 @@ static void test_der_that_is_not_strict(void **state)
 		{"even exponent", 9, "\x30\x07\x02\x02\x40\x03\x02\x01\x04"},
 		{"exponent 1", 9, "\x30\x07\x02\x02\x40\x03\x02\x01\x01"},
 		{"exponent longer than modulus", 10, "\x30\x08\x02\x01\x4b\x02\x03\x01\x00\x01"},
-		{"negative modulus", 9, "\x30\x07\x02\x02\xc0\x03\x02\x01\x03"},
+		{"negative exponent", 9, "\x30\x07\x02\x02\x40\x03\x02\x01\x83"},
 		{"zero in front", 10, "\x30\x08\x02\x03\x00\x40\x03\x02\x01\x03"},
 		{"empty integer", 8, "\x30\x06\x02\x00\x02\x02\x00\x83"},
 		{"zero modulus", 8, "\x30\x06\x02\x01\x00\x02\x01\x03"},
@@ -99,6 +99,28 @@ static void test_der_that_is_not_strict(void **state)
 		if (rc != -EINVAL)
 			fail_msg("taken: %s", bad[i].why);
 	}
+}
+
+/* What Linux tests its drivers with. */
+static void test_a_public_modulus_may_lack_its_sign(void **state)
+{
+	const uint8_t *signless = (const uint8_t *)"\x30\x07\x02\x02\xc0\x03\x02\x01\x03";
+	const uint8_t *with = (const uint8_t *)"\x30\x08\x02\x03\x00\xc0\x03\x02\x01\x03";
+	struct der_rsa key;
+	unsigned int bits = 0;
+
+	assert_int_equal(der_rsa_public(signless, 9, &bits), 0);
+	assert_int_equal(bits, 16);
+	for (unsigned int i = 0; i < 2; i++) {
+		const uint8_t *der = i ? with : signless;
+
+		assert_int_equal(der_rsa_public_numbers(der, i ? 10 : 9, &key), 0);
+		assert_int_equal(key.modulus_len, 2);
+		assert_memory_equal(key.modulus, "\xc0\x03", 2);
+		assert_int_equal(key.exponent_len, 1);
+		assert_int_equal(key.exponent[0], 3);
+	}
+	assert_int_equal(der_rsa_public_numbers(signless, 8, &key), -EINVAL);
 }
 
 /* Real keys with a longer form of the outer length, and with one number more inside. */
@@ -331,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_rsa_keys_and_their_size),
 		cmocka_unit_test(test_rsa_key_cut_short_or_with_more),
 		cmocka_unit_test(test_der_that_is_not_strict),
+		cmocka_unit_test(test_a_public_modulus_may_lack_its_sign),
 		cmocka_unit_test(test_keys_in_another_form),
 		cmocka_unit_test(test_mangled_keys_are_no_keys_or_sane),
 		cmocka_unit_test(test_ec_keys_of_every_curve),

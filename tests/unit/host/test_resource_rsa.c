@@ -440,6 +440,36 @@ static void public_keys_have_no_private_operations(void **state)
 	session_close(f, &s);
 }
 
+/* The public key with and without the sign byte of its modulus: the same results. */
+static void a_modulus_without_sign_is_the_same_key(void **state)
+{
+	struct fixture *f = *state;
+	struct test_key key = test_rsa_public(2048);
+	struct rsa_session s;
+	uint8_t in[256] = {0, 1, 2, 3}, out[2][256], der[512];
+	uint32_t n = 256;
+
+	session_open(f, &s, 2048, false, RAW, 0);
+	assert_int_equal(operate(f, &s, VC_REQUEST_AK_ENCRYPT, in, 256, NULL, 0, out[0], &n),
+	                 VIRTIO_CRYPTO_OK);
+	session_close(f, &s);
+
+	/* 30 82 .. .. 02 82 01 01 00 MODULUS: two lengths are one less, and the zero goes. */
+	assert_memory_equal(key.der + 4, "\x02\x82\x01\x01\x00", 5);
+	memcpy(der, key.der, 8);
+	memcpy(der + 8, key.der + 9, (size_t)key.len - 9);
+	der[3]--;
+	der[7]--;
+	s.params.key = der;
+	s.params.key_len = (uint32_t)key.len - 1;
+	assert_int_equal(f->resource->ops->realise(f->instance, &s.params, &s.handle), 0);
+	n = 256;
+	assert_int_equal(operate(f, &s, VC_REQUEST_AK_ENCRYPT, in, 256, NULL, 0, out[1], &n),
+	                 VIRTIO_CRYPTO_OK);
+	assert_memory_equal(out[0], out[1], 256);
+	session_close(f, &s);
+}
+
 static void keys_that_are_none_are_rejected(void **state)
 {
 	struct fixture *f = *state;
@@ -590,6 +620,7 @@ int main(void)
 		rsa_test(pkcs1_encryption_agrees),
 		rsa_test(wrong_padding_gives_nothing_away),
 		rsa_test(public_keys_have_no_private_operations),
+		rsa_test(a_modulus_without_sign_is_the_same_key),
 		rsa_test(keys_that_are_none_are_rejected),
 		rsa_test(a_key_whose_parts_do_not_fit_gives_no_result),
 		rsa_test(a_flood_is_taken_piece_by_piece),
