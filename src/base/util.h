@@ -41,6 +41,13 @@ static inline void cpu_relax(void)
 	__builtin_ia32_pause();
 }
 
+/* Get a cache line that we are going to write away from whoever has it, in good time: stores retire
+ * in order, and would wait for one line after the other. Any address will do. */
+static inline void prefetch_write(const void *p)
+{
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+}
+
 /* Pin the calling thread to one CPU; name it (15 characters at most). 0 or -errno. */
 int thread_pin(int cpu);
 void thread_name(const char *name);

@@ -359,32 +359,31 @@ static inline __attribute__((always_inline)) bool parse_plain(struct vc_request 
                                                               const struct request_context *context)
 {
 	const struct vring_segment *piece = chain->segment;
-	struct {
-		struct virtio_crypto_op_data_req request;
-		uint8_t iv[16];
-	} head;
+	struct virtio_crypto_op_data_req header;
 	const struct session_params *params;
 	struct session *session;
 	struct shape shape = {0};
 	uint32_t length;
 
-	static_assert(sizeof(head) == sizeof(head.request) + 16, "no gap");
 	if (chain->out != 2 || chain->in != 2)
 		return false;
 	length = piece[1].len;
-	if (piece[0].len != sizeof(head) || piece[2].len != length || piece[3].len != 1)
+	if (piece[0].len != HEADER_SIZE + sizeof(req->iv) || piece[2].len != length ||
+	    piece[3].len != 1)
 		return false;
-	memcpy(&head, piece[0].base, sizeof(head));
-	stream_settle(&head);
-	session = session_get(context->sessions, head.request.header.session_id);
+	memcpy(&header, piece[0].base, HEADER_SIZE);
+	stream_settle(&header);
+	/* Nothing depends on it: straight to where it belongs. */
+	memcpy(req->iv, piece[0].base + HEADER_SIZE, sizeof(req->iv));
+	session = session_get(context->sessions, header.header.session_id);
 	if (vc_unlikely(!session))
 		return false;
 	params = &session->params;
 	if (params->service != VIRTIO_CRYPTO_SERVICE_CIPHER || params->chain ||
-	    (head.request.header.algo && head.request.header.algo != params->cipher) ||
-	    shape_cipher(req, params, &head.request, &shape))
+	    (header.header.algo && header.header.algo != params->cipher) ||
+	    shape_cipher(req, params, &header, &shape))
 		return false;
-	if (shape.iv != sizeof(head.iv) || shape.length != length || shape.dst != length ||
+	if (shape.iv != sizeof(req->iv) || shape.length != length || shape.dst != length ||
 	    length > context->max_size)
 		return false;
 
@@ -394,7 +393,7 @@ static inline __attribute__((always_inline)) bool parse_plain(struct vc_request 
 	req->dst = piece[2].base;
 	req->aad = req->tag_buffer;
 	req->status_byte = piece[3].base;
-	memcpy(req->iv, head.iv, sizeof(head.iv));
+	prefetch_write(req->status_byte);
 	return true;
 }
 

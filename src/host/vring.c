@@ -320,54 +320,85 @@ static __attribute__((cold, noinline)) int chain_bad(struct vring *ring, struct 
 	return -EBADMSG;
 }
 
-static inline bool put_segment(const struct vring *ring, const struct memregion **hint,
-                               struct vring_segment *segment, const struct virtq_desc *desc)
+/* A descriptor of the short way. The second word has all that is compared with what is expected, in
+ * one piece: a copy put together of parts would be waited for. */
+struct plain_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint32_t rest; /* flags, and the next one in the upper half */
+};
+
+static inline struct plain_desc load_plain(const struct virtq_desc *p)
 {
-	segment->base = memtable_translate(ring->memory, hint, desc->addr, desc->len);
-	segment->len = desc->len;
-	return segment->base && desc->len;
+	const uint64_t *words = (const uint64_t *)p;
+	uint64_t rest = __atomic_load_n(&words[1], __ATOMIC_RELAXED);
+
+	return (struct plain_desc){__atomic_load_n(&words[0], __ATOMIC_RELAXED), (uint32_t)rest,
+	                           (uint32_t)(rest >> 32)};
 }
 
-/*
- * The chain that nearly all drivers make of nearly all requests: an indirect table of two OUT and
- * two IN descriptors, in this order. False: it is another, or not sound: nothing is decided here.
- */
-static inline __attribute__((always_inline)) bool chain_read_plain(struct vring *ring,
-                                                                   struct vring_chain *chain)
+/* The next descriptor of the table, which is no more than flags say, and where it is. */
+static inline __attribute__((always_inline)) bool
+put_plain(const struct vring *ring, const struct memregion **hint, struct vring_chain *chain,
+          const struct virtq_desc *table, unsigned int i, uint16_t flags)
 {
-	static const uint16_t flags[4] = {VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_NEXT,
-	                                  VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE,
-	                                  VIRTQ_DESC_F_WRITE};
-	struct virtq_desc head = load_desc(&ring->desc[chain->head]), desc[4];
-	const struct virtq_desc *table;
-	uint64_t out_len, in_len;
-	bool plain = true;
+	struct plain_desc desc = load_plain(&table[i]);
+	uint32_t rest = flags & VIRTQ_DESC_F_NEXT ? flags | (i + 1) << 16 : flags;
+	uint32_t mask = flags & VIRTQ_DESC_F_NEXT ? UINT32_MAX : UINT16_MAX;
+	uint8_t *base = memtable_translate(ring->memory, hint, desc.addr, desc.len);
 
-	if (head.flags != VIRTQ_DESC_F_INDIRECT || head.len != sizeof(desc))
+	chain->segment[i].base = base;
+	chain->segment[i].len = desc.len;
+	return vc_likely(base && desc.len && (desc.rest & mask) == rest);
+}
+
+/* The rest of chain_read_plain(), of so many OUT descriptors. */
+static inline __attribute__((always_inline)) bool chain_put_plain(struct vring *ring,
+                                                                  struct vring_chain *chain,
+                                                                  const struct virtq_desc *table,
+                                                                  unsigned int out)
+{
+	const struct vring_segment *piece = chain->segment;
+	const uint16_t more = VIRTQ_DESC_F_NEXT, last = VIRTQ_DESC_F_WRITE;
+	uint64_t out_len, in_len;
+
+	if (!put_plain(ring, &ring->hint, chain, table, 0, more) ||
+	    !put_plain(ring, &ring->data_hint, chain, table, 1, more) ||
+	    (out == 3 && !put_plain(ring, &ring->data_hint, chain, table, 2, more)) ||
+	    !put_plain(ring, &ring->data_hint, chain, table, out, more | last) ||
+	    !put_plain(ring, &ring->hint, chain, table, out + 1, last))
 		return false;
-	table = (const struct virtq_desc *)memtable_translate(ring->memory, &ring->hint, head.addr,
-	                                                      sizeof(desc));
-	if (vc_unlikely(!table || (uintptr_t)table % 8))
+	out_len = (uint64_t)piece[0].len + piece[1].len + (out == 3 ? piece[2].len : 0);
+	in_len = (uint64_t)piece[out].len + piece[out + 1].len;
+	if (vc_unlikely(out_len + in_len > UINT32_MAX))
 		return false;
-	for (unsigned int i = 0; i < 4; i++) {
-		desc[i] = load_desc(&table[i]);
-		plain &= desc[i].flags == flags[i];
-		plain &= i == 3 || desc[i].next == i + 1;
-	}
-	out_len = (uint64_t)desc[0].len + desc[1].len;
-	in_len = (uint64_t)desc[2].len + desc[3].len;
-	if (vc_unlikely(!plain || out_len + in_len > UINT32_MAX))
-		return false;
-	if (vc_unlikely(!put_segment(ring, &ring->hint, &chain->segment[0], &desc[0]) ||
-	                !put_segment(ring, &ring->data_hint, &chain->segment[1], &desc[1]) ||
-	                !put_segment(ring, &ring->data_hint, &chain->segment[2], &desc[2]) ||
-	                !put_segment(ring, &ring->hint, &chain->segment[3], &desc[3])))
-		return false;
-	chain->out = 2;
+	chain->out = (uint16_t)out;
 	chain->in = 2;
 	chain->out_len = (uint32_t)out_len;
 	chain->in_len = (uint32_t)in_len;
 	return true;
+}
+
+/*
+ * The chain that nearly all drivers make of nearly all requests: an indirect table of two OUT and
+ * two IN descriptors, in this order; of three and two where there is additional data. False: it is
+ * another, or not sound: nothing is decided here.
+ */
+static inline __attribute__((always_inline)) bool chain_read_plain(struct vring *ring,
+                                                                   struct vring_chain *chain)
+{
+	struct virtq_desc head = load_desc(&ring->desc[chain->head]);
+	const struct virtq_desc *table;
+	bool four = head.len == 4 * sizeof(head);
+
+	if (head.flags != VIRTQ_DESC_F_INDIRECT || (!four && head.len != 5 * sizeof(head)))
+		return false;
+	table = (const struct virtq_desc *)memtable_translate(ring->memory, &ring->hint, head.addr,
+	                                                      head.len);
+	if (vc_unlikely(!table || (uintptr_t)table % 8))
+		return false;
+	return four ? chain_put_plain(ring, chain, table, 2)
+	            : chain_put_plain(ring, chain, table, 3);
 }
 
 /* Copy, check and translate the chain at chain->head. False: it is not sound. */

@@ -18,6 +18,8 @@
 
 /* A power of two: see prefetch_ahead(). */
 #define VRING_AHEAD 4
+/* Used entries of a split ring in a cache line. */
+#define VRING_USED_LINE 8u
 /* Segments of one chain at the most; longer chains are bad. */
 #define VRING_MAX_SEGMENTS 1024
 
@@ -140,6 +142,19 @@ static inline void vring_taken(struct vring *ring)
 {
 	if (vc_unlikely(ring->inflight))
 		inflight_note(ring);
+}
+
+/* The same, of so many taken that with others make up what is in flight: the used entries that they
+ * will have are fetched while they are worked on. */
+static inline void vring_expect(struct vring *ring, uint32_t in_flight, uint32_t taken)
+{
+	uint32_t at = ring->last_used + in_flight - taken;
+
+	/* What a packed ring writes lies where it has just read. */
+	if (vc_unlikely(ring->packed))
+		return;
+	for (uint32_t i = 0; i < taken + VRING_USED_LINE - 1; i += VRING_USED_LINE)
+		prefetch_write(&ring->used->ring[(at + i) & (ring->size - 1u)]);
 }
 
 /* Leave the chain that the last pop took for a later pop. */

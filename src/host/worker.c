@@ -102,6 +102,7 @@ static int slab_new(struct worker *worker)
 	worker->bounces =
 		bounce_pool_new(worker->options.max_size,
 	                        vc_max(WORKER_BOUNCE_MIN, 4 * (size_t)worker->options.max_size));
+	worker->finish.bounces = worker->bounces;
 	if (!worker->slab || !worker->free || !worker->bounces)
 		return -ENOMEM;
 	memset(worker->slab, 0, size);

@@ -133,10 +133,9 @@ static void count_result(struct host_queue *queue, uint8_t status)
 static void request_done(struct worker *worker, struct vc_request *req)
 {
 	struct host_queue *queue = req->queue;
-	struct request_context context = {.bounces = worker->bounces};
 
 	/* It also gives bounce buffers back, for a queue that has been given up as well. */
-	request_finish(req, &context);
+	request_finish(req, &worker->finish);
 	if (vc_likely(queue)) {
 		request_push(queue, req);
 		queue->in_flight--;
@@ -318,6 +317,7 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 		taken++;
 	}
 	vring_taken(&queue->ring);
+	vring_expect(&queue->ring, queue->in_flight, taken);
 	stage_mark(&worker->stages, STAGE_POP);
 	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(queue, taken) : taken;
 }

@@ -72,6 +72,7 @@ struct worker {
 	struct waiting_list *waiting[HOST_MAX_RESOURCES];
 	unsigned int waiting_count; /* in all lists */
 	struct bounce_pool *bounces;
+	struct request_context finish; /* with nothing but them */
 	struct poller poller;
 	struct notifier *notifier; /* for the front ends' eventfds */
 	struct stage_timer stages;

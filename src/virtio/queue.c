@@ -192,13 +192,13 @@ static inline int submit_one(struct vcrypto_queue *queue, struct vcrypto_op *op)
 	return 0;
 }
 
-/* Get the line that each request writes, the one with the IV, away from the host in good time:
- * stores retire in order, and would wait for one line after the other. ahead: requests from now. */
+/* The line that each request writes, the one with the IV, which the host has read. ahead: requests
+ * from now. */
 static inline void slot_prefetch(const struct vcrypto_queue *queue, unsigned int ahead)
 {
 	uint16_t i = queue->free[(queue->free_out + ahead) & queue->mask];
 
-	__asm__ volatile("prefetchw %0" : : "m"(queue->slots[i].iv));
+	prefetch_write(queue->slots[i].iv);
 }
 
 int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
