@@ -46,7 +46,7 @@ static bool cipher_len_fits(uint8_t cipher, uint32_t len)
 }
 
 /* What lengths of IV an AEAD takes, and what data they leave room to count. */
-static int aead_iv_check(uint8_t aead, uint32_t iv, uint32_t length)
+static inline int aead_iv_check(uint8_t aead, uint32_t iv, uint32_t length)
 {
 	switch (aead) {
 	case VIRTIO_CRYPTO_AEAD_GCM:
@@ -139,8 +139,9 @@ static int shape_digest(struct vc_request *req, const struct session_params *par
 	return VIRTIO_CRYPTO_OK;
 }
 
-static int shape_aead(struct vc_request *req, const struct session_params *params,
-                      const struct virtio_crypto_op_data_req *header, struct shape *shape)
+static inline __attribute__((always_inline)) int
+shape_aead(struct vc_request *req, const struct session_params *params,
+           const struct virtio_crypto_op_data_req *header, struct shape *shape)
 {
 	const struct virtio_crypto_aead_para *para = &header->u.aead;
 
@@ -349,10 +350,53 @@ static inline __attribute__((always_inline)) void request_fill(struct vc_request
 	req->written = shape->in + 1;
 }
 
+/* The short way of a cipher's request: source and destination of one length. */
+static inline __attribute__((always_inline)) bool
+plain_cipher(struct vc_request *req, const struct vring_chain *chain,
+             const struct session_params *params, const struct virtio_crypto_op_data_req *header,
+             struct shape *shape)
+{
+	const struct vring_segment *piece = chain->segment;
+
+	if (params->chain || (header->header.algo && header->header.algo != params->cipher) ||
+	    shape_cipher(req, params, header, shape))
+		return false;
+	if (shape->iv != 16 || chain->out != 2 || piece[0].len != HEADER_SIZE + 16 ||
+	    shape->length != piece[1].len || shape->dst != piece[2].len ||
+	    shape->length != shape->dst)
+		return false;
+	/* Nothing depends on it: straight to where it belongs. */
+	memcpy(req->iv, piece[0].base + HEADER_SIZE, 16);
+	return true;
+}
+
+/* The same of an AEAD: the tag is behind the data, and additional data, if any, behind that. */
+static inline __attribute__((always_inline)) bool
+plain_aead(struct vc_request *req, const struct vring_chain *chain,
+           const struct session_params *params, const struct virtio_crypto_op_data_req *header,
+           struct shape *shape)
+{
+	const struct vring_segment *piece = chain->segment;
+
+	if ((header->header.algo && header->header.algo != params->aead) ||
+	    shape_aead(req, params, header, shape))
+		return false;
+	if (shape->iv != 12 || piece[0].len != HEADER_SIZE + 12 || !shape->length ||
+	    (uint64_t)shape->length + shape->tag_in != piece[1].len ||
+	    shape->aad != (chain->out == 3 ? piece[2].len : 0) ||
+	    shape->dst != piece[chain->out].len)
+		return false;
+	memcpy(req->iv, piece[0].base + HEADER_SIZE, 12);
+	if (shape->tag_in)
+		memcpy(req->tag_buffer, piece[1].base + shape->length, shape->tag_in);
+	return true;
+}
+
 /*
- * What most requests are: a cipher's with 16 bytes of IV in session mode, of four pieces as drivers
- * make them (header and IV, source; destination, status byte). False: it is not such, or is wrong:
- * then nothing is decided here, and all of it is read again by whoever decides.
+ * What most requests are: a cipher's with 16 bytes of IV, or an AEAD's with 12, in session mode, of
+ * pieces as drivers make them (header and IV, source, additional data; destination, status byte).
+ * False: it is not such, or is wrong: then nothing is decided here, and all of it is read again by
+ * whoever decides.
  */
 static inline __attribute__((always_inline)) bool parse_plain(struct vc_request *req,
                                                               const struct vring_chain *chain,
@@ -363,36 +407,34 @@ static inline __attribute__((always_inline)) bool parse_plain(struct vc_request 
 	const struct session_params *params;
 	struct session *session;
 	struct shape shape = {0};
-	uint32_t length;
 
-	if (chain->out != 2 || chain->in != 2)
-		return false;
-	length = piece[1].len;
-	if (piece[0].len != HEADER_SIZE + sizeof(req->iv) || piece[2].len != length ||
-	    piece[3].len != 1)
+	if ((chain->out != 2 && chain->out != 3) || chain->in != 2 || piece[0].len < HEADER_SIZE ||
+	    piece[chain->out + 1].len != 1)
 		return false;
 	memcpy(&header, piece[0].base, HEADER_SIZE);
 	stream_settle(&header);
-	/* Nothing depends on it: straight to where it belongs. */
-	memcpy(req->iv, piece[0].base + HEADER_SIZE, sizeof(req->iv));
 	session = session_get(context->sessions, header.header.session_id);
 	if (vc_unlikely(!session))
 		return false;
 	params = &session->params;
-	if (params->service != VIRTIO_CRYPTO_SERVICE_CIPHER || params->chain ||
-	    (header.header.algo && header.header.algo != params->cipher) ||
-	    shape_cipher(req, params, &header, &shape))
+	if (vc_likely(params->service == VIRTIO_CRYPTO_SERVICE_CIPHER)) {
+		if (!plain_cipher(req, chain, params, &header, &shape))
+			return false;
+	} else if (params->service != VIRTIO_CRYPTO_SERVICE_AEAD ||
+	           !plain_aead(req, chain, params, &header, &shape)) {
 		return false;
-	if (shape.iv != sizeof(req->iv) || shape.length != length || shape.dst != length ||
-	    length > context->max_size)
+	}
+	if ((uint64_t)shape.length + shape.aad > context->max_size)
 		return false;
 
-	shape.in = length;
+	shape.in = shape.dst;
 	request_fill(req, chain, session, &shape);
 	req->src = piece[1].base;
-	req->dst = piece[2].base;
-	req->aad = req->tag_buffer;
-	req->status_byte = piece[3].base;
+	req->dst = piece[chain->out].base;
+	req->aad = shape.aad ? piece[2].base : req->tag_buffer;
+	if (shape.tag_out)
+		req->tag_out = req->dst + shape.tag_at;
+	req->status_byte = piece[chain->out + 1].base;
 	prefetch_write(req->status_byte);
 	return true;
 }
