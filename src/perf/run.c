@@ -68,20 +68,10 @@ static size_t buffer_size(const struct workload *w, uint32_t size)
 	return vc_round_up(bytes + 64 + 64, 64);
 }
 
-/*
- * Where buffer n begins in its memory. Pages at the same offset compete for the same few sets of a
- * core's first cache, and a multi-buffer library walks up to 16 sources and destinations in step:
- * with all of them page aligned it loses a quarter of its speed.
- */
-static size_t buffer_start(unsigned int n)
-{
-	return (size_t)(n % 32) * 128;
-}
-
 size_t run_memory(const struct workload *w, uint32_t size, unsigned int depth)
 {
-	/* The allocator works in whole pages above 2 KiB. */
-	return (vc_round_up(buffer_size(w, size) + buffer_start(31), 4096) * 2 + 4096) * depth;
+	/* What the allocator may add to each, and to small ones that begin a slab. */
+	return (vc_round_up(buffer_size(w, size), 1024) * 2 + 1024) * depth + (64 << 10);
 }
 
 static int item_init(struct runner *r, struct item *item, unsigned int i)
@@ -93,12 +83,12 @@ static int item_init(struct runner *r, struct item *item, unsigned int i)
 	uint8_t *src, *dst;
 
 	for (unsigned int k = 0; k < (in_place ? 1 : 2); k++) {
-		item->memory[k] = vcrypto_memory_alloc(r->device, buffer_start(2 * i + k) + bytes);
+		item->memory[k] = vcrypto_memory_alloc(r->device, bytes);
 		if (!item->memory[k])
 			return -ENOMEM;
 	}
-	src = item->memory[0] + buffer_start(2 * i);
-	dst = in_place ? src : item->memory[1] + buffer_start(2 * i + 1);
+	src = item->memory[0];
+	dst = in_place ? src : item->memory[1];
 	item->op = (struct vcrypto_op){
 		.session = r->session, .src = src, .dst = dst, .length = r->options->size};
 	/* Behind the data, as in a record. */

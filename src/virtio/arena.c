@@ -2,8 +2,13 @@
 /*
  * The allocator for memory that the device can reach. See memory.h. Caller holds the device's lock.
  *
- * Up to 2 KiB: slabs of four pages, one size each. Above: runs of pages, first fit from where the
- * last search ended, joined with their neighbours when freed. All bookkeeping is private.
+ * Up to 1 KiB: slabs of 16 KiB, one size each. Above: runs of units, first fit from where the last
+ * search ended, joined with their neighbours when freed. All bookkeeping is private.
+ *
+ * Runs have an odd number of units, so that buffers of one size do not all begin at the same offset
+ * of a page: such compete for the same few sets of a core's first cache, and a multi-buffer library
+ * walks up to 16 of them in step. Page aligned ones cost it 7 per cent of its speed with 4 KiB, 11
+ * with 16 KiB. What is longer than ARENA_STAGGERED is somebody's own arena.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,20 +16,22 @@
 #include "base/secmem.h"
 #include "virtio/memory.h"
 
-#define ARENA_PAGE 4096u
-/* With the length of a run, in the words of its first and last page; other words are 0. */
+#define ARENA_UNIT 256u
+#define ARENA_STAGGERED ((size_t)256 << 10)
+/* With the length of a run, in the words of its first and last unit; other words are 0. */
 #define ARENA_USED 0x80000000u
 #define ARENA_LAST 0x40000000u
 #define ARENA_LENGTH 0x3fffffffu
-#define SLAB_PAGES 4u
-#define SLAB_BYTES ((size_t)SLAB_PAGES * ARENA_PAGE)
+#define SLAB_UNITS 64u
+#define SLAB_RUN (SLAB_UNITS | 1)
+#define SLAB_BYTES ((size_t)SLAB_UNITS * ARENA_UNIT)
 #define SLAB_SMALLEST 64u
 #define SLAB_LARGEST (SLAB_SMALLEST << (ARENA_CLASSES - 1))
-#define SLAB_WORDS (SLAB_PAGES * ARENA_PAGE / SLAB_SMALLEST / 64)
+#define SLAB_WORDS (SLAB_UNITS * ARENA_UNIT / SLAB_SMALLEST / 64)
 
 struct arena_slab {
 	struct arena_slab *next, *previous; /* of those with room, in its class */
-	uint32_t page;                      /* its first */
+	uint32_t unit;                      /* its first */
 	uint16_t class;
 	uint16_t used;
 	uint64_t free[SLAB_WORDS]; /* bit set: object is free */
@@ -40,36 +47,36 @@ static unsigned int class_objects(unsigned int class)
 	return (unsigned int)(SLAB_BYTES / class_size(class));
 }
 
-static void run_set(struct arena *arena, uint32_t page, uint32_t length, uint32_t flag)
+static void run_set(struct arena *arena, uint32_t unit, uint32_t length, uint32_t flag)
 {
-	arena->run[page + length - 1] = length | flag | ARENA_LAST;
-	arena->run[page] = length | flag;
+	arena->run[unit + length - 1] = length | flag | ARENA_LAST;
+	arena->run[unit] = length | flag;
 }
 
 int arena_init(struct arena *arena, void *base, size_t size)
 {
-	if (size / ARENA_PAGE > ARENA_LENGTH)
+	if (size / ARENA_UNIT > ARENA_LENGTH)
 		return -EINVAL;
-	*arena = (struct arena){.base = base, .pages = (uint32_t)(size / ARENA_PAGE)};
-	/* One more, so that the page after the last one can be asked for. */
-	arena->run = calloc((size_t)arena->pages + 1, sizeof(*arena->run));
-	arena->slab = calloc((size_t)arena->pages + 1, sizeof(struct arena_slab *));
-	if (!arena->run || !arena->slab || !arena->pages) {
+	*arena = (struct arena){.base = base, .units = (uint32_t)(size / ARENA_UNIT)};
+	/* One more, so that the unit after the last one can be asked for. */
+	arena->run = calloc((size_t)arena->units + 1, sizeof(*arena->run));
+	arena->slab = calloc((size_t)arena->units + 1, sizeof(struct arena_slab *));
+	if (!arena->run || !arena->slab || !arena->units) {
 		arena_fini(arena);
 		return -ENOMEM;
 	}
-	run_set(arena, 0, arena->pages, 0);
-	arena->run[arena->pages] = ARENA_USED;
+	run_set(arena, 0, arena->units, 0);
+	arena->run[arena->units] = ARENA_USED;
 	return 0;
 }
 
 void arena_fini(struct arena *arena)
 {
-	/* All pages of a slab name it: past them, once it is freed. */
-	for (uint32_t p = 0; arena->slab && p < arena->pages; p++) {
+	/* All units of a slab name it: past them, once it is freed. */
+	for (uint32_t p = 0; arena->slab && p < arena->units; p++) {
 		if (arena->slab[p]) {
 			free(arena->slab[p]);
-			p += SLAB_PAGES - 1;
+			p += SLAB_UNITS - 1;
 		}
 	}
 	free(arena->slab);
@@ -77,70 +84,70 @@ void arena_fini(struct arena *arena)
 	*arena = (struct arena){0};
 }
 
-/* The first page of a run of that length, or arena->pages. */
+/* The first unit of a run of that length, or arena->units. */
 static uint32_t run_alloc(struct arena *arena, uint32_t length)
 {
-	uint32_t page = arena->next < arena->pages ? arena->next : 0, seen = 0;
+	uint32_t unit = arena->next < arena->units ? arena->next : 0, seen = 0;
 
-	while (seen < arena->pages) {
-		uint32_t run = arena->run[page] & ARENA_LENGTH;
+	while (seen < arena->units) {
+		uint32_t run = arena->run[unit] & ARENA_LENGTH;
 
-		if (!(arena->run[page] & ARENA_USED) && run >= length) {
-			run_set(arena, page, length, ARENA_USED);
+		if (!(arena->run[unit] & ARENA_USED) && run >= length) {
+			run_set(arena, unit, length, ARENA_USED);
 			if (run > length)
-				run_set(arena, page + length, run - length, 0);
-			arena->next = page + length;
-			return page;
+				run_set(arena, unit + length, run - length, 0);
+			arena->next = unit + length;
+			return unit;
 		}
 		seen += run;
-		page += run;
-		if (page >= arena->pages)
-			page = 0;
+		unit += run;
+		if (unit >= arena->units)
+			unit = 0;
 	}
-	return arena->pages;
+	return arena->units;
 }
 
-static void run_free(struct arena *arena, uint32_t page)
+static void run_free(struct arena *arena, uint32_t unit)
 {
-	uint32_t length = arena->run[page] & ARENA_LENGTH;
-	uint32_t after = page + length;
+	uint32_t length = arena->run[unit] & ARENA_LENGTH;
+	uint32_t after = unit + length;
 
-	uint32_t before = page ? arena->run[page - 1] : ARENA_USED;
+	uint32_t before = unit ? arena->run[unit - 1] : ARENA_USED;
 
-	/* Words of pages inside a run are 0: arena_free() tells by them what is no start. */
-	arena->run[page] = arena->run[after - 1] = 0;
+	/* Words of units inside a run are 0: arena_free() tells by them what is no start. */
+	arena->run[unit] = arena->run[after - 1] = 0;
 	if (!(arena->run[after] & ARENA_USED)) {
 		length += arena->run[after] & ARENA_LENGTH;
 		arena->run[after] = 0;
 	}
 	if (!(before & ARENA_USED)) {
-		arena->run[page - 1] = 0;
+		arena->run[unit - 1] = 0;
 		length += before & ARENA_LENGTH;
-		page -= before & ARENA_LENGTH;
+		unit -= before & ARENA_LENGTH;
 	}
-	run_set(arena, page, length, 0);
+	run_set(arena, unit, length, 0);
 	/* Never start a search inside a run. */
-	arena->next = page;
+	arena->next = unit;
 }
 
 static struct arena_slab *slab_new(struct arena *arena, unsigned int class)
 {
 	struct arena_slab *slab = calloc(1, sizeof(*slab));
-	uint32_t page;
+	uint32_t unit;
 
 	if (!slab)
 		return NULL;
-	page = run_alloc(arena, SLAB_PAGES);
-	if (page == arena->pages) {
+	unit = run_alloc(arena, SLAB_RUN);
+	if (unit == arena->units) {
 		free(slab);
 		return NULL;
 	}
-	slab->page = page;
+	slab->unit = unit;
 	slab->class = (uint16_t) class;
 	for (unsigned int i = 0; i < class_objects(class); i++)
 		slab->free[i / 64] |= 1ull << i % 64;
-	for (unsigned int i = 0; i < SLAB_PAGES; i++)
-		arena->slab[page + i] = slab;
+	for (unsigned int i = 0; i < SLAB_UNITS; i++)
+		arena->slab[unit + i] = slab;
 	arena->partial[class] = slab;
 	return slab;
 }
@@ -179,14 +186,14 @@ static void *slab_alloc(struct arena *arena, unsigned int class)
 	slab->free[word] &= ~(1ull << bit);
 	if (++slab->used == class_objects(class))
 		slab_unlink(arena, slab);
-	return arena->base + (size_t)slab->page * ARENA_PAGE +
+	return arena->base + (size_t)slab->unit * ARENA_UNIT +
 	       (word * 64 + bit) * class_size(class);
 }
 
 static int slab_free(struct arena *arena, struct arena_slab *slab, uint8_t *memory)
 {
 	size_t size = class_size(slab->class);
-	size_t offset = (size_t)(memory - arena->base) - (size_t)slab->page * ARENA_PAGE;
+	size_t offset = (size_t)(memory - arena->base) - (size_t)slab->unit * ARENA_UNIT;
 	unsigned int i = (unsigned int)(offset / size);
 
 	if (offset % size || slab->free[i / 64] & 1ull << i % 64)
@@ -197,9 +204,9 @@ static int slab_free(struct arena *arena, struct arena_slab *slab, uint8_t *memo
 		slab_link(arena, slab);
 	if (!slab->used) {
 		slab_unlink(arena, slab);
-		for (unsigned int p = 0; p < SLAB_PAGES; p++)
-			arena->slab[slab->page + p] = NULL;
-		run_free(arena, slab->page);
+		for (unsigned int p = 0; p < SLAB_UNITS; p++)
+			arena->slab[slab->unit + p] = NULL;
+		run_free(arena, slab->unit);
 		free(slab);
 	}
 	return 0;
@@ -208,8 +215,8 @@ static int slab_free(struct arena *arena, struct arena_slab *slab, uint8_t *memo
 void *arena_alloc(struct arena *arena, size_t size)
 {
 	unsigned int class = 0;
-	size_t pages;
-	uint32_t page;
+	size_t units;
+	uint32_t unit;
 
 	if (!size)
 		return NULL;
@@ -218,26 +225,28 @@ void *arena_alloc(struct arena *arena, size_t size)
 			class ++;
 		return slab_alloc(arena, class);
 	}
-	pages = size / ARENA_PAGE + !!(size % ARENA_PAGE);
-	if (pages > arena->pages)
+	units = size / ARENA_UNIT + !!(size % ARENA_UNIT);
+	if (units > arena->units)
 		return NULL;
-	page = run_alloc(arena, (uint32_t)pages);
-	return page == arena->pages ? NULL : arena->base + (size_t)page * ARENA_PAGE;
+	if (size <= ARENA_STAGGERED)
+		units |= 1;
+	unit = run_alloc(arena, (uint32_t)units);
+	return unit == arena->units ? NULL : arena->base + (size_t)unit * ARENA_UNIT;
 }
 
 int arena_free(struct arena *arena, void *memory)
 {
 	size_t offset = (size_t)((uint8_t *)memory - arena->base);
-	uint32_t page = (uint32_t)(offset / ARENA_PAGE), length;
+	uint32_t unit = (uint32_t)(offset / ARENA_UNIT), length;
 
-	if (offset / ARENA_PAGE >= arena->pages)
+	if (offset / ARENA_UNIT >= arena->units)
 		return -EINVAL;
-	if (arena->slab[page])
-		return slab_free(arena, arena->slab[page], memory);
-	length = arena->run[page] & ARENA_LENGTH;
-	if (offset % ARENA_PAGE || arena->run[page] != (length | ARENA_USED))
+	if (arena->slab[unit])
+		return slab_free(arena, arena->slab[unit], memory);
+	length = arena->run[unit] & ARENA_LENGTH;
+	if (offset % ARENA_UNIT || arena->run[unit] != (length | ARENA_USED))
 		return -EINVAL;
-	secmem_wipe(memory, (size_t)length * ARENA_PAGE);
-	run_free(arena, page);
+	secmem_wipe(memory, (size_t)length * ARENA_UNIT);
+	run_free(arena, unit);
 	return 0;
 }

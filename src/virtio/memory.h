@@ -75,18 +75,18 @@ static inline bool regions_contain(const struct regions *regions, struct region_
 
 /* ---- allocator ---- */
 
-#define ARENA_CLASSES 6 /* 64, 128, ... 2048 bytes; more is whole pages */
+#define ARENA_CLASSES 5 /* 64, 128, ... 1024 bytes; more is whole units of 256 */
 
 struct arena_slab;
 
 /* Memory that is free is zero: it is wiped when it is freed. */
 struct arena {
 	uint8_t *base;
-	uint32_t pages;
+	uint32_t units;
 	uint32_t next; /* where the last search ended */
-	/* Length of a run of pages at its first and its last page. */
+	/* Length of a run of units at its first and its last one. */
 	uint32_t *run;
-	struct arena_slab **slab; /* of each page, NULL when it is in none */
+	struct arena_slab **slab; /* of each unit, NULL when it is in none */
 	struct arena_slab *partial[ARENA_CLASSES];
 };
 
