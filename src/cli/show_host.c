@@ -98,6 +98,8 @@ static void print_line(char *line)
 static void show_front_end(const json_t *device)
 {
 	const json_t *limits = json_object_get(device, "limits");
+	const json_t *iommu = json_object_get(device, "iommu");
+	char entries[TEXT_FIGURE], asked[TEXT_FIGURE];
 	char sessions[TEXT_FIGURE], most_sessions[TEXT_FIGURE];
 	char memory[TEXT_FIGURE], most_memory[TEXT_FIGURE];
 
@@ -107,6 +109,10 @@ static void show_front_end(const json_t *device)
 	                      text_bytes(field_number(device, "memory"), memory),
 	                      text_bytes(field_number(limits, "memory"), most_memory),
 	                      field_text(device, "features")));
+	if (json_is_object(iommu))
+		print_line(str_format("    IOMMU: %s entries known, %s addresses asked for",
+		                      text_count(field_number(iommu, "entries"), entries),
+		                      text_count(field_number(iommu, "asked"), asked)));
 }
 
 static void show_device(const json_t *device)

@@ -16,12 +16,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "host/device_private.h"
 #include "host/worker.h"
-
-static unsigned int queue_count(const struct device *device)
-{
-	return device->data_queues + 1;
-}
 
 static struct worker *queue_worker(const struct device *device, unsigned int index)
 {
@@ -47,7 +43,7 @@ void device_offline(struct device *device, bool offline)
 	device_ready_changed(device);
 }
 
-static void device_mark_stuck(struct device *device)
+void device_mark_stuck(struct device *device)
 {
 	if (!device->stuck)
 		log_error("device %s: requests did not come back from a resource; the device is "
@@ -77,6 +73,7 @@ int device_create(const struct device_options *options, struct device **device)
 	d->share_bytes = d->limits.inflight_bytes / vc_min(d->data_queues, d->worker_count);
 	d->sessions = session_table_new(d->limits.sessions);
 	d->memory = memtable_new();
+	d->miss_fd = -1;
 	for (unsigned int i = 0; i < DEVICE_MAX_QUEUES; i++) {
 		struct host_queue *queue = &d->queue[i];
 
@@ -131,9 +128,11 @@ int device_queue_start(struct device *device, unsigned int index)
 		           device->name, index, queue->inflight.again_count);
 	queue->in_flight = 0;
 	queue->waiting = 0;
-	queue->paused = false;
+	queue->paused = 0;
 	queue->dirty = false;
 	atomic_store(&queue->broken, NULL);
+	atomic_store(&queue->misses, false);
+	atomic_store(&queue->miss_over, false);
 	/* Without VERSION_1 the features are another's (QEMU's crypto back end tells none). */
 	queue->crypto_features = device->features >> VIRTIO_F_VERSION_1 & 1
 	                                 ? (uint32_t)device->features & VIRTIO_CRYPTO_FEATURES
@@ -160,12 +159,11 @@ void device_queue_stop(struct device *device, unsigned int index)
 	inflight_end(&queue->inflight, &queue->ring);
 }
 
-/* The workers that have a queue of the device, each once, as bits. */
-static uint64_t device_workers(const struct device *device)
+uint64_t device_workers(const struct device *device)
 {
 	uint64_t set = 0;
 
-	for (unsigned int i = 0; i < queue_count(device); i++) {
+	for (unsigned int i = 0; i < device_queue_count(device); i++) {
 		for (unsigned int w = 0; w < device->worker_count; w++) {
 			if (device->queue[i].started &&
 			    device->queue[i].worker == device->workers[w])
@@ -209,65 +207,18 @@ void device_queue_set_fd(struct device *device, unsigned int index, int *member,
 		close(old);
 }
 
+bool device_running(const struct device *device)
+{
+	return device_workers(device) != 0;
+}
+
 int device_inflight_set(struct device *device, const struct inflight_area *area)
 {
-	for (unsigned int i = 0; i < queue_count(device); i++) {
-		if (device->queue[i].started)
-			return -EBUSY;
-	}
+	if (device_running(device))
+		return -EBUSY;
 	inflight_area_close(&device->inflight);
 	device->inflight = *area;
 	return 0;
-}
-
-int device_memory_allow(struct device *device, uint64_t bytes)
-{
-	if (bytes <= device->limits.memory)
-		return 0;
-	log_limited(&device->log, LOG_LEVEL_NOTICE,
-	            "device %s: %" PRIu64 " bytes of memory refused: its limit is %" PRIu64,
-	            device->name, bytes, device->limits.memory);
-	return -ENOSPC;
-}
-
-/* Tell every worker of the new table, and wait until none points into what is gone. */
-static void device_remap(struct device *device, const struct memtable *memory,
-                         const struct memtable *gone)
-{
-	uint64_t set = device_workers(device);
-
-	for (unsigned int w = 0; w < device->worker_count; w++) {
-		if ((set >> w & 1) && worker_device_remap(device->workers[w], device, memory,
-		                                          gone->count ? gone : NULL))
-			device_mark_stuck(device);
-	}
-}
-
-void device_memory_set(struct device *device, struct memtable *memory)
-{
-	struct memtable *old = device->memory, *gone;
-
-	for (unsigned int i = 0; i < queue_count(device); i++) {
-		struct host_queue *queue = &device->queue[i];
-		struct vring probe;
-
-		if (!queue->started || !vring_setup(&probe, memory, &queue->config))
-			continue;
-		log_limited(&device->log, LOG_LEVEL_NOTICE,
-		            "device %s: queue %u: its ring is no longer in shared memory: stopped",
-		            device->name, i);
-		device_queue_stop(device, i);
-		atomic_store(&queue->broken, "its ring is no longer in shared memory");
-	}
-	/* Without memory for the difference, nothing may point into any of the old regions. */
-	gone = memtable_minus(old, memory);
-	device_remap(device, memory, gone ? gone : old);
-	device->memory = memory;
-	/* The mappings that go are the old table's and those of the difference. */
-	if (!device->stuck) {
-		memtable_free(old);
-		memtable_free(gone);
-	}
 }
 
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id)
@@ -316,10 +267,10 @@ static void sessions_end(struct device *device)
 
 void device_restart(struct device *device)
 {
-	for (unsigned int i = 0; i < queue_count(device); i++)
+	for (unsigned int i = 0; i < device_queue_count(device); i++)
 		device_queue_stop(device, i);
 	sessions_end(device);
-	for (unsigned int i = 0; i < queue_count(device); i++) {
+	for (unsigned int i = 0; i < device_queue_count(device); i++) {
 		struct host_queue *queue = &device->queue[i];
 
 		device_queue_set_fd(device, i, &queue->kick_fd, -1);
@@ -333,7 +284,7 @@ bool device_broken(struct device *device)
 {
 	bool broken = device->stuck;
 
-	for (unsigned int i = 0; i < queue_count(device); i++)
+	for (unsigned int i = 0; i < device_queue_count(device); i++)
 		broken |= !!atomic_load(&device->queue[i].broken);
 	return broken;
 }
@@ -343,7 +294,7 @@ void device_reset(struct device *device)
 	struct memtable *empty;
 
 	device_restart(device);
-	for (unsigned int i = 0; i < queue_count(device); i++) {
+	for (unsigned int i = 0; i < device_queue_count(device); i++) {
 		struct host_queue *queue = &device->queue[i];
 
 		device_queue_set_fd(device, i, &queue->call_fd, -1);
@@ -351,9 +302,8 @@ void device_reset(struct device *device)
 	}
 	if (!device->stuck)
 		inflight_area_close(&device->inflight);
+	device_iommu(device, false);
 	empty = memtable_new();
-	if (empty)
-		device_memory_set(device, empty);
-	else
+	if (!empty || device_memory_set(device, empty))
 		log_error("device %s: no memory to let go of guest memory", device->name);
 }

@@ -24,6 +24,7 @@
 #define DEVICE_MAX_QUEUES (DEVICE_MAX_DATA_QUEUES + 1)
 
 struct device;
+struct iotlb;
 struct worker;
 
 /* What a device may take at the most. */
@@ -45,6 +46,10 @@ struct queue_counters {
 	uint64_t bad_chains;
 };
 
+/* Why a worker leaves a queue out: as bits. */
+#define QUEUE_PAUSED 1u /* by worker_device_pause() or worker_queue_stop() */
+#define QUEUE_MISSES 2u /* memory that the view does not have: until the table is another */
+
 struct host_queue {
 	struct device *device;
 	unsigned int index; /* the control queue is number device->data_queues */
@@ -63,13 +68,18 @@ struct host_queue {
 	struct order *order;        /* data queues of a strict device; else NULL */
 	uint32_t in_flight;         /* requests taken and not given back */
 	uint32_t waiting;           /* of them, not yet in a resource (it is full) */
-	bool paused;                /* by worker_device_pause() */
+	uint8_t paused;             /* QUEUE_PAUSED, QUEUE_MISSES */
 	bool dirty;                 /* something was pushed and not yet published */
 	/* What is no request costs its queue turns (worker_poll.c). */
 	uint8_t refused; /* in this turn */
 	uint8_t penalty; /* rounds: of the last turn with such a chain; 0: all is well */
 	uint8_t rest;    /* rounds left without a turn */
 	uint8_t managed; /* sessions in-band, running freely */
+	/* What memory it misses, for the main thread, which takes it when misses is set. */
+	uint64_t miss_addr;
+	bool miss_write;
+	atomic_bool misses;
+	atomic_bool miss_over;        /* the main thread: it will not be known */
 	_Atomic(const char *) broken; /* why the worker stopped it (static text); NULL: it runs */
 	vc_cache_aligned struct queue_counters counters;
 };
@@ -86,6 +96,12 @@ struct device {
 	struct inflight_area inflight;
 	atomic_bool not_ready;   /* HW_READY is off; any thread */
 	struct memtable *memory; /* that queues start with; a worker uses that of its rings */
+	/* Where the guest has an IOMMU: what it allows, of which memory is a view, and what the
+	 * front end has shared; else NULL. */
+	struct iotlb *iotlb;
+	struct memtable *regions;
+	uint64_t iotlb_asked; /* addresses asked of the front end, in all */
+	int miss_fd; /* signalled by a worker when a queue misses memory; -1 without an IOMMU */
 	/* The main thread's. */
 	struct worker *const *workers;
 	unsigned int worker_count;
@@ -162,9 +178,23 @@ int device_memory_allow(struct device *device, uint64_t bytes);
 /*
  * Work with another memory table (taken; the old one is freed). Waits for the requests that point
  * into regions that the new table does not have; all others go on. Queues whose ring is not in the
- * new table are stopped and marked.
+ * new table are stopped and marked. 0; -ENOMEM: all is as it was.
  */
-void device_memory_set(struct device *device, struct memtable *memory);
+int device_memory_set(struct device *device, struct memtable *memory);
+/* What the front end has shared. */
+const struct memtable *device_regions(const struct device *device);
+
+/* Whether addresses in rings and descriptors are those of the guest's IOMMU from now on, which
+ * allows nothing yet. 0; -ENOMEM, -errno of the eventfd. */
+int device_iommu(struct device *device, bool on);
+/* What the IOMMU allows has changed; as device_memory_set(), but that queues which lose their ring
+ * only stop. 0; -ENOMEM. */
+int device_iotlb_changed(struct device *device);
+/* Have queues that miss memory look again. */
+void device_misses_retry(struct device *device);
+
+/* Whether a queue is started. */
+bool device_running(const struct device *device);
 
 /* A session made by message. Errors as session_create(). */
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id);

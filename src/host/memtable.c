@@ -93,9 +93,35 @@ void memmap_put(struct memmap *map)
 	free(map);
 }
 
+static struct memtable *table_new(unsigned int room)
+{
+	struct memtable *table = calloc(
+		1, sizeof(*table) + room * (sizeof(table->region[0]) + sizeof(table->map[0])));
+
+	if (!table)
+		return NULL;
+	table->room = room;
+	table->map = (struct memmap **)&table->region[room];
+	return table;
+}
+
 struct memtable *memtable_new(void)
 {
-	return calloc(1, sizeof(struct memtable));
+	return table_new(MEMTABLE_MAX_REGIONS);
+}
+
+struct memtable *memtable_view_new(unsigned int room)
+{
+	struct memtable *view = table_new(room);
+
+	if (!view)
+		return NULL;
+	view->view = true;
+	view->readonly = table_new(room);
+	if (view->readonly)
+		return view;
+	free(view);
+	return NULL;
 }
 
 void memtable_free(struct memtable *table)
@@ -104,6 +130,7 @@ void memtable_free(struct memtable *table)
 		return;
 	for (unsigned int i = 0; i < table->count; i++)
 		memmap_put(table->map[i]);
+	memtable_free(table->readonly);
 	free(table);
 }
 
@@ -196,21 +223,85 @@ int memtable_without(const struct memtable *table, const struct vhost_user_mem_r
 	return 0;
 }
 
+int memtable_view_add(struct memtable *view, const struct memtable *table, uint64_t addr,
+                      uint64_t user_addr, uint64_t size)
+{
+	struct memregion *last = view->count ? &view->region[view->count - 1] : NULL;
+	const struct memregion *r;
+	unsigned int i = 0;
+
+	while (i < table->count && user_addr - table->region[i].user_addr >= table->region[i].size)
+		i++;
+	if (i == table->count)
+		return -EFAULT;
+	r = &table->region[i];
+	uint64_t offset = user_addr - r->user_addr;
+
+	if (size > r->size - offset)
+		return -EFAULT;
+	if (last && addr == last->guest_addr + last->size &&
+	    r->host + offset == last->host + last->size &&
+	    table->map[i] == view->map[view->count - 1]) {
+		last->size += size;
+		return 0;
+	}
+	if (view->count == view->room)
+		return -ENOSPC;
+	table_take(view, table, i);
+	view->region[view->count - 1] = (struct memregion){
+		.guest_addr = addr,
+		.size = size,
+		.host = r->host + offset,
+	};
+	return 0;
+}
+
+/* Whether all of a region is where it was. (Two mappings that are there at once are at two places,
+ * so the place says which one it is.) */
+static bool table_has(const struct memtable *table, const struct memregion *region)
+{
+	const struct memregion *r = memtable_find(table, region->guest_addr);
+	uint64_t offset = r ? region->guest_addr - r->guest_addr : 0;
+
+	return r && r->host + offset == region->host && region->size <= r->size - offset;
+}
+
 struct memtable *memtable_minus(const struct memtable *table, const struct memtable *other)
 {
-	struct memtable *rest = memtable_new();
-	unsigned int o = 0;
+	const struct memtable *readonly = table->readonly;
+	struct memtable *rest = table_new(table->count + (readonly ? readonly->count : 0));
 
 	if (!rest)
 		return NULL;
-	for (unsigned int i = 0; i < table->count; i++) {
-		while (o < other->count &&
-		       other->region[o].guest_addr < table->region[i].guest_addr)
-			o++;
-		if (o == other->count || other->map[o] != table->map[i])
+	for (unsigned int i = 0; i < table->count; i++)
+		if (!table_has(other, &table->region[i]))
 			table_take(rest, table, i);
-	}
+	/* What may now be written may be read as before. */
+	for (unsigned int i = 0; readonly && i < readonly->count; i++)
+		if (!table_has(other, &readonly->region[i]) &&
+		    !(other->readonly && table_has(other->readonly, &readonly->region[i])))
+			table_take(rest, readonly, i);
 	return rest;
+}
+
+bool memtable_gap(const struct memtable *table, uint64_t addr, uint64_t len, bool write,
+                  uint64_t *gap)
+{
+	while (len) {
+		const struct memregion *r = memtable_find_for(table, addr, write);
+		uint64_t part = r ? vc_min(len, r->size - (addr - r->guest_addr)) : 0;
+
+		if (!part) {
+			*gap = addr;
+			return true;
+		}
+		len -= part;
+		addr += part;
+		/* Nothing lies behind the last address. */
+		if (!addr)
+			return false;
+	}
+	return false;
 }
 
 bool memtable_holds(const struct memtable *table, const void *start, uint64_t len)
@@ -223,7 +314,7 @@ bool memtable_holds(const struct memtable *table, const void *start, uint64_t le
 		if (first - host < table->region[i].size || host - first < len)
 			return true;
 	}
-	return false;
+	return table->readonly && memtable_holds(table->readonly, start, len);
 }
 
 bool memtable_broken(const struct memtable *table)
@@ -233,7 +324,7 @@ bool memtable_broken(const struct memtable *table)
 	for (unsigned int i = 0; i < table->count; i++)
 		if (memguard_broken(table->map[i]->guard))
 			return true;
-	return false;
+	return table->readonly && memtable_broken(table->readonly);
 }
 
 int memtable_guard_install(void)
@@ -273,6 +364,13 @@ const struct memregion *memtable_find(const struct memtable *table, uint64_t gue
 
 void *memtable_user(const struct memtable *table, uint64_t user_addr, uint64_t len)
 {
+	if (table->view) {
+		const struct memregion *hint = NULL;
+
+		return len <= UINT32_MAX
+		               ? memtable_translate(table, &hint, user_addr, (uint32_t)len)
+		               : NULL;
+	}
 	for (unsigned int i = 0; i < table->count; i++) {
 		const struct memregion *r = &table->region[i];
 		uint64_t offset = user_addr - r->user_addr;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "host/host.h"
+#include "host/iotlb.h"
 #include "host/worker.h"
 
 /* More sessions than this are counted, not listed. */
@@ -147,6 +148,7 @@ static json_t *queue_json(const struct host_queue *queue)
 static json_t *device_json(const struct host *host, unsigned int i)
 {
 	const struct device *device = host->device[i];
+	const struct memtable *regions = device_regions(device);
 	json_t *queues = json_array();
 	json_t *peer = json_null();
 	char features[24];
@@ -164,15 +166,22 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	                  "inflight_bytes", (json_int_t)device->limits.inflight_bytes, "memory",
 	                  (json_int_t)device->limits.memory);
 
+	/* null without an IOMMU in the guest. */
+	json_t *iommu =
+		device->iotlb ? json_pack("{s:i, s:I}", "entries", (int)iotlb_count(device->iotlb),
+	                                  "asked", (json_int_t)device->iotlb_asked)
+			      : json_null();
+
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o}", "name",
-		device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o, s:o}",
+		"name", device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
 		vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
 		device->group->name, "order", device->strict ? "strict" : "relaxed", "ready",
 		!atomic_load(&device->not_ready), "connected", connected, "front_end", peer,
 		"features", features, "sessions", (int)session_table_count(device->sessions),
-		"memory_regions", (int)device->memory->count, "memory",
-		(json_int_t)memtable_bytes(device->memory), "limits", limits, "queues", queues);
+		"memory_regions", (int)regions->count, "memory",
+		(json_int_t)memtable_bytes(regions), "iommu", iommu, "limits", limits, "queues",
+		queues);
 }
 
 static json_t *devices_json(const struct host *host)

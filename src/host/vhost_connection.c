@@ -138,7 +138,7 @@ int connection_create(const struct connection_options *options, struct connectio
 	made->on_end = options->on_end;
 	made->context = options->context;
 	message_init(&made->message);
-	front_end_init(&made->front_end, options->device, options->fd);
+	front_end_init(&made->front_end, options->device, options->fd, options->loop);
 	if (getsockopt(options->fd, SOL_SOCKET, SO_PEERCRED, &made->peer, &size) < 0)
 		err = -errno;
 	else

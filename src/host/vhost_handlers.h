@@ -37,7 +37,24 @@ int on_rem_mem_reg(struct front_end *front_end, struct message *message);
 int on_get_inflight_fd(struct front_end *front_end, struct message *message);
 int on_set_inflight_fd(struct front_end *front_end, struct message *message);
 
+/* vhost_iotlb.c */
+int on_iotlb_msg(struct front_end *front_end, struct message *message);
+/* Whether the guest has an IOMMU, as SET_FEATURES says it. */
+int front_end_iommu(struct front_end *front_end, bool on);
+/* A queue that cannot start with its rings at unknown addresses: true, and the front end is asked
+ * for what is missing; its answer starts the queue. */
+bool front_end_ring_awaited(struct front_end *front_end, struct host_queue *queue);
+/* Let go of the event loop. */
+void front_end_iommu_end(struct front_end *front_end);
+
+/* vhost_user.c: send a message of our own. 0; -ENOTCONN there is no channel, -EAGAIN it is full,
+ * -errno it is closed now. */
+int front_end_send(struct front_end *front_end, uint32_t request, const void *payload,
+                   uint32_t size);
+
 /* vhost_queue.c */
+/* Start a queue that has all it needs for that. 0, -errno. */
+int queue_start_if_ready(struct front_end *front_end, struct host_queue *queue);
 int on_set_vring_num(struct front_end *front_end, struct message *message);
 int on_set_vring_addr(struct front_end *front_end, struct message *message);
 int on_set_vring_base(struct front_end *front_end, struct message *message);

@@ -71,8 +71,7 @@ int on_set_mem_table(struct front_end *front_end, struct message *message)
 		memtable_free(table);
 		return err;
 	}
-	device_memory_set(front_end->device, table);
-	return 0;
+	return device_memory_set(front_end->device, table);
 }
 
 int on_get_max_mem_slots(struct front_end *front_end, struct message *message)
@@ -88,12 +87,11 @@ int on_add_mem_reg(struct front_end *front_end, struct message *message)
 	int err;
 
 	memcpy(&wire, message->payload, sizeof(wire));
-	err = memory_with(front_end->device, front_end->device->memory, &wire.region,
+	err = memory_with(front_end->device, device_regions(front_end->device), &wire.region,
 	                  message->fds[0], &table);
 	if (err)
 		return err;
-	device_memory_set(front_end->device, table);
-	return 0;
+	return device_memory_set(front_end->device, table);
 }
 
 /* A descriptor that comes with it is of no use, and closed. */
@@ -104,11 +102,10 @@ int on_rem_mem_reg(struct front_end *front_end, struct message *message)
 	int err;
 
 	memcpy(&wire, message->payload, sizeof(wire));
-	err = memtable_without(front_end->device->memory, &wire.region, &table);
+	err = memtable_without(device_regions(front_end->device), &wire.region, &table);
 	if (err)
 		return err;
-	device_memory_set(front_end->device, table);
-	return 0;
+	return device_memory_set(front_end->device, table);
 }
 
 /* ---- in-flight requests ---- */

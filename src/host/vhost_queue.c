@@ -29,7 +29,7 @@ static bool is_packed(const struct front_end *front_end)
  * Rings start disabled by the specification once protocol features are agreed, but QEMU's crypto
  * never enables one: a kick descriptor is the start, unless ENABLE has said no.
  */
-static int queue_start_if_ready(struct front_end *front_end, struct host_queue *queue)
+int queue_start_if_ready(struct front_end *front_end, struct host_queue *queue)
 {
 	uint64_t features = front_end->device->features;
 	unsigned int i = queue->index;
@@ -42,6 +42,8 @@ static int queue_start_if_ready(struct front_end *front_end, struct host_queue *
 	queue->config.event_idx = features >> VIRTIO_F_RING_EVENT_IDX & 1;
 	queue->config.packed = is_packed(front_end);
 	queue->config.in_order = features >> VIRTIO_F_IN_ORDER & 1;
+	if (front_end_ring_awaited(front_end, queue))
+		return 0;
 	err = device_queue_start(front_end->device, i);
 	if (err)
 		log_limited(&front_end->device->log, LOG_LEVEL_NOTICE,

@@ -21,8 +21,8 @@
 #define FEATURES                                                                                   \
 	((UINT64_C(1) << VIRTIO_F_VERSION_1) | (UINT64_C(1) << VIRTIO_F_RING_INDIRECT_DESC) |      \
 	 (UINT64_C(1) << VIRTIO_F_RING_EVENT_IDX) | (UINT64_C(1) << VIRTIO_F_RING_PACKED) |        \
-	 (UINT64_C(1) << VIRTIO_F_RING_RESET) | (UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES) |  \
-	 VIRTIO_CRYPTO_FEATURES)
+	 (UINT64_C(1) << VIRTIO_F_RING_RESET) | (UINT64_C(1) << VIRTIO_F_ACCESS_PLATFORM) |        \
+	 (UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES) | VIRTIO_CRYPTO_FEATURES)
 
 #define PROTOCOL_FEATURES                                                                          \
 	((UINT64_C(1) << VHOST_USER_PROTOCOL_F_MQ) |                                               \
@@ -64,7 +64,7 @@ static int on_set_features(struct front_end *front_end, struct message *message)
 	    !(features >> VIRTIO_CRYPTO_F_REVISION_1 & 1))
 		return -EINVAL;
 	front_end->device->features = features;
-	return 0;
+	return front_end_iommu(front_end, features >> VIRTIO_F_ACCESS_PLATFORM & 1);
 }
 
 static int on_nothing(struct front_end *front_end, struct message *message)
@@ -128,6 +128,29 @@ static void backend_close(struct front_end *front_end)
 	front_end->backend_fd = -1;
 }
 
+int front_end_send(struct front_end *front_end, uint32_t request, const void *payload,
+                   uint32_t size)
+{
+	struct {
+		struct vhost_user_header header;
+		uint8_t payload[sizeof(struct vhost_user_iotlb)];
+	} wire = {.header = {request, VHOST_USER_VERSION, size}};
+	size_t length = VHOST_USER_HEADER_SIZE + size;
+	long n;
+
+	if (front_end->backend_fd < 0)
+		return -ENOTCONN;
+	if (size)
+		memcpy(wire.payload, payload, size);
+	n = unix_send_fds(front_end->backend_fd, &wire, length, NULL, 0, MSG_DONTWAIT);
+	if (n == (long)length)
+		return 0;
+	/* Full; anything else, and a part of a message, is the end of the channel. */
+	if (n != -EAGAIN)
+		backend_close(front_end);
+	return n < 0 ? (int)n : -EPIPE;
+}
+
 /* It may be any descriptor: only a socket is asked not to wait by each send. */
 static int on_set_backend_req_fd(struct front_end *front_end, struct message *message)
 {
@@ -146,22 +169,11 @@ static int on_set_backend_req_fd(struct front_end *front_end, struct message *me
 	return 0;
 }
 
-/* BACKEND_CONFIG_CHANGE_MSG: the front end is to read the configuration again. */
+/* The front end is to read the configuration again. When the channel is full, there is such a
+ * message in it that has not been read, or many other ones: then it hears nothing anyhow. */
 static void config_changed(void *context)
 {
-	const struct vhost_user_header header = {.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
-	                                         .flags = VHOST_USER_VERSION};
-	struct front_end *front_end = context;
-	long n;
-
-	if (front_end->backend_fd < 0)
-		return;
-	n = unix_send_fds(front_end->backend_fd, &header, VHOST_USER_HEADER_SIZE, NULL, 0,
-	                  MSG_DONTWAIT);
-	/* Full: then there is one that has not been read, and says as much. Anything else, and a
-	 * part of a message, is the end of the channel. */
-	if (n != -EAGAIN && n != VHOST_USER_HEADER_SIZE)
-		backend_close(front_end);
+	front_end_send(context, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 }
 
 /* ---- handlers: status ---- */
@@ -271,6 +283,8 @@ static const struct handler handlers[] = {
 	                                 on_set_vring_enable},
 	[VHOST_USER_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", 0, 0, 1, 1, false, false,
 	                                   on_set_backend_req_fd},
+	[VHOST_USER_IOTLB_MSG] = {"IOTLB_MSG", VHOST_USER_IOTLB_MIN, sizeof(struct vhost_user_iotlb), 0,
+	                          0, false, false, on_iotlb_msg},
 	[VHOST_USER_GET_CONFIG] = {"GET_CONFIG", CONFIG, CONFIG + VHOST_USER_CONFIG_MAX, 0, 0, true,
 	                           false, on_get_config},
 	[VHOST_USER_SET_CONFIG] = {"SET_CONFIG", CONFIG, CONFIG + VHOST_USER_CONFIG_MAX, 0, 0,
@@ -302,11 +316,13 @@ static const struct handler *handler_find(uint32_t request)
 	return &handlers[request];
 }
 
-void front_end_init(struct front_end *front_end, struct device *device, int socket)
+void front_end_init(struct front_end *front_end, struct device *device, int socket,
+                    struct evloop *loop)
 {
 	memset(front_end, 0, sizeof(*front_end));
 	front_end->device = device;
 	front_end->socket = socket;
+	front_end->loop = loop;
 	front_end->answer_fd = -1;
 	front_end->backend_fd = -1;
 	device->on_config_changed = config_changed;
@@ -316,6 +332,7 @@ void front_end_init(struct front_end *front_end, struct device *device, int sock
 void front_end_fini(struct front_end *front_end)
 {
 	front_end->device->on_config_changed = NULL;
+	front_end_iommu_end(front_end);
 	backend_close(front_end);
 }
 

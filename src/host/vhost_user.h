@@ -28,10 +28,18 @@ struct front_end {
 	struct {
 		bool kicked;   /* SET_VRING_KICK has come and GET_VRING_BASE has not */
 		bool disabled; /* the last SET_VRING_ENABLE said 0 */
+		/* What was asked about last (vhost_iotlb.c), and until when an answer is waited
+		 * for (ns); 0: for none. */
+		uint64_t asked_addr, asked_until;
+		bool asked_write;
 	} queue[DEVICE_MAX_QUEUES];
+	/* For the guest's IOMMU. NULL: the front end can have none; else not owned. */
+	struct evloop *loop;
+	struct evwatch *miss_watch, *miss_timer;
 };
 
-void front_end_init(struct front_end *front_end, struct device *device, int socket);
+void front_end_init(struct front_end *front_end, struct device *device, int socket,
+                    struct evloop *loop);
 
 /* Before the socket is closed. */
 void front_end_fini(struct front_end *front_end);

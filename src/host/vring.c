@@ -42,6 +42,17 @@ static void ring_sizes(const struct vring_config *config, uint64_t *avail, uint6
 	                       : sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + 2;
 }
 
+bool vring_gap(const struct memtable *memory, const struct vring_config *config, uint64_t *gap)
+{
+	uint64_t avail_size, used_size;
+
+	ring_sizes(config, &avail_size, &used_size);
+	return memtable_gap(memory, config->desc, config->size * sizeof(struct virtq_desc), true,
+	                    gap) ||
+	       memtable_gap(memory, config->avail, avail_size, true, gap) ||
+	       memtable_gap(memory, config->used, used_size, true, gap);
+}
+
 static int ring_find(struct vring *ring, const struct memtable *memory,
                      const struct vring_config *config)
 {
@@ -114,10 +125,10 @@ int vring_remap(struct vring *ring, const struct memtable *memory,
 
 __attribute__((cold)) unsigned int found_add_pieces(struct vring_chain *chain, unsigned int count,
                                                     const struct memtable *memory, uint64_t addr,
-                                                    uint32_t len)
+                                                    uint32_t len, bool write)
 {
 	while (len) {
-		const struct memregion *r = memtable_find(memory, addr);
+		const struct memregion *r = memtable_find_for(memory, addr, write);
 
 		if (!r || count == VRING_MAX_SEGMENTS)
 			return 0;
@@ -137,7 +148,7 @@ __attribute__((cold)) unsigned int found_add_pieces(struct vring_chain *chain, u
 __attribute__((cold)) void found_bad(struct vring_chain *chain, const struct memtable *memory,
                                      uint64_t addr, uint32_t len)
 {
-	unsigned int pieces = len ? found_add_pieces(chain, 0, memory, addr, len) : 0;
+	unsigned int pieces = len ? found_add_pieces(chain, 0, memory, addr, len, true) : 0;
 
 	chain->out = 0;
 	chain->out_len = 0;
@@ -150,6 +161,31 @@ __attribute__((cold)) void found_bad(struct vring_chain *chain, const struct mem
 	}
 }
 
+/* Each may be answered with one page. */
+#define MISSES_AT_ONE_CHAIN VRING_MAX_SEGMENTS
+
+void vring_miss_give_up(struct vring *ring)
+{
+	ring->miss.count = MISSES_AT_ONE_CHAIN;
+}
+
+__attribute__((cold)) bool found_miss_allowed(struct vring *ring)
+{
+	if (!ring->memory->view)
+		return false;
+	if (ring->miss.at != ring->last_avail) {
+		ring->miss.at = ring->last_avail;
+		ring->miss.count = 0;
+	}
+	return ring->miss.count++ < MISSES_AT_ONE_CHAIN;
+}
+
+__attribute__((cold)) bool found_miss(struct vring *ring, uint64_t addr, uint32_t len, bool write)
+{
+	ring->miss.write = write;
+	return memtable_gap(ring->memory, addr, len, write, &ring->miss.addr);
+}
+
 static __attribute__((cold, noinline)) const void *
 table_copy(struct vring_chain *chain, const struct memtable *memory, uint64_t addr, uint32_t len)
 {
@@ -158,7 +194,7 @@ table_copy(struct vring_chain *chain, const struct memtable *memory, uint64_t ad
 	if (len > sizeof(chain->table))
 		return NULL;
 	while (len) {
-		const struct memregion *r = memtable_find(memory, addr);
+		const struct memregion *r = memtable_find_for(memory, addr, false);
 		uint64_t offset = r ? addr - r->guest_addr : 0;
 		uint32_t part = r ? (uint32_t)vc_min((uint64_t)len, r->size - offset) : 0;
 
@@ -320,6 +356,35 @@ static __attribute__((cold, noinline)) int chain_bad(struct vring *ring, struct 
 	return -EBADMSG;
 }
 
+/* Whether something that the chain just taken names is not known yet. A second walk, as for
+ * chain_bad(). */
+static bool chain_misses(struct vring *ring, struct vring_chain *chain)
+{
+	struct walk walk = walk_begin(ring, chain);
+	struct virtq_desc desc;
+
+	do {
+		desc = (struct virtq_desc){0};
+		/* It may be the table that could not be found. */
+		if (!walk_next(&walk, &desc))
+			return desc.flags & VIRTQ_DESC_F_INDIRECT &&
+			       found_miss(ring, desc.addr, desc.len, false);
+		if (found_miss(ring, desc.addr, desc.len, desc.flags & VIRTQ_DESC_F_WRITE))
+			return true;
+	} while (desc.flags & VIRTQ_DESC_F_NEXT);
+	return false;
+}
+
+/* A chain that was taken and not found sound. */
+static __attribute__((cold, noinline)) int chain_unsound(struct vring *ring,
+                                                         struct vring_chain *chain)
+{
+	if (!found_miss_allowed(ring) || !chain_misses(ring, chain))
+		return chain_bad(ring, chain);
+	vring_unpop(ring, chain);
+	return -EAGAIN;
+}
+
 /* A descriptor of the short way. The second word has all that is compared with what is expected, in
  * one piece: a copy put together of parts would be waited for. */
 struct plain_desc {
@@ -423,7 +488,9 @@ static inline bool chain_read(struct vring *ring, struct vring_chain *chain)
 static __attribute__((cold, noinline)) int pop_again(struct vring *ring, struct vring_chain *chain)
 {
 	chain->head = inflight_again_take(ring->inflight);
-	return chain_read(ring, chain) && !inflight_in_place(chain) ? 1 : chain_bad(ring, chain);
+	if (!chain_read(ring, chain))
+		return chain_unsound(ring, chain);
+	return inflight_in_place(chain) ? chain_bad(ring, chain) : 1;
 }
 
 int vring_pop(struct vring *ring, struct vring_chain *chain)
@@ -447,7 +514,7 @@ int vring_pop(struct vring *ring, struct vring_chain *chain)
 	ring->last_avail++;
 	if (vc_likely(chain_read_plain(ring, chain)))
 		return 1;
-	return vc_likely(chain_read(ring, chain)) ? 1 : chain_bad(ring, chain);
+	return vc_likely(chain_read(ring, chain)) ? 1 : chain_unsound(ring, chain);
 }
 
 void vring_unpop(struct vring *ring, const struct vring_chain *chain)

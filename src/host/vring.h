@@ -91,6 +91,12 @@ struct vring {
 	/* The first used descriptor that was not published: written last of all. */
 	uint16_t first_at;
 	uint64_t first_used;
+	/* Where the memory is a view: what the last pop wanted and did not find. */
+	struct {
+		uint64_t addr;
+		bool write;
+		uint16_t at, count; /* last_avail then, and how often there */
+	} miss;
 };
 
 struct vring_config {
@@ -108,6 +114,9 @@ struct vring_config {
 /* 0; -EINVAL size or alignment; -EFAULT not in memory. */
 int vring_setup(struct vring *ring, const struct memtable *memory,
                 const struct vring_config *config);
+
+/* The first address of the ring that is not in memory; false: all of it is. */
+bool vring_gap(const struct memtable *memory, const struct vring_config *config, uint64_t *gap);
 
 /*
  * Where the ring stands, as vhost-user's SET_VRING_BASE takes it again. Split: the next available
@@ -132,10 +141,15 @@ int vring_available(struct vring *ring);
  *           indirect table, zero length segment table): chain->head is right; when the last IN byte
  *           of it could be found, chain->in is 1 and segment[chain->out = 0] is that byte, else 0:
  *           complete it with an error
+ * -EAGAIN   not taken: some of it lies in memory that a view does not have yet, see miss; try again
+ *           with another table
  * -EPROTO   the ring itself is broken (index or head make no sense, more in flight than
  *           descriptors, a packed chain without an end): stop this queue
  */
 int vring_pop(struct vring *ring, struct vring_chain *chain);
+
+/* What was missed will not be known: the next pop finds that chain not sound. */
+void vring_miss_give_up(struct vring *ring);
 
 /* To be called after a burst of pops: what has been taken is in flight. */
 static inline void vring_taken(struct vring *ring)

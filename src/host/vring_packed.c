@@ -145,27 +145,36 @@ struct packed_walk {
 	struct found found;
 	const struct memregion *hint;
 	bool bad;
+	bool missed; /* because of memory that the view does not have: see ring->miss */
 	/* The last IN buffer of some length, of a chain that is not sound as well. */
 	uint64_t last_addr;
 	uint32_t last_len;
 };
 
+/* It is not sound: is it that some of it is in memory that is not known yet? */
+static __attribute__((cold, noinline)) void walk_bad(struct vring *ring, struct packed_walk *walk,
+                                                     uint64_t addr, uint32_t len, bool write)
+{
+	walk->bad = true;
+	walk->missed = ring->memory->view && found_miss(ring, addr, len, write);
+}
+
 static inline __attribute__((always_inline)) void
-walk_buffer(const struct vring *ring, struct vring_chain *chain, struct packed_walk *walk,
-            uint64_t addr, uint32_t len, bool write)
+walk_buffer(struct vring *ring, struct vring_chain *chain, struct packed_walk *walk, uint64_t addr,
+            uint32_t len, bool write)
 {
 	if (write && len) {
 		walk->last_addr = addr;
 		walk->last_len = len;
 	}
-	if (vc_likely(!walk->bad))
-		walk->bad = !found_add(chain, &walk->found, ring->memory, &walk->hint, addr, len,
-		                       write);
+	if (vc_likely(!walk->bad) && vc_unlikely(!found_add(chain, &walk->found, ring->memory,
+	                                                    &walk->hint, addr, len, write)))
+		walk_bad(ring, walk, addr, len, write);
 }
 
 /* "The only valid flag for descriptors in the indirect table" is WRITE, and all others are ignored
  * (2.8.7): a table cannot name another one. */
-static inline void walk_table(const struct vring *ring, struct vring_chain *chain,
+static inline void walk_table(struct vring *ring, struct vring_chain *chain,
                               struct packed_walk *walk, uint64_t addr, uint32_t len)
 {
 	unsigned int n = len / sizeof(struct virtq_packed_desc);
@@ -175,7 +184,7 @@ static inline void walk_table(const struct vring *ring, struct vring_chain *chai
 	              n <= VRING_MAX_SEGMENTS))
 		words = table_find(chain, ring->memory, &walk->hint, addr, len);
 	if (vc_unlikely(!words)) {
-		walk->bad = true;
+		walk_bad(ring, walk, addr, len, false);
 		return;
 	}
 	for (unsigned int i = 0; i < n; i++, words += 2) {
@@ -188,7 +197,7 @@ static inline void walk_table(const struct vring *ring, struct vring_chain *chai
 }
 
 /* A descriptor of the ring; more: another one follows. */
-static inline __attribute__((always_inline)) void walk_desc(const struct vring *ring,
+static inline __attribute__((always_inline)) void walk_desc(struct vring *ring,
                                                             struct vring_chain *chain,
                                                             struct packed_walk *walk, uint64_t addr,
                                                             uint32_t len, uint16_t flags, bool more)
@@ -206,6 +215,10 @@ static inline int walk_end(struct vring *ring, struct vring_chain *chain, struct
 	if (vc_likely(!walk->bad && found_end(chain, &walk->found))) {
 		ring->hint = walk->hint;
 		return 1;
+	}
+	if (walk->missed && found_miss_allowed(ring)) {
+		vring_unpop(ring, chain);
+		return -EAGAIN;
 	}
 	found_bad(chain, ring->memory, walk->last_addr, walk->last_len);
 	return -EBADMSG;
@@ -225,8 +238,10 @@ static __attribute__((cold, noinline)) int pop_again(struct vring *ring, struct 
 		at = inflight_packed_desc(inflight, at, &desc);
 		walk_desc(ring, chain, &walk, desc.addr, desc.len, desc.flags, n < count);
 	}
-	if (walk_end(ring, chain, &walk) < 0)
-		return -EBADMSG;
+	int r = walk_end(ring, chain, &walk);
+
+	if (r < 0)
+		return r;
 	if (!inflight_in_place(chain))
 		return 1;
 	found_bad(chain, ring->memory, walk.last_addr, walk.last_len);

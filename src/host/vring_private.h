@@ -94,7 +94,8 @@ struct found {
 /* A buffer that lies in more than one region: a segment for each. Returns how many there are then,
  * 0 when it is not in memory or too long. */
 unsigned int found_add_pieces(struct vring_chain *chain, unsigned int count,
-                              const struct memtable *memory, uint64_t addr, uint32_t len);
+                              const struct memtable *memory, uint64_t addr, uint32_t len,
+                              bool write);
 
 /* The next buffer of the chain. False: the chain is not sound. */
 static inline __attribute__((always_inline)) bool
@@ -121,7 +122,7 @@ found_add(struct vring_chain *chain, struct found *found, const struct memtable 
 		chain->segment[found->count].len = len;
 		found->count++;
 	} else {
-		found->count = found_add_pieces(chain, found->count, memory, addr, len);
+		found->count = found_add_pieces(chain, found->count, memory, addr, len, write);
 		if (!found->count)
 			return false;
 	}
@@ -150,6 +151,14 @@ static inline bool found_end(struct vring_chain *chain, struct found *found)
  * none), if that buffer is in memory. */
 void found_bad(struct vring_chain *chain, const struct memtable *memory, uint64_t addr,
                uint32_t len);
+
+/*
+ * Whether len bytes at addr of a chain lie in memory of a view that is not known (yet): where is
+ * noted in the ring. At one chain so many times at the most (found_miss_allowed(), once for each
+ * time that a chain is not sound); then it is unsound for good.
+ */
+bool found_miss(struct vring *ring, uint64_t addr, uint32_t len, bool write);
+bool found_miss_allowed(struct vring *ring);
 
 /* An indirect table of len bytes (a multiple of 16), where it lies or copied from the regions over
  * which it lies. NULL: not in memory, or not aligned. */

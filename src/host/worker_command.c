@@ -87,7 +87,7 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 {
 	queue->in_flight = 0;
 	queue->waiting = 0;
-	queue->paused = false;
+	queue->paused = 0;
 	queue->dirty = false;
 	queue->refused = queue->penalty = queue->rest = 0;
 	queue->share = &queue->device->share[worker->options.index];
@@ -115,7 +115,7 @@ static void queue_remove(struct worker *worker, struct host_queue *queue)
 
 static void queue_pause(struct worker *worker, struct host_queue *queue)
 {
-	queue->paused = true;
+	queue->paused |= QUEUE_PAUSED;
 	sleep_unwatch_queue(worker, queue);
 }
 
@@ -129,22 +129,27 @@ static void device_each(struct worker *worker, const struct device *device,
 
 static void queue_resume(struct worker *worker, struct host_queue *queue)
 {
-	queue->paused = false;
+	queue->paused &= (uint8_t)~QUEUE_PAUSED;
 	if (atomic_load(&queue->broken))
 		return;
 	sleep_watch_queue(worker, queue);
 	vring_notify_off(&queue->ring);
 }
 
-/* The rings lie in the new table as they lay in the old one. */
+/* The rings lie in the new table as they lay in the old one. Memory that was missed may be there
+ * now. */
 static void device_remap(struct worker *worker, const struct device *device,
                          const struct memtable *memory)
 {
 	for (unsigned int i = 0; i < worker->queue_count; i++) {
 		struct host_queue *queue = worker->queue[i];
 
-		if (queue->device == device)
-			vring_remap(&queue->ring, memory, &queue->config);
+		if (queue->device != device)
+			continue;
+		vring_remap(&queue->ring, memory, &queue->config);
+		queue->paused &= (uint8_t)~QUEUE_MISSES;
+		if (atomic_exchange(&queue->miss_over, false))
+			vring_miss_give_up(&queue->ring);
 	}
 }
 

@@ -214,6 +214,19 @@ static __attribute__((cold, noinline)) unsigned int turn_judge(struct host_queue
 	return taken;
 }
 
+/* The next chain is in memory that the guest's IOMMU may have, and we do not know: the main thread
+ * is to ask. What is in flight goes on; the queue is not read until the table is another. */
+static __attribute__((cold, noinline)) void queue_miss(struct worker *worker,
+                                                       struct host_queue *queue)
+{
+	queue->paused |= QUEUE_MISSES;
+	queue->miss_addr = queue->ring.miss.addr;
+	queue->miss_write = queue->ring.miss.write;
+	/* Release: pairs with the main thread's exchange, which then reads the two above. */
+	atomic_store_explicit(&queue->misses, true, memory_order_release);
+	notifier_signal(worker->notifier, queue->device->miss_fd);
+}
+
 /* Take the next chain. False: stop taking from this queue for now. */
 static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sound)
 {
@@ -223,6 +236,10 @@ static bool queue_pop(struct worker *worker, struct host_queue *queue, bool *sou
 	if (vc_unlikely(r == -EBADMSG)) {
 		counter_add(&queue->counters.bad_chains, 1);
 		chain_fail(queue, &worker->chain, VIRTIO_CRYPTO_ERR);
+		return false;
+	}
+	if (vc_unlikely(r == -EAGAIN)) {
+		queue_miss(worker, queue);
 		return false;
 	}
 	/* When the guest's memory has just gone, the index is a zero of the guard's, and no fault
@@ -464,7 +481,7 @@ static void publish_all(struct worker *worker)
 		struct host_queue *queue = worker->queue[i];
 
 		/* The main thread may be changing memory and ring. */
-		if (queue->paused && !queue->in_flight && !queue->dirty)
+		if (queue->paused & QUEUE_PAUSED && !queue->in_flight && !queue->dirty)
 			continue;
 		if (queue->dirty)
 			queue_publish(worker, queue);

@@ -32,6 +32,7 @@ enum vhost_user_request {
 	VHOST_USER_GET_QUEUE_NUM = 17,
 	VHOST_USER_SET_VRING_ENABLE = 18,
 	VHOST_USER_SET_BACKEND_REQ_FD = 21,
+	VHOST_USER_IOTLB_MSG = 22,
 	VHOST_USER_GET_CONFIG = 24,
 	VHOST_USER_SET_CONFIG = 25,
 	VHOST_USER_CREATE_CRYPTO_SESSION = 26,
@@ -48,6 +49,7 @@ enum vhost_user_request {
 
 /* Messages from the back end, on the channel of SET_BACKEND_REQ_FD. */
 enum vhost_user_backend_request {
+	VHOST_USER_BACKEND_IOTLB_MSG = 1,
 	VHOST_USER_BACKEND_CONFIG_CHANGE_MSG = 2,
 };
 
@@ -137,6 +139,24 @@ struct vhost_user_inflight {
 };
 
 #define VHOST_USER_INFLIGHT_MIN 20
+
+/* IOTLB_MSG, both ways ("IOMMU support"). */
+struct vhost_user_iotlb {
+	uint64_t iova;
+	uint64_t size;
+	uint64_t user_addr;
+	uint8_t perm; /* VHOST_USER_IOTLB_RO, WO, RW */
+	uint8_t type; /* VHOST_USER_IOTLB_MISS, UPDATE, INVALIDATE */
+	uint8_t padding[6];
+};
+
+#define VHOST_USER_IOTLB_MIN 26
+#define VHOST_USER_IOTLB_RO 1u
+#define VHOST_USER_IOTLB_WO 2u
+#define VHOST_USER_IOTLB_RW 3u
+#define VHOST_USER_IOTLB_MISS 1u
+#define VHOST_USER_IOTLB_UPDATE 2u
+#define VHOST_USER_IOTLB_INVALIDATE 3u
 
 /* The buffer of in-flight requests: for each queue this, and a state for each descriptor ("Inflight
  * I/O tracking", split virtqueues). */
@@ -242,6 +262,7 @@ static_assert(sizeof(struct vhost_user_header) == VHOST_USER_HEADER_SIZE, "heade
 static_assert(sizeof(struct vhost_user_mem_table) == 264, "memory table");
 static_assert(sizeof(struct vhost_user_mem_reg_msg) == 40, "memory region");
 static_assert(sizeof(struct vhost_user_vring_addr) == 40, "vring address");
+static_assert(sizeof(struct vhost_user_iotlb) == 32, "IOTLB message");
 static_assert(sizeof(struct vhost_user_inflight) == 24, "inflight");
 static_assert(sizeof(struct vhost_inflight_split) == 16, "inflight queue");
 static_assert(sizeof(struct vhost_inflight_desc) == 16, "inflight descriptor");

@@ -80,9 +80,13 @@ class Driver:
         self.queues = self.front_end.ask_u64(fe.GET_QUEUE_NUM)
         self.memory = fe.Memory()
         self.front_end.add_memory(self.memory)
+        self.prepare()
         self.data = ring(self.front_end, self.memory, 0, size).start()
         self.control = ring(self.front_end, self.memory, self.queues - 1, size).start()
         self.crypto = fe.CryptoDriver(self.memory, self.data, self.control)
+
+    def prepare(self):
+        """What is to be done before the rings are made."""
 
     def __enter__(self):
         return self

@@ -26,12 +26,17 @@ static void run_case(struct fixture *f, const struct test_case *c, uint64_t *see
 /* Whether the request points into these bytes. */
 static bool points_at(const struct vc_request *req, const uint8_t *start, uint64_t size)
 {
-	static struct memtable table;
+	struct memtable *table = memtable_new();
+	bool points;
 
-	table.count = 1;
-	table.region[0].host = (uint8_t *)(uintptr_t)start;
-	table.region[0].size = size;
-	return request_points_into(req, &table);
+	assert_non_null(table);
+	table->region[0] = (struct memregion){.size = size, .host = (uint8_t *)(uintptr_t)start};
+	table->count = 1;
+	points = request_points_into(req, table);
+	/* There is no mapping to let go of. */
+	table->count = 0;
+	memtable_free(table);
+	return points;
 }
 
 static bool changed(const struct vring_segment *segment)
