@@ -24,7 +24,7 @@ def test_features_and_configuration():
     with Host() as host, fe.FrontEnd(host.path) as front_end:
         features = front_end.ask_u64(fe.GET_FEATURES)
         equal(features, fe.F_INDIRECT | fe.F_EVENT_IDX | fe.F_PROTOCOL | fe.F_VERSION_1 |
-              fe.F_PACKED | fe.F_RING_RESET | fe.F_CRYPTO)
+              fe.F_PACKED | fe.F_RING_RESET | fe.F_ACCESS_PLATFORM | fe.F_CRYPTO)
         equal(front_end.ask_u64(fe.GET_PROTOCOL_FEATURES),
               fe.P_ALL)
         equal(front_end.ask_u64(fe.GET_QUEUE_NUM), 3, "queues")

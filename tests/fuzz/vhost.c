@@ -238,6 +238,23 @@ static void queue_set(struct input *in)
 	message_send(VHOST_USER_SET_VRING_ENABLE, &enable, sizeof(enable), NULL, 0);
 }
 
+/* An IOMMU that changes no address, which is how rings and chains still mean something. */
+static void iotlb_message(struct input *in)
+{
+	uint8_t how = input_u8(in);
+	struct vhost_user_mem_region memory_region = region(how % MEMORIES);
+	uint64_t offset = input_u16(in), size = how & 0x10 ? input_u16(in) : MEMORY_SIZE;
+	struct vhost_user_iotlb wire = {
+		.iova = (how & 2 ? memory_region.user_addr : memory_region.guest_addr) + offset,
+		.size = size,
+		.user_addr = memory_region.user_addr + offset,
+		.perm = how & 4 ? VHOST_USER_IOTLB_RO : VHOST_USER_IOTLB_RW,
+		.type = how & 8 ? VHOST_USER_IOTLB_INVALIDATE : VHOST_USER_IOTLB_UPDATE,
+	};
+
+	message_send(VHOST_USER_IOTLB_MSG, &wire, sizeof(wire), NULL, 0);
+}
+
 /* QEMU's, of AES-CBC; the input changes a byte. */
 static void session_message(struct input *in)
 {
@@ -302,6 +319,10 @@ static void known_message(struct input *in)
 		message_send(VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state), NULL, 0);
 		break;
 	case 11:
+		if (kind & 0x80) {
+			iotlb_message(in);
+			break;
+		}
 		id = kind / 16 % QUEUES;
 		message_send(VHOST_USER_SET_VRING_ERR, &id, 8, &events, 1);
 		break;

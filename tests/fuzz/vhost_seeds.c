@@ -72,6 +72,13 @@ static void set_up(struct seed *seed, unsigned int features, unsigned int strict
 		seed_u8(seed, 13); /* SET_INFLIGHT_FD */
 		seed_u16(seed, 4096);
 	}
+	/* IOTLB_MSG: all of both memories, by both kinds of addresses. */
+	for (unsigned int i = 0; strict & 4 && i < 4; i++) {
+		seed_u8(seed, KNOWN);
+		seed_u8(seed, 137);
+		seed_u8(seed, i);
+		seed_u16(seed, 0);
+	}
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		seed_u8(seed, KNOWN);
 		seed_u8(seed, 4);
@@ -123,7 +130,8 @@ void fuzz_seeds(void)
 		struct seed seed = {0};
 		unsigned int hold = i & 1, cut = i & 2, by_message = i & 4;
 
-		set_up(&seed, features[i / 8], (features[i / 8] >> 12 & 1) | (cut ? 2 : 0));
+		set_up(&seed, features[i / 8],
+		       (features[i / 8] >> 12 & 1) | (cut ? 2 : 0) | (by_message && hold ? 4 : 0));
 		if (by_message)
 			session_add(&seed);
 		else

@@ -168,7 +168,7 @@ static void both_open(struct both *b, bool indirect, struct ring_kind kind)
 
 	/* By hand, so that both sides have it at the same address: the thread sanitizer goes by
 	 * that. */
-	b->memory = calloc(1, sizeof(*b->memory));
+	b->memory = memtable_new();
 	b->memory->count = 1;
 	b->memory->region[0] = (struct memregion){.guest_addr = (uintptr_t)b->region.base,
 	                                          .user_addr = (uintptr_t)b->region.base,
