@@ -45,7 +45,8 @@ TARGETS = {
     "driver": [f"src/virtio/{name}" for name in
                ("queue.c", "op.c", "ring.c", "ring.h", "ring_split.c", "ring_split.h",
                 "ring_packed.c", "ring_packed.h")],
-    "ring": ["src/host/vring.c", "src/host/vring_packed.c", "src/host/vring_private.h"],
+    "ring": ["src/host/vring.c", "src/host/vring_found.c", "src/host/vring_packed.c",
+             "src/host/vring_private.h"],
 }
 # Inputs of a short run: some seconds each.
 SHORT_RUNS = 10000
