@@ -33,7 +33,8 @@ TARGETS = {
     "control": ["src/host/control.c", "src/host/inband.c", "src/host/session.c",
                 "src/host/session_params.c", "src/host/session_wire.c", "src/host/der.c"],
     "request": ["src/host/request.c", "src/host/request_memory.c", "src/host/request_finish.c",
-                "src/host/request_revision.c", "src/host/stateless.c", "src/host/stream.h", "src/host/bounce.c"],
+                "src/host/request_revision.c", "src/host/stateless.c", "src/host/stream.h",
+                "src/host/bounce.c"],
     "vhost": [f"src/host/{name}.c" for name in
               ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
                "vhost_user", "device", "memtable", "memguard", "order", "worker_command",
