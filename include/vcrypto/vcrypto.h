@@ -143,7 +143,7 @@ struct vcrypto_capabilities {
 	uint32_t max_auth_key;   /**< bytes */
 	uint64_t max_size;       /**< bytes of data in one operation */
 	uint32_t max_queues;     /**< data queues that the device has */
-	bool ready;              /**< the device takes requests */
+	bool ready;              /**< the device takes requests; else these fail with -EAGAIN */
 };
 
 /** Read the capabilities again. @return 0; -ETIMEDOUT, -EPIPE the back end is gone */
@@ -152,13 +152,15 @@ int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_ca
 /**
  * Whether the back end is still there: looks at the transport without waiting.
  * @return true while the device is usable; once false, it stays so and the device must be closed
- * and opened again. Cheap (one system call); not for each operation.
+ * and opened again. Cheap (one system call); not for each operation. When the device has said that
+ * its configuration changed, its status is read again, and the back end's answer waited for.
  */
 bool vcrypto_device_alive(struct vcrypto_device *device);
 
 /**
  * Whether the device has said, since the last call, that its configuration has changed: call
- * vcrypto_device_capabilities() then. The usual reason is that it became ready, or is not any more.
+ * vcrypto_device_capabilities() then. The usual reason is that it became ready, or is not any more:
+ * while it is not, nothing is sent to it, and submitting and making sessions fail with -EAGAIN.
  * Never true of a back end that cannot tell. One system call.
  */
 bool vcrypto_device_changed(struct vcrypto_device *device);
@@ -352,7 +354,8 @@ int vcrypto_device_can(struct vcrypto_device *device, const struct vcrypto_sessi
  * @param params  copied; keys are copied to the device and not kept
  * @param session out
  * @return 0; -EINVAL; -ENOTSUP the device cannot; -EKEYREJECTED the key is not for the algorithm;
- *         -ENOSPC the device has no room; -ETIMEDOUT; -EPIPE; -EIO any other refusal
+ *         -ENOSPC the device has no room; -EAGAIN the device is not ready; -ETIMEDOUT; -EPIPE;
+ *         -EIO any other refusal
  */
 int vcrypto_session_create(struct vcrypto_device *device,
                            const struct vcrypto_session_params *params,
@@ -362,7 +365,7 @@ int vcrypto_session_create(struct vcrypto_device *device,
  * Begin to make a session and return at once; ask vcrypto_session_state() until it is not
  * -EINPROGRESS. For callers that must not wait, such as a poll loop.
  *
- * @return 0; -EINVAL; -EAGAIN too many at once: try later; -EPIPE
+ * @return 0; -EINVAL; -EAGAIN too many at once, or the device is not ready: try later; -EPIPE
  */
 int vcrypto_session_create_begin(struct vcrypto_device *device,
                                  const struct vcrypto_session_params *params,
@@ -453,7 +456,8 @@ struct vcrypto_op {
  * @param n     how many
  * @return how many were taken, from the front: 0 when the queue is full; -EINVAL the first one is
  *         wrong (buffer outside the device's memory, lengths, session not ready): the others are
- *         untouched; -EPIPE the back end is gone
+ *         untouched; -EAGAIN the device is not ready (see vcrypto_device_changed()); -EPIPE the
+ *         back end is gone
  */
 int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops,
                          unsigned int n);

@@ -287,6 +287,9 @@ static void queue_flush(struct engined *e, struct device_queue *queue)
 			request_finish(request, &wrong);
 			continue;
 		}
+		/* Not ready: they wait for the configuration to change again. */
+		if (taken == -EAGAIN)
+			break;
 		if (taken < 0) {
 			device_fail(e, "the back end is gone");
 			break;

@@ -50,7 +50,24 @@ const char *vcrypto_version(void)
 
 void device_lost(struct vcrypto_device *device)
 {
-	atomic_store_explicit(&device->dead, true, memory_order_relaxed);
+	atomic_store(&device->dead, true);
+	atomic_store(&device->held, true);
+}
+
+int device_held(const struct vcrypto_device *device)
+{
+	if (vc_likely(!atomic_load_explicit(&device->held, memory_order_relaxed)))
+		return 0;
+	return atomic_load_explicit(&device->dead, memory_order_relaxed) ? -EPIPE : -EAGAIN;
+}
+
+/* No request is sent while the status lacks HW_READY (virtio 1.3, 5.9.5.2). */
+static void ready_set(struct vcrypto_device *device, uint32_t status)
+{
+	atomic_store(&device->held, !(status & VIRTIO_CRYPTO_S_HW_READY));
+	/* In the order of device_lost(), so that a device that dies meanwhile stays held. */
+	if (atomic_load(&device->dead))
+		atomic_store(&device->held, true);
 }
 
 int device_result(struct vcrypto_device *device, int error)
@@ -95,6 +112,23 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 	return -EINVAL;
 }
 
+/* The configuration space, and what follows of its status. Under the lock. */
+static int space_read(struct vcrypto_device *device, struct virtio_crypto_config *config)
+{
+	int err;
+
+	if (by_message(device->sessions)) {
+		*config = device->config;
+		return 0;
+	}
+	atomic_store(&device->unread, false);
+	err = device_result(device, device->ops->config_read(device->transport, config,
+	                                                     sizeof(*config), &device->error));
+	if (!err)
+		ready_set(device, config->status);
+	return err;
+}
+
 /* Back ends that make sessions by message are not asked for a configuration, as QEMU does not:
  * DPDK's offers to give one, and hangs up when it is asked. What QEMU's devices show to their
  * guests is then what there is. */
@@ -103,8 +137,7 @@ static int config_get(struct vcrypto_device *device)
 	struct virtio_crypto_config *config = &device->config;
 
 	if (!by_message(device->sessions))
-		return device->ops->config_read(device->transport, config, sizeof(*config),
-		                                &device->error);
+		return space_read(device, config);
 	*config = (struct virtio_crypto_config){
 		.status = VIRTIO_CRYPTO_S_HW_READY,
 		.max_dataqueues = device->ops->queues_max(device->transport),
@@ -352,21 +385,34 @@ struct vcrypto_queue *vcrypto_device_queue(struct vcrypto_device *device, unsign
 	return index < device->queue_count ? &device->queues[index] : NULL;
 }
 
-int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_capabilities *caps)
+/* What the device can do: the configuration space says it, or the way in which sessions are made.
+ * The latter is not asked while the device is not ready. */
+static int config_read_all(struct vcrypto_device *device, struct virtio_crypto_config *config)
 {
 	int (*read)(struct vcrypto_device *, struct virtio_crypto_config *) =
 		device->control.way->config_read;
-	struct virtio_crypto_config c = device->config;
-	int err = 0;
+	struct virtio_crypto_config space;
+	int err;
 
-	if (read) {
-		err = device_result(device, read(device, &c));
-	} else if (!by_message(device->sessions)) {
-		pthread_mutex_lock(&device->lock);
-		err = device_result(device, device->ops->config_read(device->transport, &c,
-		                                                     sizeof(c), &device->error));
-		pthread_mutex_unlock(&device->lock);
-	}
+	pthread_mutex_lock(&device->lock);
+	err = space_read(device, &space);
+	*config = device->config;
+	pthread_mutex_unlock(&device->lock);
+	if (err)
+		return err;
+	if (!read)
+		*config = space;
+	else if (!device_held(device))
+		err = device_result(device, read(device, config));
+	config->status &= space.status;
+	return err;
+}
+
+int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_capabilities *caps)
+{
+	struct virtio_crypto_config c;
+	int err = config_read_all(device, &c);
+
 	if (err)
 		return err;
 	pthread_mutex_lock(&device->lock);
@@ -388,20 +434,37 @@ int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_ca
 	return 0;
 }
 
-bool vcrypto_device_alive(struct vcrypto_device *device)
+bool device_there(struct vcrypto_device *device)
 {
 	if (atomic_load_explicit(&device->dead, memory_order_relaxed))
 		return false;
-	if (device->ops->alive(device->transport))
-		return true;
-	device_lost(device);
-	return false;
+	if (!device->ops->alive(device->transport)) {
+		device_lost(device);
+		return false;
+	}
+	if (device->ops->changed && device->ops->changed(device->transport)) {
+		atomic_store(&device->unread, true);
+		atomic_store(&device->changed, true);
+	}
+	return true;
+}
+
+bool vcrypto_device_alive(struct vcrypto_device *device)
+{
+	struct virtio_crypto_config config;
+	bool there = device_there(device);
+
+	if (vc_likely(!there || !atomic_load_explicit(&device->unread, memory_order_relaxed)))
+		return there;
+	pthread_mutex_lock(&device->lock);
+	space_read(device, &config);
+	pthread_mutex_unlock(&device->lock);
+	return !atomic_load_explicit(&device->dead, memory_order_relaxed);
 }
 
 bool vcrypto_device_changed(struct vcrypto_device *device)
 {
-	return device->ops->changed && vcrypto_device_alive(device) &&
-	       device->ops->changed(device->transport);
+	return vcrypto_device_alive(device) && atomic_exchange(&device->changed, false);
 }
 
 int vcrypto_device_fd(const struct vcrypto_device *device)

@@ -108,8 +108,11 @@ struct vcrypto_device {
 	enum vcrypto_session_way sessions;
 	unsigned int queue_count;
 	struct vcrypto_queue *queues;
-	atomic_bool dead; /* any thread */
-	uint64_t serial;  /* of the last session */
+	/* Any thread. held: no request may be sent, because the back end is gone (dead), or the
+	 * device's status lacks HW_READY (virtio 1.3, 5.9.5.2). */
+	atomic_bool held, dead;
+	atomic_bool unread, changed; /* so is the configuration: for us, and for the caller */
+	uint64_t serial;             /* of the last session */
 	pthread_mutex_t lock;
 	unsigned int timeout_ms;
 	struct arena arena;
@@ -137,6 +140,10 @@ int device_open_over(const struct transport_ops *ops, const struct vcrypto_devic
 
 /* Remember that the back end is gone. */
 void device_lost(struct vcrypto_device *device);
+/* vcrypto_device_alive() for callers that hold locks: what has changed is read later. */
+bool device_there(struct vcrypto_device *device);
+/* Why no request may be sent: -EPIPE, or -EAGAIN while the device is not ready. 0: it may. */
+int device_held(const struct vcrypto_device *device);
 /* Note what a transport function returned: final errors are the end of the device. Returns it. */
 int device_result(struct vcrypto_device *device, int error);
 

@@ -206,9 +206,8 @@ int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, uns
 	unsigned int taken = 0;
 	int error = 0;
 
-	if (vc_unlikely(queue->broken ||
-	                atomic_load_explicit(&queue->device->dead, memory_order_relaxed)))
-		return -EPIPE;
+	if (vc_unlikely(queue->broken || device_held(queue->device)))
+		return queue->broken ? -EPIPE : device_held(queue->device);
 	n = vc_min(n, room(queue));
 	for (unsigned int i = 0; i < vc_min(n, PREFETCH_SLOTS); i++)
 		slot_prefetch(queue, i);
@@ -260,7 +259,7 @@ static int nothing_to_take(struct vcrypto_queue *queue)
 	if (++queue->empty_polls < EMPTY_POLLS_MAX)
 		return 0;
 	queue->empty_polls = 0;
-	return vcrypto_device_alive(queue->device) ? 0 : -EPIPE;
+	return device_there(queue->device) ? 0 : -EPIPE;
 }
 
 /* Packed rings, and IN_ORDER. */

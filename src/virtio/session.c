@@ -74,7 +74,8 @@ static bool can_send(struct vcrypto_device *device)
 {
 	const struct control *control = &device->control;
 
-	return control->free_count && (!control->way->room || control->way->room(device));
+	return control->free_count && !device_held(device) &&
+	       (!control->way->room || control->way->room(device));
 }
 
 unsigned int control_slot_take(struct control *control)
@@ -278,7 +279,7 @@ int vcrypto_session_create(struct vcrypto_device *device,
 	struct vcrypto_session *s = NULL;
 	int error = vcrypto_session_create_begin(device, params, &s);
 
-	while (error == -EAGAIN) {
+	while (error == -EAGAIN && !device_held(device)) {
 		if (!control_wait_more(device, start_ns))
 			return -ETIMEDOUT;
 		error = vcrypto_session_create_begin(device, params, &s);

@@ -151,7 +151,8 @@ static bool inband_room(struct vcrypto_device *device)
 	bool room;
 
 	pthread_mutex_lock(&inband->lock);
-	room = inband->queue->free_in - inband->queue->free_out > inband->kept_count;
+	room = !device_held(device) &&
+	       inband->queue->free_in - inband->queue->free_out > inband->kept_count;
 	pthread_mutex_unlock(&inband->lock);
 	return room;
 }

@@ -112,6 +112,37 @@ def test_a_host_that_is_killed_is_noticed():
             equal(process.returncode, 0, f"status ({output})")
 
 
+def test_a_device_that_is_not_ready_is_sent_nothing():
+    for sessions in (0, IN_BAND):
+        with vctest.Stack(engined=False) as stack:
+            def device():
+                return stack.ctl("host", "status")["devices"][0]
+
+            def requests():
+                return [queue["requests"] for queue in device()["queues"]]
+
+            def wait_for(word):
+                for line in process.stdout:
+                    if line == f"{word}\n":
+                        return
+                check(False, f"it ended without saying {word}")
+
+            with subprocess.Popen([os.path.join(TESTS, "libvcrypto_not_ready")],
+                                  env={**stack.env, "LIVE_SESSIONS": str(sessions)},
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  text=True) as process:
+                wait_for("working")
+                before = requests()
+                stack.ctl("host", "offline", device="dev0")
+                wait_for("held")
+                equal(requests(), before, "requests while it is not ready")
+                stack.ctl("host", "online", device="dev0")
+                wait_for("again")
+                vctest.wait_until(lambda: device()["sessions"] == 1, what="others are destroyed")
+                process.communicate("\n", timeout=60)
+                equal(process.returncode, 0, "status")
+
+
 def test_example():
     with vctest.Stack(engined=False) as stack, tempfile.NamedTemporaryFile() as file:
         file.write(os.urandom(1234567))

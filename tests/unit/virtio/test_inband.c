@@ -67,7 +67,8 @@ static unsigned int fake_queues_max(struct transport *transport)
 static int fake_config_read(struct transport *transport, void *config, size_t size,
                             struct transport_error *error)
 {
-	const struct virtio_crypto_config c = {.max_dataqueues = 1,
+	const struct virtio_crypto_config c = {.status = VIRTIO_CRYPTO_S_HW_READY,
+	                                       .max_dataqueues = 1,
 	                                       .crypto_services = 1,
 	                                       .cipher_algo_l = 1u << VCRYPTO_CIPHER_AES_CBC,
 	                                       .max_cipher_key_len = 64,
