@@ -66,6 +66,14 @@ enum vcrypto_session_way {
 	VCRYPTO_SESSIONS_MESSAGE_70 = 3,
 	VCRYPTO_SESSIONS_MESSAGE_71 = 4,
 	VCRYPTO_SESSIONS_MESSAGE_81 = 5,
+	/** Not at all: each operation brings the key and all parameters of its session (stateless
+	 *  mode, virtio 1.3, 5.9.7.3). Made and destroyed without a word to the device, and as many
+	 *  as there is memory for (see key_memory): for very many keys, each used for a short time.
+	 *  A device keeps the last few hundred keys prepared, but each operation costs it a search
+	 *  for its own: for few keys, the control queue is better. What is wrong with a key or a
+	 *  length is told by each operation (-EIO, -ENOTSUP). Services without this mode have their
+	 *  sessions made over the control queue. */
+	VCRYPTO_SESSIONS_STATELESS = 6,
 };
 
 /** Kind of the rings. */
@@ -101,6 +109,10 @@ struct vcrypto_device_options {
 	unsigned int pieces;
 	/** Kind of the rings; default split. */
 	enum vcrypto_ring ring;
+	/** VCRYPTO_SESSIONS_STATELESS: bytes of memory for keys; default 4 MiB. The keys of a session
+	 *  take 64 bytes, or the next power of two, and a little more. Locked as far as
+	 *  RLIMIT_MEMLOCK allows. */
+	size_t key_memory;
 };
 
 /**

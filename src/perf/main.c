@@ -53,8 +53,9 @@ static const char usage_text[] =
 	"  --sleep            sleep until something is done; default is to poll\n"
 	"  --verify           compare every result, not 1 in 1024\n"
 	"  --sessions         measure sessions made and destroyed, not operations\n"
-	"  --session-via WAY  how sessions are made: ctrlq (default), inband, or QEMU's\n"
-	"                     message in its layouts, msg70, msg71, msg81\n"
+	"  --session-via WAY  how sessions are made: ctrlq (default), inband, QEMU's\n"
+	"                     message in its layouts, msg70, msg71, msg81, or not at all:\n"
+	"                     stateless\n"
 	"  --ring KIND        kind of the rings: auto (default), split or packed\n"
 	"  --ceiling          no device: how fast this program itself could be\n"
 	"  --json             print a list of objects\n"
@@ -173,17 +174,20 @@ static void add_size(struct arguments *a, char *piece)
 static enum vcrypto_session_way way(const char *name)
 {
 	static const char *const names[] = {
-		[VCRYPTO_SESSIONS_CONTROL_QUEUE] = "ctrlq", [VCRYPTO_SESSIONS_IN_BAND] = "inband",
-		[VCRYPTO_SESSIONS_MESSAGE_70] = "msg70",    [VCRYPTO_SESSIONS_MESSAGE_71] = "msg71",
+		[VCRYPTO_SESSIONS_CONTROL_QUEUE] = "ctrlq",
+		[VCRYPTO_SESSIONS_IN_BAND] = "inband",
+		[VCRYPTO_SESSIONS_MESSAGE_70] = "msg70",
+		[VCRYPTO_SESSIONS_MESSAGE_71] = "msg71",
 		[VCRYPTO_SESSIONS_MESSAGE_81] = "msg81",
+		[VCRYPTO_SESSIONS_STATELESS] = "stateless",
 	};
 
 	for (size_t i = 1; i < vc_array_size(names); i++)
 		if (!strcmp(name, names[i]))
 			return (enum vcrypto_session_way)i;
 	fprintf(stderr,
-	        "vcrypto-perf: --session-via: \"%s\" is not ctrlq, inband, msg70, msg71 "
-	        "or msg81\n",
+	        "vcrypto-perf: --session-via: \"%s\" is not ctrlq, inband, msg70, msg71, "
+	        "msg81 or stateless\n",
 	        name);
 	exit(EXIT_USAGE);
 }

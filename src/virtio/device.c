@@ -4,7 +4,8 @@
  * asked of it as a whole. Any thread, under the device's lock.
  *
  * The shared region holds, in this order: for each data queue its slots and ring, the control
- * queue's, and the arena that vcrypto_memory_alloc() gives out. Nothing that we rely on lies there.
+ * queue's, keys of stateless sessions, and the arena that vcrypto_memory_alloc() gives out. Nothing
+ * that we rely on lies there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,11 +27,13 @@
 #define MAX_QUEUES 64u
 #define DEFAULT_TIMEOUT_MS 5000u
 #define DEFAULT_MEMORY ((size_t)64 << 20)
+#define DEFAULT_KEY_MEMORY ((size_t)4 << 20)
+#define MAX_MEMORY ((size_t)1 << 40)
 #define PAGE 4096u
 
 static bool by_message(enum vcrypto_session_way sessions)
 {
-	return sessions >= VCRYPTO_SESSIONS_MESSAGE_70;
+	return sessions >= VCRYPTO_SESSIONS_MESSAGE_70 && sessions <= VCRYPTO_SESSIONS_MESSAGE_81;
 }
 
 /* What open() decides on its way. */
@@ -89,15 +92,19 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 		plan->options.timeout_ms = DEFAULT_TIMEOUT_MS;
 	if (!plan->options.memory)
 		plan->options.memory = DEFAULT_MEMORY;
+	if (plan->options.sessions != VCRYPTO_SESSIONS_STATELESS)
+		plan->options.key_memory = 0;
+	else if (!plan->options.key_memory)
+		plan->options.key_memory = DEFAULT_KEY_MEMORY;
 	plan->depth = plan->options.depth;
 	if (!plan->options.socket || !*plan->options.socket)
 		transport_error_set(error, "no socket given");
 	else if (plan->depth < 2 || plan->depth > MAX_DEPTH || !vc_is_power_of_two(plan->depth))
 		transport_error_set(error, "depth %u is not a power of two from 2 to %u",
 		                    plan->depth, MAX_DEPTH);
-	else if (plan->options.memory > (size_t)1 << 40)
+	else if (plan->options.memory > MAX_MEMORY || plan->options.key_memory > MAX_MEMORY)
 		transport_error_set(error, "%zu bytes of memory are too many",
-		                    plan->options.memory);
+		                    vc_max(plan->options.memory, plan->options.key_memory));
 	else if (plan->options.ring > VCRYPTO_RING_PACKED)
 		transport_error_set(error, "ring is none of VCRYPTO_RING_*");
 	else if (plan->options.hugepages < -1 || plan->options.hugepages > 1)
@@ -105,7 +112,7 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 	else if (plan->options.pieces > OP_MAX_PIECES)
 		transport_error_set(error, "%u pieces are more than %u", plan->options.pieces,
 		                    OP_MAX_PIECES);
-	else if ((unsigned int)plan->options.sessions > VCRYPTO_SESSIONS_MESSAGE_81)
+	else if ((unsigned int)plan->options.sessions > VCRYPTO_SESSIONS_STATELESS)
 		transport_error_set(error, "sessions is none of enum vcrypto_session_way");
 	else
 		return 0;
@@ -169,8 +176,14 @@ static int device_count_queues(struct vcrypto_device *device, const struct plan 
 
 static int features_choose(struct plan *plan, uint64_t offered, struct transport_error *error)
 {
-	uint64_t features = offered & FEATURES_USED;
+	bool stateless = plan->options.sessions == VCRYPTO_SESSIONS_STATELESS;
+	uint64_t features = offered & (FEATURES_USED | (stateless ? VIRTIO_CRYPTO_FEATURES : 0));
 
+	if (stateless && (!(features >> VIRTIO_CRYPTO_F_REVISION_1 & 1) ||
+	                  !(features & VIRTIO_CRYPTO_FEATURES_STATELESS))) {
+		transport_error_set(error, "the device has no stateless mode");
+		return -EPROTO;
+	}
 	/* Split ones where there is a choice: their descriptors stay as they are from one request
 	 * to the next, and in both caches (op.h); bench-host-ring has 150 against 168 cycles. */
 	if (plan->options.ring != VCRYPTO_RING_PACKED)
@@ -209,14 +222,22 @@ static int device_negotiate(struct vcrypto_device *device, struct plan *plan, ui
 	err = device->ops->features_set(device->transport, plan->features, error);
 	if (err)
 		return err;
+	device->features = plan->features;
 	err = config_get(device);
 	return err ? err : device_count_queues(device, plan);
+}
+
+/* Out of the swap as far as we are allowed to, each page once it is used. */
+static int keys_init(struct vcrypto_device *device, uint8_t *memory, size_t size)
+{
+	mlock2(memory, size, MLOCK_ONFAULT);
+	return arena_init(&device->keys, memory, size);
 }
 
 static int device_memory(struct vcrypto_device *device, struct plan *plan)
 {
 	unsigned int pieces = plan->options.pieces;
-	size_t rings, total;
+	size_t rings, keys, total;
 	int err;
 
 	/* A direct chain takes a table's worth of descriptors, and the ring has a largest size. */
@@ -226,7 +247,8 @@ static int device_memory(struct vcrypto_device *device, struct plan *plan)
 		queue_bytes(plan->depth, pieces, plan->indirect, plan->kind.packed), PAGE);
 	plan->control_size = vc_round_up(control_bytes(plan->indirect, plan->kind.packed), PAGE);
 	rings = plan->queue_size * device->queue_count + plan->control_size;
-	total = rings + vc_round_up(plan->options.memory, PAGE);
+	keys = vc_round_up(plan->options.key_memory, PAGE);
+	total = rings + keys + vc_round_up(plan->options.memory, PAGE);
 	err = shared_region_create(total, plan->options.hugepages, &device->region);
 	if (err) {
 		transport_error_set(&device->error, "%zu bytes of %s: %s", total,
@@ -234,6 +256,10 @@ static int device_memory(struct vcrypto_device *device, struct plan *plan)
 		                    strerror(-err));
 		return err;
 	}
+	err = keys ? keys_init(device, device->region.base + rings, keys) : 0;
+	if (err)
+		return err;
+	rings += keys;
 	err = arena_init(&device->arena, device->region.base + rings, device->region.size - rings);
 	if (err)
 		return err;
@@ -279,6 +305,7 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 		err = queue_init(q, device, memory, plan->depth, plan->options.pieces,
 		                 plan->indirect, plan->kind);
 		q->context.apart = by_message(device->sessions);
+		q->context.unusual |= q->context.apart;
 		if (err)
 			return err;
 		err = device->ops->queue_start(device->transport, &q->transport, &device->error);
@@ -314,6 +341,7 @@ void vcrypto_device_close(struct vcrypto_device *device)
 	free(device->queues);
 	queue_close(&device->control.transport);
 	control_fini(&device->control);
+	arena_fini(&device->keys);
 	arena_fini(&device->arena);
 	shared_region_destroy(&device->region);
 	pthread_mutex_destroy(&device->lock);

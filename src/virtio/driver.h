@@ -105,6 +105,7 @@ struct vcrypto_device {
 	struct shared_region region; /* rings and slots, then the arena */
 	struct regions regions;
 	struct virtio_crypto_config config;
+	uint64_t features; /* as agreed */
 	enum vcrypto_session_way sessions;
 	unsigned int queue_count;
 	struct vcrypto_queue *queues;
@@ -116,6 +117,7 @@ struct vcrypto_device {
 	pthread_mutex_t lock;
 	unsigned int timeout_ms;
 	struct arena arena;
+	struct arena keys; /* of stateless sessions */
 	struct control control;
 	struct transport_error error;
 };
@@ -126,6 +128,7 @@ struct vcrypto_session {
 	atomic_int state; /* 0, -EINPROGRESS, or why it failed; any thread */
 	bool orphan;      /* destroyed before the device answered */
 	uint32_t destroy_opcode;
+	struct op_brought brought;    /* stateless */
 	struct vcrypto_session *next; /* in control.pending */
 	/* In control.all. */
 	struct vcrypto_session *all_next, **all_link;
@@ -161,9 +164,24 @@ void queue_fini(struct vcrypto_queue *queue);
 bool session_wire_ok(const struct vcrypto_session_params *params, size_t room);
 /* What the data path has to know of it, but for id and serial. */
 void session_wire_describe(struct op_session *op, const struct vcrypto_session_params *params);
+/* Bytes of a control request ahead of the keys; 72 where REVISION_1 was not agreed. */
+uint32_t session_wire_size(uint32_t opcode, uint64_t features);
 /* The request that makes it; zeroed before. */
 void session_wire_request(struct virtio_crypto_op_ctrl_req *request,
                           const struct vcrypto_session_params *params, uint16_t tag_len);
+
+/* Of the device, whatever its kind; under the lock. NULL without memory. */
+struct vcrypto_session *session_new(struct vcrypto_device *device);
+void session_free(struct vcrypto_session *session);
+
+/* session_stateless.c: whether sessions of this service are of this kind. */
+bool session_is_stateless(const struct vcrypto_device *device, enum vcrypto_service service);
+/* Errors as vcrypto_session_create(); takes the lock. */
+int session_stateless_create(struct vcrypto_device *device,
+                             const struct vcrypto_session_params *params,
+                             struct vcrypto_session **session);
+/* Under the lock. */
+void session_stateless_destroy(struct vcrypto_session *session);
 
 /* What vcrypto_queue_submit() and _poll() do when nobody else has the queue. */
 int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n);

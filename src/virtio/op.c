@@ -269,18 +269,61 @@ static __attribute__((noinline)) int write_packed(struct virtq_desc *table,
 	return (int)s->count + 1;
 }
 
+/* The segments become descriptors, and the status byte the last one. */
+BOTH int table_write(const struct op_place *place, const struct segments *s)
+{
+	unsigned int last = s->count;
+	struct virtq_desc *table = last < OP_SHORT_TABLE ? place->short_table : place->long_table;
+
+	if (vc_unlikely(place->packed))
+		return write_packed(table, s, place->status);
+	for (unsigned int i = 0; i < last; i++)
+		desc_set(&table[i], s->list[i].addr, s->list[i].len,
+		         (uint16_t)(s->list[i].flags | VIRTQ_DESC_F_NEXT),
+		         (uint16_t)(place->base + i + 1));
+	desc_set(&table[last], (uintptr_t)place->status, 1, VIRTQ_DESC_F_WRITE, 0);
+	return (int)last + 1;
+}
+
+/* Where REVISION_1 was negotiated: header, key, IV, and the rest as ever. */
+static __attribute__((noinline)) int describe_revised(struct op_context *context,
+                                                      const struct op_place *place,
+                                                      const struct op_session *session,
+                                                      const struct vcrypto_op *op,
+                                                      struct segments *s, bool cut)
+{
+	struct virtio_crypto_op_data_req request = session->request;
+	const struct op_brought *brought = session->brought;
+	struct op_revised *slot = &place->slot->revised;
+	int error;
+
+	s->count = 1;
+	s->list[0] = (struct segment){(uintptr_t)slot, session->header_size, 0};
+	if (brought && brought->key_len)
+		s->list[s->count++] =
+			(struct segment){(uintptr_t)brought->key, brought->key_len, 0};
+	if (op->iv_len)
+		s->list[s->count++] = (struct segment){(uintptr_t)slot->iv, op->iv_len, 0};
+	error = describe(context, s, &request, session, op, cut);
+	if (error)
+		return error;
+	op_revised_write(place->slot, session, &request);
+	memcpy(slot->iv, op->iv, sizeof(slot->iv));
+	return table_write(place, s);
+}
+
 BOTH int describe_all(struct op_context *context, const struct op_place *place,
                       const struct op_session *session, const struct vcrypto_op *op,
                       struct segments *s, bool cut)
 {
 	struct op_slot *slot = place->slot;
-	struct virtq_desc *table;
-	unsigned int last;
 	int error;
 
 	if (op->iv_len < session->iv_min || op->iv_len > session->iv_max ||
 	    op->length > context->max_size || !reach_src(context, op, cut))
 		return -EINVAL;
+	if (vc_unlikely(context->revised))
+		return describe_revised(context, place, session, op, s, cut);
 	if (*place->serial != session->serial) {
 		slot->request = session->request;
 		*place->serial = session->serial;
@@ -297,17 +340,7 @@ BOTH int describe_all(struct op_context *context, const struct op_place *place,
 	if (vc_unlikely(error))
 		return error;
 	memcpy(slot->iv, op->iv, sizeof(slot->iv));
-
-	last = s->count;
-	table = last < OP_SHORT_TABLE ? place->short_table : place->long_table;
-	if (vc_unlikely(place->packed))
-		return write_packed(table, s, place->status);
-	for (unsigned int i = 0; i < last; i++)
-		desc_set(&table[i], s->list[i].addr, s->list[i].len,
-		         (uint16_t)(s->list[i].flags | VIRTQ_DESC_F_NEXT),
-		         (uint16_t)(place->base + i + 1));
-	desc_set(&table[last], (uintptr_t)place->status, 1, VIRTQ_DESC_F_WRITE, 0);
-	return (int)last + 1;
+	return table_write(place, s);
 }
 
 static __attribute__((noinline)) int describe_cut(struct op_context *context,
@@ -381,8 +414,8 @@ static __attribute__((noinline)) int describe_sealed(struct op_context *context,
 int op_describe(struct op_context *context, const struct op_place *place,
                 const struct op_session *session, const struct vcrypto_op *op)
 {
-	if (vc_likely(session->kind == OP_CIPHER && op->length && !op->pieces && !context->apart &&
-	              !place->packed))
+	if (vc_likely(session->kind == OP_CIPHER && op->length && !op->pieces &&
+	              !context->unusual && !place->packed))
 		return describe_usual(context, place, session, op);
 	if (vc_unlikely(op->pieces))
 		return describe_cut(context, place, session, op);

@@ -29,9 +29,19 @@
  */
 struct op_slot {
 	vc_cache_aligned struct virtq_desc table[OP_SHORT_TABLE];
-	struct virtio_crypto_op_data_req request;
-	uint8_t iv[VCRYPTO_MAX_IV]; /* one segment with the request */
-	uint8_t padding[40];
+	union {
+		struct {
+			struct virtio_crypto_op_data_req request;
+			uint8_t iv[VCRYPTO_MAX_IV]; /* one segment with the request */
+			uint8_t padding[40];
+		};
+		/* With REVISION_1. */
+		struct op_revised {
+			struct virtio_crypto_op_header header;
+			union virtio_crypto_data_stateless wire; /* or shorter ones */
+			uint8_t iv[VCRYPTO_MAX_IV];
+		} revised;
+	};
 };
 
 static_assert(sizeof(struct op_slot) == 192, "whole cache lines");
@@ -58,6 +68,14 @@ enum op_kind {
 	OP_INBAND, /* not the caller's: a control request in an envelope (inband.h) */
 };
 
+/* What requests in stateless mode bring along (op_revised.c). */
+struct op_brought {
+	union virtio_crypto_data_stateless wire; /* all that does not depend on the operation */
+	uint8_t *key;                            /* shared: both keys; NULL: there is none */
+	uint32_t key_len;                        /* bytes */
+	uint8_t service;
+};
+
 /* What the data path has to know of a session. */
 struct op_session {
 	struct virtio_crypto_op_data_req request; /* all that does not depend on the operation */
@@ -68,6 +86,9 @@ struct op_session {
 	uint8_t block_mask; /* lengths are multiples of this + 1 */
 	uint8_t iv_min, iv_max;
 	uint16_t tag_len;
+	/* With REVISION_1: bytes of header and parameters; and in stateless mode, else NULL. */
+	uint16_t header_size;
+	const struct op_brought *brought;
 };
 
 struct op_context {
@@ -78,11 +99,22 @@ struct op_context {
 	/* Every part in descriptors of its own, as Linux has them: for back ends that go by
 	 * descriptors and not by bytes. */
 	bool apart;
+	bool revised; /* REVISION_1 was negotiated */
+	bool unusual; /* either */
 };
 
 /* Describe an operation. Returns the number of descriptors, or -EINVAL. */
 int op_describe(struct op_context *context, const struct op_place *place,
                 const struct op_session *session, const struct vcrypto_op *op);
+
+/* op_revised.c */
+/* Bytes of header and fixed parameters of a service's requests. */
+uint16_t op_revised_size(unsigned int service, bool stateless);
+/* All of it but the key itself. */
+void op_revised_describe(struct op_brought *brought, const struct vcrypto_session_params *params);
+/* Header and parameters into the slot; r: as they are without REVISION_1. */
+void op_revised_write(struct op_slot *slot, const struct op_session *session,
+                      const struct virtio_crypto_op_data_req *r);
 
 /* errno of a status byte, as it is to be understood for an operation of the session. */
 int op_status(const struct op_session *session, const struct vcrypto_op *op, uint8_t status);

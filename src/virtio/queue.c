@@ -56,7 +56,12 @@ int queue_init(struct vcrypto_queue *queue, struct vcrypto_device *device, void 
 	queue->indirect = indirect;
 	queue->table_shift = (unsigned int)__builtin_ctz(table);
 	queue->context = (struct op_context){
-		.regions = &device->regions, .max_size = device->config.max_size, .pieces = pieces};
+		.regions = &device->regions,
+		.max_size = device->config.max_size,
+		.pieces = pieces,
+		.revised = device->features >> VIRTIO_CRYPTO_F_REVISION_1 & 1,
+	};
+	queue->context.unusual = queue->context.revised;
 	queue->slots = memory;
 	queue->long_tables = (struct virtq_desc *)(queue->slots + depth);
 	queue->status = (uint8_t *)(queue->long_tables + (size_t)depth * table);

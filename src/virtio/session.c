@@ -33,7 +33,7 @@ void control_init(struct control *control, void *memory, bool indirect, struct r
 	control->free_count = CONTROL_SLOTS;
 }
 
-static struct vcrypto_session *session_new(struct vcrypto_device *device)
+struct vcrypto_session *session_new(struct vcrypto_device *device)
 {
 	size_t size = vc_round_up(sizeof(struct vcrypto_session), VC_CACHE_LINE);
 	struct vcrypto_session *session = aligned_alloc(VC_CACHE_LINE, size);
@@ -49,7 +49,7 @@ static struct vcrypto_session *session_new(struct vcrypto_device *device)
 	return session;
 }
 
-static void session_free(struct vcrypto_session *session)
+void session_free(struct vcrypto_session *session)
 {
 	*session->all_link = session->all_next;
 	if (session->all_next)
@@ -63,6 +63,8 @@ void control_fini(struct control *control)
 
 	for (struct vcrypto_session *s = control->all; s; s = next) {
 		next = s->all_next;
+		if (s->brought.key)
+			secmem_wipe(s->brought.key, s->brought.key_len);
 		free(s);
 	}
 	/* Keys of what was never answered. */
@@ -107,8 +109,9 @@ static void destroy_send(struct vcrypto_device *device, struct vcrypto_session *
 
 	slot->request.header.opcode = session->destroy_opcode;
 	slot->request.u.destroy.session_id = session->op.request.header.session_id;
+	device->control.way->send(device, i,
+	                          session_wire_size(session->destroy_opcode, device->features), 1);
 	session_free(session);
-	device->control.way->send(device, i, sizeof(slot->request), 1);
 }
 
 /* Later, when a slot is free. */
@@ -165,8 +168,10 @@ void control_answered(struct vcrypto_device *device, unsigned int i)
 	struct vcrypto_session *session = control->owner[i];
 	struct virtio_crypto_session_input input = control->slots[i].input;
 
+	/* With REVISION_1 they lie where others have the parameters. */
 	if (control->keys_len[i])
-		secmem_wipe(control->slots[i].keys, control->keys_len[i]);
+		secmem_wipe(&control->slots[i].request.u,
+		            sizeof(control->slots[i].request.u) + control->keys_len[i]);
 	control->keys_len[i] = 0;
 	control->busy[i] = false;
 	control->owner[i] = NULL;
@@ -197,6 +202,8 @@ static int create_locked(struct vcrypto_device *device, const struct vcrypto_ses
 	struct vcrypto_session *s;
 	struct control_slot *slot;
 	unsigned int i;
+	uint32_t size;
+	uint8_t *keys;
 
 	control_reap(device);
 	if (atomic_load_explicit(&device->dead, memory_order_relaxed))
@@ -207,20 +214,22 @@ static int create_locked(struct vcrypto_device *device, const struct vcrypto_ses
 	if (!s)
 		return -ENOMEM;
 	session_wire_describe(&s->op, params);
+	s->op.header_size = op_revised_size(params->service, false);
 	s->destroy_opcode = VIRTIO_CRYPTO_OPCODE(
 		params->service, params->service == VCRYPTO_SERVICE_AKCIPHER ? 0x05 : 0x03);
 	atomic_init(&s->state, -EINPROGRESS);
 
 	slot = slot_take(control, s, &i);
 	session_wire_request(&slot->request, params, s->op.tag_len);
+	size = session_wire_size(slot->request.header.opcode, device->features);
+	keys = (uint8_t *)&slot->request + size;
 	if (params->key_len)
-		memcpy(slot->keys, params->key, params->key_len);
+		memcpy(keys, params->key, params->key_len);
 	if (params->auth_key_len)
-		memcpy(slot->keys + params->key_len, params->auth_key, params->auth_key_len);
+		memcpy(keys + params->key_len, params->auth_key, params->auth_key_len);
 	*session = s;
 	control->keys_len[i] = (uint16_t)(params->key_len + params->auth_key_len);
-	control->way->send(device, i, (uint32_t)sizeof(slot->request) + control->keys_len[i],
-	                   sizeof(slot->input));
+	control->way->send(device, i, size + control->keys_len[i], sizeof(slot->input));
 	return 0;
 }
 
@@ -232,6 +241,8 @@ int vcrypto_session_create_begin(struct vcrypto_device *device,
 
 	if (!session_wire_ok(params, CONTROL_KEYS_MAX))
 		return -EINVAL;
+	if (session_is_stateless(device, params->service))
+		return session_stateless_create(device, params, session);
 	pthread_mutex_lock(&device->lock);
 	error = create_locked(device, params, session);
 	pthread_mutex_unlock(&device->lock);
@@ -306,6 +317,10 @@ void vcrypto_session_destroy(struct vcrypto_session *session)
 		return;
 	device = session->device;
 	pthread_mutex_lock(&device->lock);
+	if (session->op.brought) {
+		session_stateless_destroy(session);
+		goto out;
+	}
 	control_reap(device);
 	state = atomic_load_explicit(&session->state, memory_order_relaxed);
 	if (state == -EINPROGRESS)
@@ -314,6 +329,7 @@ void vcrypto_session_destroy(struct vcrypto_session *session)
 		session_free(session);
 	else
 		destroy_queue(device, session);
+out:
 	pthread_mutex_unlock(&device->lock);
 }
 

@@ -91,6 +91,28 @@ void session_wire_describe(struct op_session *op, const struct vcrypto_session_p
 	}
 }
 
+uint32_t session_wire_size(uint32_t opcode, uint64_t features)
+{
+	uint32_t header = sizeof(struct virtio_crypto_ctrl_header);
+
+	if (!(features >> VIRTIO_CRYPTO_F_REVISION_1 & 1))
+		return sizeof(struct virtio_crypto_op_ctrl_req);
+	switch (opcode) {
+	case VIRTIO_CRYPTO_CIPHER_CREATE_SESSION:
+	case VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION:
+		return sizeof(struct virtio_crypto_op_ctrl_req);
+	case VIRTIO_CRYPTO_HASH_CREATE_SESSION:
+		/* Our structure has 8 bytes of a chain's more. */
+		return header + 2 * (uint32_t)sizeof(uint32_t);
+	case VIRTIO_CRYPTO_MAC_CREATE_SESSION:
+		return header + (uint32_t)sizeof(struct virtio_crypto_mac_session_para);
+	case VIRTIO_CRYPTO_AEAD_CREATE_SESSION:
+		return header + (uint32_t)sizeof(struct virtio_crypto_aead_session_para);
+	default:
+		return header + (uint32_t)sizeof(uint64_t); /* a destruction */
+	}
+}
+
 static void request_cipher(struct virtio_crypto_op_ctrl_req *r,
                            const struct vcrypto_session_params *p)
 {

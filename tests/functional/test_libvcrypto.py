@@ -16,18 +16,19 @@ QUICK = ["--seconds", "0.3", "--depth", "64"]
 
 
 # enum vcrypto_session_way
-IN_BAND, MESSAGE_70, MESSAGE_71, MESSAGE_81 = range(2, 6)
+IN_BAND, MESSAGE_70, MESSAGE_71, MESSAGE_81, STATELESS = range(2, 7)
 
 
 STRICT = vctest.HOST_CONFIG.replace("queues:", "order: strict, queues:")
 PACKED = 2  # enum vcrypto_ring
 
 
-def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None):
+def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None, without=0):
     """One of the C programs beside this file; its own report is shown when it fails."""
     with vctest.Stack(engined=False, queues=queues, host_config=config) as stack:
         stack.run([os.path.join(TESTS, name)], timeout=timeout,
-                  env={**stack.env, "LIVE_SESSIONS": str(sessions), "LIVE_RING": str(ring)})
+                  env={**stack.env, "LIVE_SESSIONS": str(sessions), "LIVE_RING": str(ring),
+                       "LIVE_WITHOUT": str(without)})
         status = stack.ctl("host", "status")
         check(status, "the host still answers")
 
@@ -69,6 +70,29 @@ def test_everything_with_in_band_sessions():
     run_on_host("libvcrypto_ciphers", sessions=IN_BAND)
     run_on_host("libvcrypto_rsa", sessions=IN_BAND)
     run_on_host("libvcrypto_use", queues=2, sessions=IN_BAND)
+
+
+def test_everything_in_stateless_mode():
+    run_on_host("libvcrypto_algorithms", sessions=STATELESS)
+    run_on_host("libvcrypto_ciphers", sessions=STATELESS)
+    run_on_host("libvcrypto_pieces", sessions=STATELESS)
+    run_on_host("libvcrypto_rsa", sessions=STATELESS)
+    run_on_host("libvcrypto_use", queues=2, sessions=STATELESS)
+    run_on_host("libvcrypto_ciphers", sessions=STATELESS, ring=PACKED)
+
+
+def test_services_without_stateless_mode_have_sessions():
+    """In the layouts of REVISION_1: of all services but ciphers, and of all but AKCIPHER."""
+    for without in (0x3c, 0x1e):
+        run_on_host("libvcrypto_algorithms", sessions=STATELESS, without=without)
+        run_on_host("libvcrypto_ciphers", sessions=STATELESS, without=without)
+        run_on_host("libvcrypto_rsa", sessions=STATELESS, without=without)
+
+
+def test_stateless_sessions():
+    with vctest.Stack(engined=False) as stack:
+        stack.run([os.path.join(TESTS, "libvcrypto_stateless")], timeout=600)
+        equal(control_requests(stack), 0, "requests about sessions")
 
 
 def test_everything_over_packed_rings():
@@ -248,7 +272,7 @@ def test_perf_sleeps_when_told():
         check(result["calls_per_op"] <= 1.01, f"{result['calls_per_op']} calls per operation")
 
 
-WAYS = ("ctrlq", "inband", "msg70", "msg71", "msg81")
+WAYS = ("ctrlq", "inband", "msg70", "msg71", "msg81", "stateless")
 
 
 def test_perf_makes_sessions_by_every_way():

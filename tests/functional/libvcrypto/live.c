@@ -43,8 +43,11 @@ void live_open(struct live *live, uint64_t without, unsigned int queues)
 	                                         .queues = queues,
 	                                         .sessions = live_sessions(),
 	                                         .ring = live_ring()};
+	const char *more = getenv("LIVE_WITHOUT");
 	char *error = NULL;
 
+	if (more)
+		without |= strtoull(more, NULL, 0);
 	if (device_open_without(&options, without, &live->device, &error))
 		fail_msg("open: %s", error);
 	live->queue = vcrypto_device_queue(live->device, 0);
@@ -67,6 +70,30 @@ struct vcrypto_session *live_session(const struct live *live,
 	assert_int_equal(vcrypto_session_create(live->device, params, &session), 0);
 	assert_non_null(session);
 	return session;
+}
+
+bool live_refused(const struct live *live, const struct vcrypto_session_params *params)
+{
+	struct vcrypto_op op = {.src = live->src,
+	                        .dst = live->dst,
+	                        .length = 256,
+	                        .dst_len = 256,
+	                        .tag = live->dst + 4096,
+	                        .iv_len = 12,
+	                        .akcipher_op = params->private_key ? VCRYPTO_AKCIPHER_DECRYPT
+	                                                           : VCRYPTO_AKCIPHER_ENCRYPT};
+	bool refused = true;
+
+	if (vcrypto_session_create(live->device, params, &op.session))
+		return true;
+	if (params->service == VCRYPTO_SERVICE_CIPHER)
+		op.iv_len = 16;
+	if (params->service == VCRYPTO_SERVICE_AKCIPHER)
+		op.iv_len = 0;
+	if (live_sessions() != VCRYPTO_SESSIONS_STATELESS || !live_run(live, &op))
+		refused = false;
+	vcrypto_session_destroy(op.session);
+	return refused;
 }
 
 void live_wait(struct vcrypto_queue *queue, unsigned int n)

@@ -32,12 +32,14 @@ struct live {
 const char *live_socket(void);
 /* How sessions are to be made: $LIVE_SESSIONS, a number of the enum. */
 enum vcrypto_session_way live_sessions(void);
-/* without: feature bits to leave out; queues: wanted. */
+/* without: feature bits to leave out, with those of $LIVE_WITHOUT; queues: wanted. */
 void live_open(struct live *live, uint64_t without, unsigned int queues);
 void live_close(struct live *live);
 
 struct vcrypto_session *live_session(const struct live *live,
                                      const struct vcrypto_session_params *params);
+/* Whether the device refuses such a session: when it is made or, in stateless mode, used. */
+bool live_refused(const struct live *live, const struct vcrypto_session_params *params);
 /* Submit, and poll until it is back (fails after some seconds). Its status. */
 int live_run(const struct live *live, struct vcrypto_op *op);
 /* Poll until n operations of the queue are back. */

@@ -420,7 +420,10 @@ static void an_rsa_key_of_8192_bits_fits(void **state)
 	/* Rubbish of that length: the device refuses it, not we. */
 	p.key = key_of_8192;
 	p.key_len = sizeof(key_of_8192);
-	assert_int_equal(vcrypto_session_create(live.device, &p, &session), -EKEYREJECTED);
+	assert_true(live_refused(&live, &p));
+	/* With REVISION_1 the device does not tell why (5.9.7.1). */
+	if (live_sessions() != VCRYPTO_SESSIONS_STATELESS)
+		assert_int_equal(vcrypto_session_create(live.device, &p, &session), -EKEYREJECTED);
 }
 
 static int setup(void **state)
