@@ -37,7 +37,7 @@ TARGETS = {
                 "src/host/bounce.c"],
     "vhost": [f"src/host/{name}.c" for name in
               ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
-               "vhost_user", "device", "memtable", "memguard", "order", "worker_command",
+               "vhost_user", "device", "device_change", "memtable", "memguard", "order", "worker_command",
                "worker_poll", "worker_session", "sched/sched", "control", "inband", "request",
                "request_finish", "request_memory", "inflight", "inflight_packed")],
     "engine": [*(f"src/engined/{name}.c" for name in

@@ -181,6 +181,17 @@ int device_memory_allow(struct device *device, uint64_t bytes);
  * new table are stopped and marked. 0; -ENOMEM: all is as it was.
  */
 int device_memory_set(struct device *device, struct memtable *memory);
+/*
+ * The same without waiting (device_change.c). *change NULL: it is done. Otherwise it goes on: the
+ * descriptor becomes readable when the requests are back, or were given up, and device_memory_end()
+ * finishes it, waiting if it is called before. Until then the front end is not to be heard. Behind
+ * an IOMMU it waits all the same.
+ */
+struct device_change;
+int device_memory_begin(struct device *device, struct memtable *memory,
+                        struct device_change **change);
+int device_change_fd(const struct device_change *change);
+void device_memory_end(struct device_change *change);
 /* What the front end has shared. */
 const struct memtable *device_regions(const struct device *device);
 

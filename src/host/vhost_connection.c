@@ -30,7 +30,8 @@ struct connection {
 	struct device *device;
 	int fd;
 	struct ucred peer;
-	struct evwatch *watch;
+	struct evwatch *watch;    /* NULL: paused, */
+	struct evwatch *going_on; /* until this message is done */
 	struct evwatch *deadline; /* while a message is incomplete */
 	bool quiet;
 	connection_end_fn *on_end;
@@ -45,6 +46,7 @@ void connection_close(struct connection *connection)
 		return;
 	evloop_remove(connection->deadline);
 	evloop_remove(connection->watch);
+	evloop_remove(connection->going_on);
 	front_end_fini(&connection->front_end);
 	device_reset(connection->device);
 	message_reset(&connection->message);
@@ -85,6 +87,34 @@ static int deadline_set(struct connection *connection, bool armed)
 	return 0;
 }
 
+static void on_readable(void *context, int fd, uint32_t events);
+
+/* The message that went on is done: read others. */
+static void on_done(void *context, int fd, uint32_t events)
+{
+	struct connection *connection = context;
+	int err;
+
+	evloop_remove(connection->going_on);
+	connection->going_on = NULL;
+	err = front_end_finish(&connection->front_end);
+	if (!err)
+		err = evloop_add(connection->loop, connection->fd, EPOLLIN, on_readable, connection,
+		                 &connection->watch);
+	if (err)
+		connection_end(connection);
+}
+
+/* What this front end has asked for takes as long as its requests take: it is not heard until that
+ * is done, not even when it hangs up; all others are. 0, -errno. */
+static int pause_reading(struct connection *connection)
+{
+	evloop_remove(connection->watch);
+	connection->watch = NULL;
+	return evloop_add(connection->loop, front_end_fd(&connection->front_end), EPOLLIN, on_done,
+	                  connection, &connection->going_on);
+}
+
 /* One message, as far as it has come. 1: done, there may be another; 0: wait; -errno: the end. */
 static int message_step(struct connection *connection, const char **why)
 {
@@ -100,6 +130,8 @@ static int message_step(struct connection *connection, const char **why)
 	if (!err)
 		err = front_end_handle(&connection->front_end, message, why);
 	message_reset(message);
+	if (err > 0)
+		return pause_reading(connection);
 	return err ? err : 1;
 }
 
@@ -159,7 +191,9 @@ bool connection_hung_up(const struct connection *connection)
 {
 	struct pollfd p = {.fd = connection->fd, .events = POLLRDHUP};
 
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+	/* To close a paused one would be to wait. */
+	return connection->watch && poll(&p, 1, 0) == 1 &&
+	       (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 void connection_peer(const struct connection *connection, pid_t *pid, uid_t *uid)

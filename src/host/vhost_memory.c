@@ -71,7 +71,7 @@ int on_set_mem_table(struct front_end *front_end, struct message *message)
 		memtable_free(table);
 		return err;
 	}
-	return device_memory_set(front_end->device, table);
+	return device_memory_begin(front_end->device, table, &front_end->change);
 }
 
 int on_get_max_mem_slots(struct front_end *front_end, struct message *message)
@@ -91,7 +91,7 @@ int on_add_mem_reg(struct front_end *front_end, struct message *message)
 	                  message->fds[0], &table);
 	if (err)
 		return err;
-	return device_memory_set(front_end->device, table);
+	return device_memory_begin(front_end->device, table, &front_end->change);
 }
 
 /* A descriptor that comes with it is of no use, and closed. */
@@ -105,7 +105,7 @@ int on_rem_mem_reg(struct front_end *front_end, struct message *message)
 	err = memtable_without(device_regions(front_end->device), &wire.region, &table);
 	if (err)
 		return err;
-	return device_memory_set(front_end->device, table);
+	return device_memory_begin(front_end->device, table, &front_end->change);
 }
 
 /* ---- in-flight requests ---- */

@@ -334,6 +334,9 @@ void front_end_fini(struct front_end *front_end)
 	front_end->device->on_config_changed = NULL;
 	front_end_iommu_end(front_end);
 	backend_close(front_end);
+	if (front_end->change)
+		device_memory_end(front_end->change);
+	front_end->change = NULL;
 }
 
 bool front_end_size_ok(const struct vhost_user_header *header)
@@ -372,13 +375,19 @@ static int answer(struct front_end *front_end, const struct message *message)
 	return err;
 }
 
+static int acknowledge(struct front_end *front_end, uint32_t request, int err)
+{
+	uint64_t failed = err ? 1 : 0;
+
+	return message_reply(front_end->socket, request, &failed, sizeof(failed), -1);
+}
+
 int front_end_handle(struct front_end *front_end, struct message *message, const char **why)
 {
 	const struct handler *handler = handler_find(message->header.request);
 	uint32_t request = message->header.request;
 	bool ack = has(front_end, VHOST_USER_PROTOCOL_F_REPLY_ACK) &&
 	           (message->header.flags & VHOST_USER_FLAG_NEED_REPLY);
-	uint64_t failed;
 	int err;
 
 	*why = handler ? handler->name : "unknown message";
@@ -391,9 +400,23 @@ int front_end_handle(struct front_end *front_end, struct message *message, const
 
 	if (handler && handler->answers)
 		return err ? err : answer(front_end, message);
-	if (ack) {
-		failed = err ? 1 : 0;
-		return message_reply(front_end->socket, request, &failed, sizeof(failed), -1);
+	if (front_end->change) {
+		front_end->late_ack = ack ? request : 0;
+		return 1;
 	}
+	if (ack)
+		return acknowledge(front_end, request, err);
 	return handler && !handler->soft ? err : 0;
+}
+
+int front_end_fd(const struct front_end *front_end)
+{
+	return device_change_fd(front_end->change);
+}
+
+int front_end_finish(struct front_end *front_end)
+{
+	device_memory_end(front_end->change);
+	front_end->change = NULL;
+	return front_end->late_ack ? acknowledge(front_end, front_end->late_ack, 0) : 0;
 }

@@ -294,6 +294,38 @@ int worker_device_remap(struct worker *worker, struct device *device, const stru
 	                                             .gone = gone});
 }
 
+static int post_copy(struct worker *worker, const struct message *message)
+{
+	struct message *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *message;
+	worker_post(worker, copy);
+	return 0;
+}
+
+int worker_device_pause_begin(struct worker *worker, struct device *device,
+                              worker_answered_fn *answered, void *context)
+{
+	return post_copy(worker, &(struct message){.type = MESSAGE_DEVICE_PAUSE,
+	                                           .device = device,
+	                                           .answered = answered,
+	                                           .context = context});
+}
+
+int worker_device_remap_begin(struct worker *worker, struct device *device,
+                              const struct memtable *memory, const struct memtable *gone,
+                              worker_answered_fn *answered, void *context)
+{
+	return post_copy(worker, &(struct message){.type = MESSAGE_DEVICE_REMAP,
+	                                           .device = device,
+	                                           .memory = memory,
+	                                           .gone = gone,
+	                                           .answered = answered,
+	                                           .context = context});
+}
+
 int worker_session_drop(struct worker *worker, struct session *session)
 {
 	return worker_call(worker,

@@ -59,6 +59,14 @@ void worker_device_resume(struct worker *worker, struct device *device);
  */
 int worker_device_remap(struct worker *worker, struct device *device, const struct memtable *memory,
                         const struct memtable *gone);
+/* The same two, without waiting: the worker calls answered, once, with what they would have
+ * returned. 0; -ENOMEM, and it is never called. */
+typedef void worker_answered_fn(void *context, int result);
+int worker_device_pause_begin(struct worker *worker, struct device *device,
+                              worker_answered_fn *answered, void *context);
+int worker_device_remap_begin(struct worker *worker, struct device *device,
+                              const struct memtable *memory, const struct memtable *gone,
+                              worker_answered_fn *answered, void *context);
 /* Let go of a session that session_remove() took out; the caller releases it afterwards. */
 int worker_session_drop(struct worker *worker, struct session *session);
 /* Have every worker let go of such a session, without waiting: the last one releases it. */

@@ -3,8 +3,9 @@
  * Commands of the main thread to a worker, and messages of workers to each other.
  *
  * A command goes into the worker's mailbox, under a lock that the data path never takes: the worker
- * looks at one flag each round. The main thread waits for the answer; a command that has to wait
- * for requests in flight is kept and looked at each round, until wait_ms have passed.
+ * looks at one flag each round. The main thread waits for the answer, or is told of it; a command
+ * that has to wait for requests in flight is kept and looked at each round, until wait_ms have
+ * passed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -55,6 +56,8 @@ static struct message *mail_take(struct worker *worker)
 static void mail_answer(struct worker *worker, struct message *message, int result)
 {
 	if (!message->waited_for) {
+		if (message->answered)
+			message->answered(message->context, result);
 		free(message);
 		return;
 	}

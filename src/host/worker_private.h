@@ -42,7 +42,10 @@ struct message {
 	unsigned int looked; /* requests of the slab that do not point into gone */
 	struct session *session;
 	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */
-	bool done;       /* under the mailbox's lock */
+	/* Of those that are not waited for: the worker calls it with the result. May be NULL. */
+	worker_answered_fn *answered;
+	void *context;
+	bool done; /* under the mailbox's lock */
 	int result;
 	uint64_t deadline; /* ns; when what is in flight is given up */
 };

@@ -126,8 +126,13 @@ static void begin(bool strict)
 static void end(void)
 {
 	close(front);
-	for (unsigned int i = 0; connection && i < PATIENCE; i++)
+	/* It may be waiting for requests. */
+	primary.hold = secondary.hold = false;
+	for (unsigned int i = 0; connection && i < PATIENCE; i++) {
+		worker_round(worker);
+		messages_handle(worker);
 		evloop_once(loop, 0);
+	}
 	fuzz_check(!connection && !device->stuck);
 	/* Nobody waits for sessions to be let go of. */
 	for (unsigned int i = 0; i < 4; i++) {
