@@ -95,6 +95,32 @@ static void print_line(char *line)
 	free(line);
 }
 
+/* A line for what most devices never meet: keys that come with requests, and what a process that
+ * was killed had left. */
+static void show_rare(const json_t *device)
+{
+	const json_t *stateless = json_object_get(device, "stateless");
+	char keys[TEXT_FIGURE], hits[TEXT_FIGURE], misses[TEXT_FIGURE];
+	char evicted[TEXT_FIGURE], waits[TEXT_FIGURE];
+	json_int_t resubmitted = 0;
+	json_t *queue;
+	size_t i;
+
+	if (field_number(stateless, "hits") || field_number(stateless, "misses"))
+		print_line(str_format(
+			"    stateless: keys %s, hits %s, misses %s, pushed out %s, waits %s",
+			text_count(field_number(stateless, "keys"), keys),
+			text_count(field_number(stateless, "hits"), hits),
+			text_count(field_number(stateless, "misses"), misses),
+			text_count(field_number(stateless, "evicted"), evicted),
+			text_count(field_number(stateless, "waits"), waits)));
+	json_array_foreach (json_object_get(device, "queues"), i, queue)
+		resubmitted += field_number(queue, "resubmitted");
+	if (resubmitted)
+		print_line(str_format("    requests taken over from a host that was killed: %s",
+		                      text_count(resubmitted, keys)));
+}
+
 static void show_front_end(const json_t *device)
 {
 	const json_t *limits = json_object_get(device, "limits");
@@ -133,6 +159,7 @@ static void show_device(const json_t *device)
 	free(whose);
 	if (connected)
 		show_front_end(device);
+	show_rare(device);
 	show_rows(json_object_get(device, "queues"), 4, queue_columns);
 }
 

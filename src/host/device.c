@@ -123,6 +123,8 @@ int device_queue_start(struct device *device, unsigned int index)
 		queue->order = NULL;
 		return err;
 	}
+	/* No worker has the queue now. */
+	queue->counters.resubmitted += queue->inflight.again_count;
 	if (queue->inflight.again_count)
 		log_notice("device %s: queue %u: %u requests were in flight: done again",
 		           device->name, index, queue->inflight.again_count);

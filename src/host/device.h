@@ -17,6 +17,7 @@
 #include "host/order.h"
 #include "host/sched/sched.h"
 #include "host/session.h"
+#include "host/stateless.h"
 #include "host/vring.h"
 #include "wire/virtio_crypto.h"
 
@@ -37,6 +38,7 @@ struct device_limits {
 /* What one worker has of a device. The worker's alone; on a cache line of its own. */
 struct device_share {
 	vc_cache_aligned uint64_t inflight_bytes;
+	struct stateless_counters stateless; /* read by anyone */
 };
 
 /* Written by the worker alone, read by anyone (each figure is right by itself). */
@@ -44,6 +46,7 @@ struct queue_counters {
 	uint64_t requests, bytes, kicks, calls;
 	uint64_t errors[8]; /* completed with status n of enum virtio_crypto_status */
 	uint64_t bad_chains;
+	uint64_t resubmitted; /* chains that were in flight when another process was killed */
 };
 
 /* Why a worker leaves a queue out: as bits. */

@@ -42,7 +42,7 @@ struct entry {
 
 struct stateless_cache {
 	struct stateless_options options;
-	struct stateless_counters counters;
+	struct stateless_counters *counters, own;
 	uint8_t *scratch;    /* struct name, then keys; locked */
 	uint32_t buckets;    /* a power of two */
 	unsigned int budget; /* sessions that may still be made in this turn */
@@ -50,6 +50,12 @@ struct stateless_cache {
 	uint16_t *bucket;
 	struct entry entry[];
 };
+
+/* Read by anyone. */
+static inline void count(uint64_t *counter, int64_t n)
+{
+	__atomic_store_n(counter, *counter + (uint64_t)n, __ATOMIC_RELAXED);
+}
 
 struct stateless_cache *stateless_new(const struct stateless_options *options)
 {
@@ -62,6 +68,7 @@ struct stateless_cache *stateless_new(const struct stateless_options *options)
 	if (!cache)
 		return NULL;
 	cache->options = *options;
+	cache->counters = options->counters ? options->counters : &cache->own;
 	if (!cache->options.hash)
 		cache->options.hash = keyed_hash;
 	for (cache->buckets = 1; cache->buckets < capacity;)
@@ -87,6 +94,8 @@ void stateless_free(struct stateless_cache *cache)
 	for (unsigned int i = 0; i < cache->options.capacity; i++)
 		if (cache->entry[i].session)
 			cache->options.drop(cache->options.drop_context, cache->entry[i].session);
+	/* Those that are read elsewhere stay; no key does. */
+	__atomic_store_n(&cache->counters->count, 0, __ATOMIC_RELAXED);
 	secmem_free(cache->scratch);
 	free(cache->bucket);
 	free(cache);
@@ -151,8 +160,8 @@ static bool evict(struct stateless_cache *cache)
 	entry->session = NULL;
 	entry->next = cache->free;
 	cache->free = index;
-	cache->counters.count--;
-	cache->counters.evicted++;
+	count(&cache->counters->count, -1);
+	count(&cache->counters->evicted, 1);
 	return true;
 }
 
@@ -227,7 +236,7 @@ static int add(struct stateless_cache *cache, uint64_t hash, const struct sessio
 	entry->next = *bucket;
 	*bucket = *index;
 	lru_link(cache, *index);
-	cache->counters.count++;
+	count(&cache->counters->count, 1);
 	return 0;
 }
 
@@ -246,14 +255,14 @@ int stateless_get(struct stateless_cache *cache, const struct session_params *pa
 	hash = cache->options.hash(cache->scratch, sizeof(name) + keys_len);
 	index = find(cache, hash, keys_len);
 	if (vc_likely(index != NONE)) {
-		cache->counters.hits++;
+		count(&cache->counters->hits, 1);
 		if (index != cache->newest) {
 			lru_unlink(cache, index);
 			lru_link(cache, index);
 		}
 	} else {
 		rc = add(cache, hash, params, &index);
-		cache->counters.misses += rc != -EAGAIN;
+		count(rc == -EAGAIN ? &cache->counters->waits : &cache->counters->misses, 1);
 	}
 	secmem_wipe(stateless_keys(cache), keys_len);
 	if (!rc)
@@ -268,5 +277,5 @@ void stateless_turn(struct stateless_cache *cache, unsigned int misses)
 
 void stateless_count(const struct stateless_cache *cache, struct stateless_counters *counters)
 {
-	*counters = cache->counters;
+	*counters = *cache->counters;
 }

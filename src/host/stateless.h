@@ -19,6 +19,13 @@
 
 struct stateless_cache;
 
+/* Written by the worker alone; each figure is right by itself. */
+struct stateless_counters {
+	uint64_t hits, misses, evicted;
+	uint64_t waits; /* looks in vain: all in use, or enough keys made in that turn */
+	uint64_t count; /* now */
+};
+
 struct stateless_options {
 	unsigned int capacity; /* keys at once, from 1 to STATELESS_MAX_CAPACITY */
 	unsigned int worker;   /* whose view of a session says whether it is in use */
@@ -30,6 +37,8 @@ struct stateless_options {
 	/* Let go of a session, and release it when nothing uses it any more. */
 	void (*drop)(void *context, struct session *session);
 	void *drop_context;
+	/* Where it counts, for others to read; outlives it. NULL: in itself. */
+	struct stateless_counters *counters;
 };
 
 /* NULL without memory. */
@@ -54,10 +63,6 @@ int stateless_get(struct stateless_cache *cache, const struct session_params *pa
  * -EAGAIN: expanding keys is slow, and a turn of a queue is to be short. No limit at first. */
 void stateless_turn(struct stateless_cache *cache, unsigned int misses);
 
-struct stateless_counters {
-	uint64_t hits, misses, evicted;
-	unsigned int count; /* now */
-};
 void stateless_count(const struct stateless_cache *cache, struct stateless_counters *counters);
 
 #endif

@@ -138,11 +138,30 @@ static json_t *queue_json(const struct host_queue *queue)
 
 	for (unsigned int i = 1; i < vc_array_size(names); i++)
 		json_object_set_new(errors, names[i], json_integer(figure(&c->errors[i])));
-	return json_pack("{s:i, s:s, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:o}", "index",
+	return json_pack("{s:i, s:s, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "index",
 	                 (int)queue->index, "kind", queue->control ? "control" : "data", "started",
 	                 queue->started, "broken", broken, "requests", figure(&c->requests),
 	                 "bytes", figure(&c->bytes), "kicks", figure(&c->kicks), "calls",
-	                 figure(&c->calls), "bad_chains", figure(&c->bad_chains), "errors", errors);
+	                 figure(&c->calls), "bad_chains", figure(&c->bad_chains), "resubmitted",
+	                 figure(&c->resubmitted), "errors", errors);
+}
+
+/* Keys of stateless requests, over all workers. */
+static json_t *stateless_json(const struct device *device)
+{
+	json_int_t keys = 0, hits = 0, misses = 0, evicted = 0, waits = 0;
+
+	for (unsigned int w = 0; w < HOST_MAX_WORKERS; w++) {
+		const struct stateless_counters *c = &device->share[w].stateless;
+
+		keys += figure(&c->count);
+		hits += figure(&c->hits);
+		misses += figure(&c->misses);
+		evicted += figure(&c->evicted);
+		waits += figure(&c->waits);
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "keys", keys, "hits", hits, "misses", misses,
+	                 "evicted", evicted, "waits", waits);
 }
 
 static json_t *device_json(const struct host *host, unsigned int i)
@@ -173,15 +192,15 @@ static json_t *device_json(const struct host *host, unsigned int i)
 			      : json_null();
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o, s:o}",
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o, s:o, s:o}",
 		"name", device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
 		vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
 		device->group->name, "order", device->strict ? "strict" : "relaxed", "ready",
 		!atomic_load(&device->not_ready), "connected", connected, "front_end", peer,
 		"features", features, "sessions", (int)session_table_count(device->sessions),
 		"memory_regions", (int)regions->count, "memory",
-		(json_int_t)memtable_bytes(regions), "iommu", iommu, "limits", limits, "queues",
-		queues);
+		(json_int_t)memtable_bytes(regions), "iommu", iommu, "limits", limits, "stateless",
+		stateless_json(device), "queues", queues);
 }
 
 static json_t *devices_json(const struct host *host)

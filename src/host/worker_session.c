@@ -203,6 +203,7 @@ void stateless_join(struct worker *worker, struct host_queue *queue)
 		.can_context = (void *)(uintptr_t)queue->device->group,
 		.drop = stateless_drop,
 		.drop_context = worker,
+		.counters = &queue->device->share[worker->options.index].stateless,
 	};
 	struct host_queue *sibling;
 

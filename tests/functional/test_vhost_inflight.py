@@ -102,6 +102,9 @@ def killed_under_load(ring):
                 # Done before, or of a session that is gone with the host.
                 check(set(statuses) <= {0, 4}, f"statuses {set(statuses)}")
                 resubmitted += host.host.log().count("were in flight: done again")
+                again = sum(queue["resubmitted"] for queue in host.device()["queues"])
+                check(bool(again) == ("were in flight: done again" in host.host.log()),
+                      f"{again} are counted")
                 status, session = driver.crypto.create_session(KEY)
                 equal(status, 0)
                 load.memory.top = LENGTH

@@ -13,7 +13,7 @@ import tempfile
 import frontend as fe
 import vctest
 from hostfixture import CIPHER, IV, KEY, PLAIN, U64, Driver, Host
-from vctest import check, equal
+from vctest import check, contains, equal
 
 BASE = fe.F_PROTOCOL | fe.F_VERSION_1 | fe.F_INDIRECT
 REVISION_1 = 1
@@ -204,6 +204,13 @@ def test_many_keys():
             request = op(0x200) + words(2, 7, 4, 20) + key + b"data"
             equal(run(driver, request, 20), (OK, hmac.new(key, b"data", hashlib.sha1).digest()))
         equal(host.device()["sessions"], 0, "sessions in the table")
+        equal(run(driver, request, 20)[0], OK)
+        # The 256 that were used last are kept: the others' turn came too late, and the last one's
+        # at once.
+        figures = {"keys": 256, "hits": 1, "misses": 600, "evicted": 600 - 256, "waits": 0}
+        equal(host.device()["stateless"], figures)
+        text = host.vcryptoctl("--host", "status").stdout
+        contains(text, "stateless: keys 256, hits 1, misses 600, pushed out 344, waits 0")
 
 
 if __name__ == "__main__":
