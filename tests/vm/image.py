@@ -41,10 +41,12 @@ ALONE = {"base": [], "dpdk": ["dpdk-dev"]}
 
 # What the packages above depend on, and no test does: they are for installing.
 UNWANTED = re.compile(r"(adduser|debconf|dpkg|passwd|perl-base|tar|sensible-utils|lsb-base|"
-                      r"perl|libperl.*|python3.*|libpython3.*|libdb5\.3|libsemanage.*|gcc-\d+-base)_")
+                      r"perl|libperl.*|python3.*|libpython3.*|libdb5\.3|libsemanage.*|"
+                      r"gcc-\d+-base)_")
 # Of a package, only this is taken.
 WANTED = re.compile(r"(usr/)?(s?bin|lib|lib64)/|etc/ssl/openssl\.cnf")
-UNWANTED_FILES = re.compile(r"usr/lib/x86_64-linux-gnu/(gconv|perl.*|audit)/|usr/lib/systemd/|.*\.a$")
+UNWANTED_FILES = re.compile(
+    r"usr/lib/x86_64-linux-gnu/(gconv|perl.*|audit)/|usr/lib/systemd/|.*\.a$")
 
 # Kernel modules: all below these, and what they depend on.
 MODULES = re.compile(

@@ -29,10 +29,26 @@ def _command(arguments, **more):
         raise Unavailable(f"{' '.join(arguments[-4:])}: {error.stderr.strip()[-500:]}") from None
 
 
-class Archive:
-    """A directory for downloads, and what apt knows."""
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-    def __init__(self, directory):
+
+def mirror():
+    """Where this system's own release comes from."""
+    text = _command(["apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI)",
+                     "Created-By: Packages", "Label: Debian"])
+    if not text:
+        raise Unavailable("apt has no Debian mirror: apt-get update?")
+    return text.split()[1]
+
+
+class Archive:
+    """A directory for downloads, and what apt knows.
+
+    suites: of Debian, in place of those that the system has configured ("trixie"); from the mirror
+    that the system uses.
+    """
+
+    def __init__(self, directory, suites=()):
         self.directory = directory
         for name in ("partial", "none/partial"):
             os.makedirs(os.path.join(directory, name), exist_ok=True)
@@ -45,6 +61,21 @@ class Archive:
                     "-o", "APT::Install-Recommends=false",
                     "-o", "APT::Sandbox::User=root",
                     "-o", "Debug::NoLocking=true"]
+        if suites:
+            self._other_sources(suites)
+
+    def _other_sources(self, suites):
+        sources = os.path.join(self.directory, "sources.list")
+        lists = os.path.join(self.directory, "lists")
+        os.makedirs(os.path.join(lists, "partial"), exist_ok=True)
+        uri = mirror()
+        with open(sources, "w", encoding="ascii") as file:
+            for suite in suites:
+                file.write(f"deb [signed-by={KEYRING}] {uri} {suite} main\n")
+        self.apt += ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",
+                     "-o", f"Dir::State::lists={lists}", "-o", "Dir::Cache::pkgcache=",
+                     "-o", "Dir::Cache::srcpkgcache="]
+        _command([*self.apt, "update"])
 
     @staticmethod
     def state():

@@ -9,10 +9,10 @@
 
     vm.main(globals(), modules=["virtio_crypto"])
 
-vm.main() gives all tests that take a guest the same one, with a vcrypto-host of its own (guest.stack,
-a vctest.Stack); one that a test has killed is started anew. A test without the parameter makes its
-own, see Guest. QEMU is qemu-system-x86_64, or what VCRYPTO_QEMU names; it emulates (TCG), so that
-no test needs KVM, and none can measure speed.
+vm.main() gives all tests that take a guest the same one, with a vcrypto-host of its own
+(guest.stack, a vctest.Stack); one that a test has killed is started anew. A test without the
+parameter makes its own, see Guest. QEMU is qemu-system-x86_64, or what VCRYPTO_QEMU names; it
+emulates (TCG), so that no test needs KVM, and none can measure speed.
 
 A kernel that panics and a QEMU that ends fail the test at once, a command that hangs when its time
 is up; the end of the guest's console is then in the test's output.
@@ -75,7 +75,7 @@ def qemu_version():
 
 def need_qemu(major, minor, what):
     if qemu_version() < (major, minor):
-        raise vctest.Skip(f"{what} needs QEMU {major}.{minor}; this is "
+        raise vctest.Skip(f"{what}: needs QEMU {major}.{minor}; this is "
                           f"{'.'.join(map(str, qemu_version()))}")
 
 
@@ -145,7 +145,8 @@ class Guest:
                         "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
                         *arguments]
         # A panic ends QEMU at once, and so does what would hang.
-        self.append = (f"console=ttyS0 loglevel=5 panic=-1 oops=panic vm.modules={','.join(modules)} {append}")
+        self.append = (f"console=ttyS0 loglevel=5 panic=-1 oops=panic "
+                       f"vm.modules={','.join(modules)} {append}")
         self.layers = layers
         self.files = files or {}
 
@@ -271,7 +272,7 @@ class Guest:
         return output
 
     def spawn(self, name, command):
-        """Start a program in the guest; its output goes to /run/NAME.log, its pid to /run/NAME.pid."""
+        """Start a program in the guest; output to /run/NAME.log, pid to /run/NAME.pid."""
         self.run(f"setsid {command} </dev/null >/run/{name}.log 2>&1 &\necho $! >/run/{name}.pid")
 
     def qmp(self, command, **arguments):
@@ -324,6 +325,38 @@ def _end(process):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+# ---- what is often asked
+
+
+def algorithms(guest, driver):
+    """(name, driver, result of the self-test) of the algorithms of drivers that begin so."""
+    found = []
+    for block in guest.run("cat /proc/crypto").strip().split("\n\n"):
+        entry = dict(re.split(r"\s*: ", line, maxsplit=1) for line in block.splitlines())
+        if entry["driver"].startswith(driver):
+            found.append((entry["name"], entry["driver"], entry["selftest"]))
+    return found
+
+
+def queues(stack, device=0):
+    """The queues of a device of vcrypto-host, as its status has them."""
+    return stack.ctl("host", "status")["devices"][device]["queues"]
+
+
+def data_requests(stack, device=0):
+    """Requests that the host has had on all data queues of a device."""
+    return sum(queue["requests"] for queue in queues(stack, device) if queue["kind"] == "data")
+
+
+def no_errors(stack, device=0):
+    """The host has refused nothing, and found no queue broken."""
+    for queue in queues(stack, device):
+        wrong = {kind: count for kind, count in queue["errors"].items() if count}
+        vctest.check(not wrong and not queue["broken"] and not queue["bad_chains"],
+                     f"queue {queue['index']}: errors {wrong}, broken {queue['broken']}, "
+                     f"{queue['bad_chains']} bad chains")
 
 
 # ---- running tests
