@@ -169,6 +169,147 @@ static void test_touching_pieces_are_not_copied(void **state)
 	assert_null(req.bounce);
 	assert_ptr_equal(req.dst, chain.segment[3].base);
 }
+/* ---- as drivers lay out nearly all requests, which are read a short way ---- */
+
+#define USUAL_MOST 5
+
+/* Header and IV, source (and tag), additional data if any; destination (and tag), status byte.
+ * Returns how many descriptors. */
+static unsigned int usual_pieces(struct fixture *f, const struct test_case *c, struct virtq_desc *d,
+                                 struct offer *o)
+{
+	static uint8_t out[MAX_OUT];
+	uint32_t at = guest_alloc(&f->guest, 2 * MAX_OUT), in = at + MAX_OUT, first = 72 + c->iv;
+	unsigned int n = 0;
+
+	memcpy(guest_at(&f->guest, at), out, case_bytes(f, c, out));
+	memset(guest_at(&f->guest, in), 0xee, MAX_OUT);
+	d[n++] = OUT_DESC(at, first);
+	d[n++] = OUT_DESC(at + first, c->src + c->tag_in);
+	if (c->aad)
+		d[n++] = OUT_DESC(at + first + c->src + c->tag_in, c->aad);
+	d[n++] = IN_DESC(in, c->in);
+	d[n++] = IN_DESC(in + c->in + 64, 1);
+	o->in_len = c->in + 1;
+	for (uint32_t i = 0; i < c->in; i++)
+		o->in[i] = in + i;
+	o->in[c->in] = in + c->in + 64;
+	return n;
+}
+
+static int usual_parse(struct fixture *f, const struct virtq_desc *d, unsigned int n,
+                       struct vring_chain *chain, struct vc_request *req)
+{
+	memset(req, 0x77, sizeof(*req));
+	guest_offer(&f->guest, guest_indirect(&f->guest, d, n));
+	assert_int_equal(vring_pop(&f->guest.ring, chain), 1);
+	return request_parse(req, chain, &f->context);
+}
+
+/* Starts the guest's memory anew, for there are many cases. */
+static bool usual_case(struct fixture *f, const struct test_case *c)
+{
+	f->guest.data = GUEST_DATA;
+	return (c->kind == VC_REQUEST_CIPHER || c->kind == VC_REQUEST_AEAD) && c->src;
+}
+
+static void test_usual_requests_use_memory_where_it_is(void **state)
+{
+	static struct vring_chain chain;
+	static struct offer o;
+	struct fixture *f = *state;
+	struct virtq_desc d[USUAL_MOST];
+	struct vc_request req;
+	unsigned int tried = 0;
+
+	for (size_t i = 0; i < test_case_count; i++) {
+		const struct test_case *c = &test_cases[i];
+		unsigned int n;
+
+		if (!usual_case(f, c))
+			continue;
+		n = usual_pieces(f, c, d, &o);
+		assert_int_equal(usual_parse(f, d, n, &chain, &req), 0);
+		assert_null(req.bounce);
+		assert_ptr_equal(req.src, chain.segment[1].base);
+		assert_ptr_equal(req.dst, chain.segment[chain.out].base);
+		if (c->aad)
+			assert_ptr_equal(req.aad, chain.segment[2].base);
+		/* IV and tag that came are copies: the guest may change its own. */
+		memset(guest_at(&f->guest, (uint32_t)(d[0].addr - GUEST_ADDR)), 0xdd, d[0].len);
+		memset(chain.segment[1].base + c->src, 0xdd, c->tag_in);
+		for (uint32_t k = 0; k < c->iv; k++)
+			assert_int_equal(req.iv[k], out_byte(72 + k));
+		for (uint32_t k = 0; k < c->tag_in; k++)
+			assert_int_equal(req.tag[k], out_byte(72 + c->iv + c->src + k));
+		model_work(c, &req);
+		request_finish(&req, &f->context);
+		model_expect(f, c, &o);
+		assert_int_equal(req.written, c->in + 1);
+		give_back(f, &chain, req.written);
+		tried++;
+	}
+	assert_true(tried > 10);
+}
+
+/* One byte less in any piece, and the chain is too short for what its header says; one more, and
+ * the rest moves: never is there anything read or written that the chain does not have. */
+static void test_usual_requests_with_a_piece_of_another_length(void **state)
+{
+	static struct vring_chain chain;
+	static struct offer o;
+	struct fixture *f = *state;
+	struct virtq_desc d[USUAL_MOST];
+	struct vc_request req;
+
+	for (size_t i = 0; i < test_case_count; i++) {
+		const struct test_case *c = &test_cases[i];
+
+		for (unsigned int k = 0; usual_case(f, c) && k < 3u + !!c->aad; k++) {
+			unsigned int n = usual_pieces(f, c, d, &o);
+
+			d[k].len--;
+			if (d[k].len) {
+				assert_int_equal(usual_parse(f, d, n, &chain, &req),
+				                 VIRTIO_CRYPTO_ERR);
+				give_back(f, &chain, 0);
+			}
+			d[k].len += 2;
+			assert_int_equal(usual_parse(f, d, n, &chain, &req), 0);
+			assert_int_equal(req.src[0], out_byte(72 + c->iv));
+			request_finish(&req, &f->context);
+			give_back(f, &chain, req.written);
+		}
+	}
+}
+
+static void test_usual_requests_of_no_session_or_another_algorithm(void **state)
+{
+	static struct vring_chain chain;
+	static struct offer o;
+	struct fixture *f = *state;
+	struct virtq_desc d[USUAL_MOST];
+	struct vc_request req;
+
+	for (size_t i = 0; i < test_case_count; i++) {
+		const struct test_case *c = &test_cases[i];
+		struct virtio_crypto_op_data_req *header;
+		unsigned int n;
+
+		if (!usual_case(f, c))
+			continue;
+		n = usual_pieces(f, c, d, &o);
+		header = (void *)guest_at(&f->guest, (uint32_t)(d[0].addr - GUEST_ADDR));
+		header->header.algo = 77;
+		assert_int_equal(usual_parse(f, d, n, &chain, &req), VIRTIO_CRYPTO_ERR);
+		give_back(f, &chain, 0);
+		header->header.algo = 0;
+		header->header.session_id ^= 1u << 30;
+		assert_int_equal(usual_parse(f, d, n, &chain, &req), VIRTIO_CRYPTO_INVSESS);
+		give_back(f, &chain, 0);
+	}
+}
+
 /* ---- results ---- */
 
 /* Parse a case in one piece or in pieces, for a test that finishes it in its own way. */
@@ -323,6 +464,9 @@ int main(void)
 		request_test(test_all_memory_that_is_used_later_is_known),
 		request_test(test_in_place),
 		request_test(test_touching_pieces_are_not_copied),
+		request_test(test_usual_requests_use_memory_where_it_is),
+		request_test(test_usual_requests_with_a_piece_of_another_length),
+		request_test(test_usual_requests_of_no_session_or_another_algorithm),
 		request_test(test_what_is_not_authentic_is_wiped),
 		request_test(test_failures_give_a_status_and_nothing_else),
 		request_test(test_each_service_has_its_own_failures),
