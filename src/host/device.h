@@ -31,13 +31,15 @@ struct worker;
 /* What a device may take at the most. */
 struct device_limits {
 	uint32_t sessions;       /* at once */
-	uint64_t inflight_bytes; /* of data in its requests; beyond it no more are taken */
+	uint64_t inflight_bytes; /* of its requests (request_weight()); beyond it no more are taken
+	                          */
 	uint64_t memory;         /* bytes of guest memory that are mapped */
 };
 
 /* What one worker has of a device. The worker's alone; on a cache line of its own. */
 struct device_share {
 	vc_cache_aligned uint64_t inflight_bytes;
+	uint32_t in_flight; /* requests */
 	struct stateless_counters stateless; /* read by anyone */
 };
 

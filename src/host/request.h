@@ -59,6 +59,7 @@ struct vc_request {
 	uint8_t kind;   /* enum vc_request_kind */
 	uint8_t status; /* out: enum virtio_crypto_status, or VC_STATUS_RESOURCE */
 	uint8_t encrypt;
+	uint8_t flow; /* whose it is: by that a slow resource takes turns */
 	uint8_t iv[REQUEST_MAX_IV] __attribute__((aligned(16)));
 	/* Chains. */
 	uint32_t cipher_offset, cipher_len, hash_offset, hash_len;
@@ -128,6 +129,16 @@ struct request_head {
 };
 int request_head_read(struct request_head *head, const struct vring_chain *chain,
                       const struct request_context *context);
+
+/* What counts against the device's limit of bytes in flight: the data, and of what is slow whatever
+ * its length (RSA, ECDSA) the bytes that a resource could encrypt in that time. */
+uint64_t request_akcipher_weight(const struct session_params *params);
+static inline uint64_t request_weight(const struct vc_request *req)
+{
+	return vc_likely(req->kind < VC_REQUEST_AK_ENCRYPT)
+	               ? req->length
+	               : request_akcipher_weight(&req->session->params);
+}
 
 /* Write result and status into guest memory and give the bounce buffer back. Sets req->written. */
 void request_finish(struct vc_request *req, const struct request_context *context);

@@ -5,6 +5,10 @@
  */
 #include "host/request_shape.h"
 
+/* Of request_akcipher_weight(): bytes for a microsecond; what any request takes. */
+#define AKCIPHER_US_BYTES 160u
+#define AKCIPHER_MIN_US 10u
+
 /* Bytes that the longest input or result of an asymmetric session can have. */
 static uint32_t akcipher_room(const struct session_params *params)
 {
@@ -114,4 +118,18 @@ int place_akcipher(struct vc_request *req, const struct vring_chain *chain,
 		req->dst_len = 0;
 	}
 	return VIRTIO_CRYPTO_OK;
+}
+
+/*
+ * RSA takes time by the cube of its bits, 2048 about 0.3 ms; ECDSA up to two microseconds a bit. So
+ * the default limit is some 0.1 s of either. Private keys are what counts: public ones are quick,
+ * and so many of them in flight serve nobody.
+ */
+uint64_t request_akcipher_weight(const struct session_params *params)
+{
+	uint64_t bits = params->key_bits;
+	uint64_t us = params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA ? 2 * bits
+	                                                               : (bits * bits * bits) >> 25;
+
+	return (us + AKCIPHER_MIN_US) * AKCIPHER_US_BYTES;
 }

@@ -11,7 +11,9 @@
  * out for some rounds, twice as many each time. A driver that makes no mistakes never notices.
  *
  * Back pressure: a queue whose requests a resource would not take (it is full) is not read until
- * they are taken; so one device's flood of slow requests waits in its own ring.
+ * they are taken; so one device's flood of slow requests waits in its own ring. The places for
+ * requests are shared so that no device has more of them than are left: however many take all they
+ * can, there are some for the next one.
  */
 #include <errno.h>
 
@@ -139,7 +141,8 @@ static void request_done(struct worker *worker, struct vc_request *req)
 	if (vc_likely(queue)) {
 		request_push(queue, req);
 		queue->in_flight--;
-		queue->share->inflight_bytes -= req->length;
+		queue->share->inflight_bytes -= request_weight(req);
+		queue->share->in_flight--;
 		count_result(queue, req->status);
 		req->queue = NULL;
 	}
@@ -171,10 +174,12 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 	req->tried = 0;
 	req->private = NULL;
 	req->arrived = 0;
+	req->flow = (uint8_t)queue->device->index;
 	if (vc_unlikely(queue->order))
 		req->ticket = order_enter(queue->order, req->head, worker->chain.in_len);
 	queue->in_flight++;
-	queue->share->inflight_bytes += req->length;
+	queue->share->inflight_bytes += request_weight(req);
+	queue->share->in_flight++;
 	req->local->in_flight++;
 	counter_add(&queue->counters.requests, 1);
 	counter_add(&queue->counters.bytes, req->length);
@@ -325,7 +330,7 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 	if (vc_unlikely(queue->stateless))
 		stateless_turn(queue->stateless, TURN_MANAGED);
 	/* The last one may go beyond the limit: so a request of any size can be done. */
-	while (taken < WORKER_BURST && worker->free_count &&
+	while (taken < WORKER_BURST && queue->share->in_flight < worker->free_count &&
 	       vc_likely(queue->share->inflight_bytes < most) && queue_pop(worker, queue, &sound)) {
 		stage_mark(&worker->stages, STAGE_POP);
 		if (sound && !data_chain(worker, queue, &context))

@@ -51,8 +51,8 @@ int sleep_watch_others(struct worker *worker)
 static bool queue_sleeps(const struct worker *worker, struct host_queue *queue)
 {
 	/* A queue whose requests a full resource has not taken yet is woken by that resource; so is
-	 * one of a device that has as much in flight as it may. */
-	return !queue->paused && !queue->waiting && worker->free_count &&
+	 * one of a device that has as much in flight as it may, or for which there is no place. */
+	return !queue->paused && !queue->waiting && queue->share->in_flight < worker->free_count &&
 	       queue->share->inflight_bytes < queue->device->share_bytes &&
 	       !atomic_load_explicit(&queue->broken, memory_order_relaxed);
 }

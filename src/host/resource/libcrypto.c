@@ -197,6 +197,9 @@ static int lc_open(struct resource *resource, unsigned int worker,
 	in->algorithms = &lc->algorithms;
 	in->library = lc->library;
 	in->threads = lc->threads;
+	/* Slow, until it is known. */
+	for (unsigned int i = 0; i < LC_FLOWS; i++)
+		in->flow[i].each = LC_AHEAD_NS;
 	in->done_fd = event_create();
 	if (in->done_fd < 0) {
 		r = in->done_fd;

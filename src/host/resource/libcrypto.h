@@ -15,8 +15,15 @@
 #include "host/resource/algorithm.h"
 #include "host/resource/resource.h"
 
-/* Requests in one instance, waiting or being worked on; a power of two. */
+/* Requests that the threads have, waiting or being worked on, at the most; a power of two. */
 #define LC_RING 256
+/* Of each thread: time of work that it has before it; and requests, even if they
+ * take longer. So a thread need not wait for the worker, and who comes next waits for little. */
+#define LC_AHEAD_NS UINT64_C(100000)
+#define LC_AHEAD_MIN 2u
+#define LC_FLOWS 256 /* as many as vc_request.flow has values */
+/* A thread steps back behind the pollers if it has to share a CPU with one: it gets a tenth. */
+#define LC_NICE 10
 #define LC_MAX_THREADS 32
 #define LC_RSA_HASHES (VIRTIO_CRYPTO_RSA_SHA224 + 1)
 #define LC_RSA_MIN_BITS 512
@@ -80,7 +87,23 @@ struct lc_session {
 struct lc_done {
 	vc_cache_aligned _Atomic(uint32_t) tail; /* thread */
 	vc_cache_aligned uint32_t head;          /* worker */
-	vc_cache_aligned struct vc_request *entry[LC_RING];
+	vc_cache_aligned struct {
+		struct vc_request *req;
+		uint64_t ns; /* that it took */
+	} entry[LC_RING];
+};
+
+/* Requests in order, linked by their private members. */
+struct lc_list {
+	struct vc_request *first, *last;
+};
+
+/* What one device has here and no thread has yet, and the time that the threads spent on it. The
+ * worker's alone. */
+struct lc_flow {
+	struct lc_list list;
+	uint64_t used; /* ns; of a flow that comes back, no less than those that never left */
+	uint64_t each; /* ns of one request, on average */
 };
 
 struct lc_instance;
@@ -105,7 +128,13 @@ struct lc_instance {
 	OSSL_LIB_CTX *library;
 	unsigned int threads, started;
 	int done_fd;
-	uint32_t here_head, here_tail;           /* of here */
+	/* The worker's. */
+	struct lc_list here;     /* done by the worker itself, not yet polled */
+	unsigned int fed;        /* requests that the threads have */
+	unsigned int busy_count; /* flows with a list, */
+	uint8_t busy[LC_FLOWS];  /* which are these */
+	uint64_t used;           /* of the flow that was fed last */
+	struct lc_flow flow[LC_FLOWS];
 	vc_cache_aligned _Atomic(uint32_t) tail; /* worker */
 	vc_cache_aligned _Atomic(uint32_t) head; /* threads */
 	vc_cache_aligned _Atomic(uint32_t) wake; /* futex; counts wake-ups */
@@ -113,7 +142,6 @@ struct lc_instance {
 	_Atomic(bool) stop;
 	vc_cache_aligned _Atomic(bool) armed; /* the worker sleeps: signal done_fd */
 	vc_cache_aligned _Atomic(struct vc_request *) entry[LC_RING];
-	struct vc_request *here[LC_RING]; /* done by the worker itself, not yet polled */
 	struct lc_thread thread[LC_MAX_THREADS + 1];
 };
 

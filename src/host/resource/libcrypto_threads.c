@@ -6,13 +6,20 @@
  * what another could take; one done ring for each thread. No locks. A thread without work spins for
  * some microseconds, then sleeps on a futex; the worker makes a system call only if one sleeps.
  * Small symmetric requests do not go this way at all: the worker does them in submit.
+ *
+ * Only so much is in the ring as keeps the threads busy; the rest waits in the worker, in a list
+ * for each device (flow). The one for which the threads have worked the least time is next: a
+ * device that asks for RSA-8192 all the time gets as much of the threads as its neighbour that asks
+ * for P-256 all the time, and no more.
  */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/resource/libcrypto.h"
@@ -70,14 +77,15 @@ static bool wait_for_work(struct lc_instance *in)
 	return !atomic_load(&in->stop);
 }
 
-static void give_back(struct lc_thread *thread, struct vc_request *req)
+static void give_back(struct lc_thread *thread, struct vc_request *req, uint64_t ns)
 {
 	struct lc_instance *in = thread->instance;
 	struct lc_done *done = thread->done;
 	uint32_t tail = atomic_load_explicit(&done->tail, memory_order_relaxed);
 
-	/* Never full: no more than LC_RING requests are in the instance. */
-	done->entry[tail % LC_RING] = req;
+	/* Never full: the threads have no more than LC_RING requests. */
+	done->entry[tail % LC_RING].req = req;
+	done->entry[tail % LC_RING].ns = ns;
 	/* Sequentially consistent with lc_arm(), which sets armed and then looks at tail; as a
 	 * release it pairs with the acquire in lc_poll(). */
 	atomic_store(&done->tail, tail + 1);
@@ -98,18 +106,34 @@ void lc_execute(struct lc_thread *thread, struct vc_request *req)
 		req->status = lc_rsa(thread, req, session, local);
 }
 
+/* Of the thread: what somebody else does on its CPU is not charged to a device. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static void *run(void *argument)
 {
 	struct lc_thread *thread = argument;
 	struct lc_instance *in = thread->instance;
 
 	thread_name("vc-libcrypto");
+	/* Of this thread alone, in Linux. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), LC_NICE);
 	do {
+		uint64_t begin = cpu_ns();
 		struct vc_request *req;
 
 		while ((req = ring_take(in))) {
+			uint64_t end;
+
 			lc_execute(thread, req);
-			give_back(thread, req);
+			end = cpu_ns();
+			give_back(thread, req, end - begin);
+			begin = end;
 		}
 	} while (wait_for_work(in));
 	OPENSSL_thread_stop_ex(in->library);
@@ -204,31 +228,118 @@ static void wake_threads(struct lc_instance *in, unsigned int n)
 	}
 }
 
+/* ---- flows ---- */
+
+static void list_add(struct lc_list *list, struct vc_request *req)
+{
+	req->private = NULL;
+	if (list->first)
+		list->last->private = req;
+	else
+		list->first = req;
+	list->last = req;
+}
+
+static struct vc_request *list_take(struct lc_list *list)
+{
+	struct vc_request *req = list->first;
+
+	list->first = req->private;
+	return req;
+}
+
+static void flow_add(struct lc_instance *in, struct vc_request *req)
+{
+	struct lc_flow *flow = &in->flow[req->flow];
+
+	if (!flow->list.first) {
+		in->busy[in->busy_count++] = req->flow;
+		/* Time in which it asked for nothing is not saved up. */
+		flow->used = vc_max(flow->used, in->used);
+	}
+	list_add(&flow->list, req);
+}
+
+/* Of the busy flows, the place of the one that has had the least. */
+static unsigned int flow_next(const struct lc_instance *in)
+{
+	unsigned int least = 0;
+
+	for (unsigned int i = 1; i < in->busy_count; i++)
+		if (in->flow[in->busy[i]].used < in->flow[in->busy[least]].used)
+			least = i;
+	return least;
+}
+
+/* Whether the threads have work enough, if it is such as this flow's. */
+static bool threads_have_enough(const struct lc_instance *in, const struct lc_flow *flow)
+{
+	uint64_t ahead = LC_AHEAD_NS / (flow->each + 1);
+
+	return in->fed >= vc_min(vc_max(ahead, LC_AHEAD_MIN) * in->threads, (uint64_t)LC_RING);
+}
+
+/* Give the threads what they need of what waits. */
+static void flows_feed(struct lc_instance *in)
+{
+	uint32_t first = atomic_load_explicit(&in->tail, memory_order_relaxed), tail = first;
+
+	while (in->busy_count) {
+		unsigned int i = flow_next(in);
+		struct lc_flow *flow = &in->flow[in->busy[i]];
+
+		if (threads_have_enough(in, flow))
+			break;
+		in->used = flow->used;
+		/* An estimate, put right in lc_poll(). */
+		flow->used += flow->each;
+		atomic_store_explicit(&in->entry[tail++ % LC_RING], list_take(&flow->list),
+		                      memory_order_relaxed);
+		in->fed++;
+		if (!flow->list.first)
+			in->busy[i] = in->busy[--in->busy_count];
+	}
+	if (tail == first)
+		return;
+	/* Pairs with ring_take() and, sequentially consistent, with wait_for_work(). */
+	atomic_store(&in->tail, tail);
+	wake_threads(in, tail - first);
+}
+
+static void flow_account(struct lc_instance *in, const struct vc_request *req, uint64_t ns)
+{
+	struct lc_flow *flow = &in->flow[req->flow];
+
+	/* What it was charged for, as nearly as is known: each has hardly changed since. */
+	flow->used += ns;
+	flow->used -= vc_min(flow->each, flow->used);
+	flow->each = (7 * flow->each + ns) / 8;
+	in->fed--;
+}
+
+/* ---- the worker ---- */
+
 unsigned int lc_submit(struct resource_instance *instance, struct vc_request *const *reqs,
                        unsigned int n)
 {
 	struct lc_instance *in = (struct lc_instance *)instance;
-	uint32_t first = atomic_load_explicit(&in->tail, memory_order_relaxed), tail = first;
-	uint32_t here = in->here_tail;
+	struct lc_list mine = {NULL, NULL};
 	uint64_t spent = 0;
 
-	n = vc_min(n, LC_RING - instance->in_flight);
 	instance->in_flight += n;
-	for (unsigned int i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++)
 		if (stays_here(reqs[i], &spent))
-			in->here[in->here_tail++ % LC_RING] = reqs[i];
+			list_add(&mine, reqs[i]);
 		else
-			atomic_store_explicit(&in->entry[tail++ % LC_RING], reqs[i],
-			                      memory_order_relaxed);
-	}
-	if (tail != first) {
-		/* Pairs with ring_take() and, sequentially consistent, with wait_for_work(). */
-		atomic_store(&in->tail, tail);
-		wake_threads(in, tail - first);
-	}
+			flow_add(in, reqs[i]);
+	flows_feed(in);
 	/* The threads have theirs, and work while we do. */
-	for (; here != in->here_tail; here++)
-		lc_execute(&in->thread[in->threads], in->here[here % LC_RING]);
+	while (mine.first) {
+		struct vc_request *req = list_take(&mine);
+
+		lc_execute(&in->thread[in->threads], req);
+		list_add(&in->here, req);
+	}
 	return n;
 }
 
@@ -238,17 +349,22 @@ unsigned int lc_poll(struct resource_instance *instance, struct vc_request **req
                      bool flush)
 {
 	struct lc_instance *in = (struct lc_instance *)instance;
-	unsigned int taken = 0;
+	unsigned int taken = 0, here;
 
-	while (in->here_head != in->here_tail && taken < n)
-		reqs[taken++] = in->here[in->here_head++ % LC_RING];
+	while (in->here.first && taken < n)
+		reqs[taken++] = list_take(&in->here);
+	here = taken;
 	for (unsigned int t = 0; t < in->threads && taken < n; t++) {
 		struct lc_done *done = in->thread[t].done;
 		uint32_t tail = atomic_load_explicit(&done->tail, memory_order_acquire);
 
-		while (done->head != tail && taken < n)
-			reqs[taken++] = done->entry[done->head++ % LC_RING];
+		for (; done->head != tail && taken < n; done->head++) {
+			reqs[taken] = done->entry[done->head % LC_RING].req;
+			flow_account(in, reqs[taken++], done->entry[done->head % LC_RING].ns);
+		}
 	}
+	if (taken != here)
+		flows_feed(in);
 	instance->in_flight -= taken;
 	return taken;
 }
@@ -264,7 +380,7 @@ bool lc_arm(struct resource_instance *instance)
 
 	/* Sequentially consistent with give_back(): see there. */
 	atomic_store(&in->armed, true);
-	if (in->here_head != in->here_tail)
+	if (in->here.first)
 		return true;
 	for (unsigned int t = 0; t < in->threads; t++)
 		if (atomic_load(&in->thread[t].done->tail) != in->thread[t].done->head)

@@ -16,6 +16,7 @@
 #include "fake_resource.h"
 #include "guest.h"
 #include "host/worker_private.h"
+#include "keys.h"
 
 #define QUEUES 2
 #define RING 256
@@ -92,6 +93,21 @@ static int teardown(void **state)
 	fake_free(w->fake);
 	free(w);
 	return 0;
+}
+
+/* A sound RSA signature. */
+static void send_signature(struct world *w, unsigned int queue, uint64_t session, uint32_t length)
+{
+	struct guest *g = &w->guest[queue];
+	uint32_t out = guest_alloc(g, 72 + length), in = guest_alloc(g, length + 1);
+	struct virtio_crypto_op_data_req req = {
+		.header = {.opcode = VIRTIO_CRYPTO_AKCIPHER_SIGN, .session_id = session},
+		.u.akcipher = {.src_len = length, .dst_len = length},
+	};
+	struct virtq_desc descs[] = {OUT_DESC(out, 72 + length), IN_DESC(in, length + 1)};
+
+	memcpy(guest_at(g, out), &req, sizeof(req));
+	guest_offer(g, guest_chain(g, descs, 2));
 }
 
 /* A sound request; or one of a session that is none. */
@@ -189,6 +205,59 @@ static void who_does_well_again_is_forgiven(void **state)
 	assert_int_equal(came_back(w, 0), 2);
 }
 
+/* However much one device asks for, there is a place for the next one. */
+static void nobody_has_more_places_than_are_left(void **state)
+{
+	struct world *w = *state;
+	unsigned int hidden = WORKER_SLAB - 100;
+
+	w->worker->free_count -= hidden;
+	atomic_store(&w->fake->hold, true);
+	send_many(w, 0, true, 100);
+	send_many(w, 1, true, 20);
+	rounds(w, 10);
+	assert_int_equal(atomic_load(&w->fake->submitted), 50);
+	assert_int_equal(w->worker->free_count, 50);
+	fake_release(w->fake);
+	rounds(w, 10);
+	assert_int_equal(came_back(w, 0), 100);
+	assert_int_equal(came_back(w, 1), 20);
+	assert_int_equal(w->worker->free_count, 100);
+	assert_int_equal(w->device->share[0].in_flight, 0);
+	w->worker->free_count += hidden;
+}
+
+/* They are short, and keep a resource busy for long. */
+static void signatures_count_by_the_time_that_they_take(void **state)
+{
+	struct world *w = *state;
+	struct test_key key = test_rsa_private(2048);
+	struct session_params params = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                .akcipher = VIRTIO_CRYPTO_AKCIPHER_RSA,
+	                                .private_key = 1,
+	                                .key = key.der,
+	                                .key_len = (uint32_t)key.len};
+	uint64_t session, weight;
+
+	assert_int_equal(session_create(w->device->sessions, &params, NULL, NULL, &session), 0);
+	params.key_bits = 2048;
+	weight = request_akcipher_weight(&params);
+	assert_in_range(weight, 16384, 1u << 16);
+	w->device->share_bytes = 3 * weight;
+	atomic_store(&w->fake->hold, true);
+	for (unsigned int i = 0; i < 5; i++)
+		send_signature(w, 0, session, 256);
+	rounds(w, 5);
+	assert_int_equal(atomic_load(&w->fake->submitted), 3);
+	fake_release(w->fake);
+	rounds(w, 5);
+	assert_int_equal(came_back(w, 0), 5);
+	assert_int_equal(w->device->share[0].inflight_bytes, 0);
+	/* An RSA-8192 operation takes about 64 times as long. */
+	params.key_bits = 8192;
+	assert_in_range(request_akcipher_weight(&params), 50 * weight, 70 * weight);
+}
+
 #define fair(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -198,6 +267,8 @@ int main(void)
 		fair(rubbish_takes_few_turns_and_all_comes_back),
 		fair(a_mistake_among_many_costs_nothing),
 		fair(who_does_well_again_is_forgiven),
+		fair(nobody_has_more_places_than_are_left),
+		fair(signatures_count_by_the_time_that_they_take),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
