@@ -8,6 +8,7 @@
 #include "host/host.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,20 @@ static int workers_start(struct host *host, char **error)
 		host->worker_count = i + 1;
 	}
 	return 0;
+}
+
+/* This thread off the CPUs on which workers poll, if that leaves it any: a front end that sends
+ * messages all the time takes nothing from them. */
+static void leave_worker_cpus(const struct host_config *config)
+{
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return;
+	for (unsigned int i = 0; i < config->workers_count; i++)
+		CPU_CLR((size_t)config->workers[i], &cpus);
+	if (CPU_COUNT(&cpus))
+		sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
 static int device_start(struct host *host, unsigned int i, unsigned int first_worker, char **error)
@@ -131,6 +146,7 @@ int host_start(struct evloop *loop, const struct host_config *config, struct hos
 	err = workers_start(h, error);
 	if (err)
 		goto out;
+	leave_worker_cpus(config);
 	err = devices_start(h, error);
 	if (err)
 		goto out;
