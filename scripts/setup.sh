@@ -16,7 +16,7 @@ clang_runtime() {
 packages_of() {
 	case $1 in
 	build) echo "gcc libc6-dev make meson ninja-build pkgconf scdoc libssl-dev libjansson-dev" \
-		"libcyaml-dev libyaml-dev libsystemd-dev libipsec-mb-dev" ;;
+		"libcyaml-dev libyaml-dev libsystemd-dev libipsec-mb-dev libseccomp-dev libcap-ng-dev" ;;
 	test) echo "libcmocka-dev python3 openssl haproxy curl nghttp2-client" ;;
 	# The guests' packages are downloaded by the tests, and not installed.
 	vm) echo "python3 qemu-system-x86 apt dpkg" ;;

@@ -262,6 +262,8 @@ int ctl_server_create(struct evloop *loop, const char *path, const struct ctl_co
 
 	if (!made)
 		return -ENOMEM;
+	/* Now, while files may be opened: it reads /dev/urandom. */
+	json_object_seed(0);
 	made->loop = loop;
 	made->commands = commands;
 	made->context = context;

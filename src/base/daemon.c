@@ -26,12 +26,13 @@ static int usage_hint(const char *name)
 int daemon_options(int argc, char **argv, const char *name, const char *usage,
                    const char *default_config, struct daemon_options *options)
 {
-	enum { CHECK = 256, FOREGROUND, LOG_LEVEL, VERSION, HELP };
+	enum { CHECK = 256, FOREGROUND, LOG_LEVEL, NO_SANDBOX, VERSION, HELP };
 	static const struct option known[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, CHECK},
 		{"foreground", no_argument, NULL, FOREGROUND},
 		{"log-level", required_argument, NULL, LOG_LEVEL},
+		{"no-sandbox", no_argument, NULL, NO_SANDBOX},
 		{"version", no_argument, NULL, VERSION},
 		{"help", no_argument, NULL, HELP},
 		{NULL, 0, NULL, 0},
@@ -56,6 +57,9 @@ int daemon_options(int argc, char **argv, const char *name, const char *usage,
 			        "debug\n",
 			        name, optarg);
 			return EXIT_USAGE;
+		case NO_SANDBOX:
+			options->no_sandbox = true;
+			break;
 		case VERSION:
 			printf("%s %s\n", name, VCRYPTO_VERSION);
 			return EXIT_SUCCESS;

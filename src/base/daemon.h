@@ -17,12 +17,13 @@ struct daemon_options {
 	const char
 		*config; /* the file to use; NULL: none was given, and the default is not there */
 	enum log_level log_level;
-	bool check; /* only check the configuration */
+	bool check;      /* only check the configuration */
+	bool no_sandbox; /* give nothing up (sandbox.h) */
 };
 
 /*
- * --config, --check-config, --foreground, --log-level, --version, --help. usage is what --help
- * prints, default_config the file to use if it is there; log_level is set beforehand.
+ * --config, --check-config, --foreground, --log-level, --no-sandbox, --version, --help. usage is
+ * what --help prints, default_config the file to use if it is there; log_level is set beforehand.
  * -1: go on; else the exit code, and the reason has been printed.
  */
 int daemon_options(int argc, char **argv, const char *name, const char *usage,

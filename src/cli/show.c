@@ -89,8 +89,10 @@ void show_daemon(const json_t *status)
 	print_clean(field_text(status, "daemon"));
 	printf(" ");
 	print_clean(field_text(status, "version"));
-	printf(": process %" PRId64 ", up %s\n", (int64_t)field_number(status, "pid"),
+	printf(": process %" PRId64 ", up %s, sandbox: ", (int64_t)field_number(status, "pid"),
 	       text_duration(field_number(status, "uptime_s"), uptime));
+	print_clean(field_text(status, "sandbox"));
+	putchar('\n');
 }
 
 void show_version(const json_t *result)

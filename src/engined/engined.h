@@ -25,6 +25,7 @@
 #include "base/ctl.h"
 #include "base/evloop.h"
 #include "base/poller.h"
+#include "base/sandbox.h"
 #include "engined/cache.h"
 #include "engined/channel.h"
 #include "engined/config.h"
@@ -244,6 +245,7 @@ struct engined {
 	bool stop;
 	uint64_t rounds;
 	uint64_t started_ns;
+	struct sandbox sandbox;
 	uint64_t clients_ever;
 	struct client_counters past; /* of clients that are gone */
 };

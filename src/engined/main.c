@@ -27,6 +27,7 @@ static const char usage[] =
 	"      --check-config    check the configuration and exit\n"
 	"      --foreground      stay in the foreground (always so)\n"
 	"      --log-level L     error, warning, notice, info or debug\n"
+	"      --no-sandbox      keep capabilities, and all system calls\n"
 	"      --version         print the version and exit\n"
 	"      --help            print this and exit\n";
 
@@ -138,10 +139,14 @@ int main(int argc, char **argv)
 	log_open("vcrypto-engined", options.log_level);
 	daemon_protect();
 	limits_raise(&e);
+	if (!options.no_sandbox)
+		sandbox_privileges(&e.sandbox, NULL, 0);
 	e.started_ns = clock_now_ns();
 
 	ret = start(&e);
 	if (!ret) {
+		if (!options.no_sandbox)
+			sandbox_seal(&e.sandbox, 0);
 		sd_notify(0, "READY=1");
 		log_notice("listening at %s", e.config.listen);
 		ret = loop_run(&e);

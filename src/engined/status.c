@@ -150,6 +150,7 @@ static json_t *command_status(void *context, const json_t *request, char **error
 	json_object_set_new(object, "pid", json_integer(getpid()));
 	json_object_set_new(object, "uptime_s",
 	                    number((clock_now_ns() - e->started_ns) / 1000000000u));
+	json_object_set_new(object, "sandbox", json_string(sandbox_describe(&e->sandbox)));
 	json_object_set_new(object, "device", device_json(e));
 	json_object_set_new(object, "polling", polling);
 	json_object_set_new(object, "sessions", sessions_json(e));

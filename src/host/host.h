@@ -7,6 +7,7 @@
 
 #include "base/ctl.h"
 #include "base/evloop.h"
+#include "base/sandbox.h"
 #include "host/config.h"
 #include "host/device.h"
 #include "host/pool.h"
@@ -26,6 +27,7 @@ struct host {
 	struct vhost_socket **socket;
 	unsigned int device_count;
 	struct ctl_server *control;
+	struct sandbox sandbox;
 };
 
 /*

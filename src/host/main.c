@@ -27,6 +27,7 @@ static const char usage[] =
 	"  --check-config     check the configuration, say what is wrong, and exit\n"
 	"  --foreground       do not detach (this is what it does anyway)\n"
 	"  --log-level LEVEL  error, warning, notice, info (default) or debug\n"
+	"  --no-sandbox       keep capabilities, and all system calls\n"
 	"  --version          print the version and exit\n"
 	"  --help             print this and exit\n"
 	"\n"
@@ -54,8 +55,9 @@ static void on_stop_signal(void *context, int sig)
 	evloop_stop(context);
 }
 
-static int run(const struct host_config *config)
+static int run(const struct host_config *config, bool confined)
 {
+	struct sandbox sandbox = {false, false};
 	struct evloop *loop = NULL;
 	struct host *host = NULL;
 	char *error = NULL;
@@ -63,6 +65,8 @@ static int run(const struct host_config *config)
 
 	daemon_protect();
 	daemon_limits_raise();
+	if (confined)
+		sandbox_privileges(&sandbox, NULL, 0);
 	err = evloop_create(&loop);
 	if (!err)
 		err = daemon_signals(loop, on_stop_signal, loop);
@@ -74,6 +78,9 @@ static int run(const struct host_config *config)
 		log_error("cannot start: %s", error ? error : strerror(-err));
 		goto out;
 	}
+	if (confined)
+		sandbox_seal(&sandbox, 0);
+	host->sandbox = sandbox;
 	log_notice("version %s ready: %s, %u workers, %u resources, %u devices", VCRYPTO_VERSION,
 	           config->name, host->worker_count, host->pool->resource_count,
 	           host->device_count);
@@ -104,7 +111,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	log_open("vcrypto-host", options.log_level);
-	code = options.check ? check_config(config) : run(config);
+	code = options.check ? check_config(config) : run(config, !options.no_sandbox);
 	host_config_free(config);
 	return code;
 }

@@ -217,11 +217,12 @@ static json_t *on_status(void *context, const json_t *request, char **error)
 	const struct host *host = context;
 	uint64_t uptime_s = (clock_now_ns() - host->started_ns) / 1000000000;
 
-	return json_pack("{s:s, s:s, s:i, s:I, s:s, s:o, s:o, s:o, s:o}", "daemon", "vcrypto-host",
-	                 "version", VCRYPTO_VERSION, "pid", (int)getpid(), "uptime_s",
-	                 (json_int_t)uptime_s, "config", host->config->name, "workers",
-	                 workers_json(host), "resources", resources_json(host), "groups",
-	                 groups_json(host), "devices", devices_json(host));
+	return json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:o, s:o, s:o, s:o}", "daemon",
+	                 "vcrypto-host", "version", VCRYPTO_VERSION, "pid", (int)getpid(),
+	                 "uptime_s", (json_int_t)uptime_s, "config", host->config->name, "sandbox",
+	                 sandbox_describe(&host->sandbox), "workers", workers_json(host),
+	                 "resources", resources_json(host), "groups", groups_json(host), "devices",
+	                 devices_json(host));
 }
 
 static json_t *on_devices(void *context, const json_t *request, char **error)

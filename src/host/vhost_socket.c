@@ -7,7 +7,6 @@
  * which grows while nobody is there. connect(2) on a UNIX socket does not wait.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +99,7 @@ static void accept_and_refuse(struct vhost_socket *socket, int listener)
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)
 		close(fd);
-	socket->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	socket->reserve = event_create();
 }
 
 static void on_connect(void *context, int listener, uint32_t events)
@@ -142,7 +141,7 @@ static int listen_begin(struct vhost_socket *socket)
 	socket->listener = unix_listen(socket->path, SOCK_STREAM, 0660, 8);
 	if (socket->listener < 0)
 		return socket->listener;
-	socket->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	socket->reserve = event_create();
 	return evloop_add(socket->loop, socket->listener, EPOLLIN, on_connect, socket,
 	                  &socket->watch);
 }

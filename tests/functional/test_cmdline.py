@@ -70,7 +70,8 @@ def test_help():
     for daemon in ("host", "engined"):
         done = run(daemon, "--help")
         vctest.equal((done.returncode, done.stderr), (0, ""))
-        for option in ("--config", "--check-config", "--foreground", "--log-level", "--version"):
+        for option in ("--config", "--check-config", "--foreground", "--log-level", "--no-sandbox",
+                       "--version"):
             vctest.contains(done.stdout, option)
 
 

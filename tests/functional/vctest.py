@@ -245,7 +245,8 @@ class Daemon:
         self.killed = False
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [self.program, "--config", self.config, "--log-level", self.stack.log_level],
+                [self.program, "--config", self.config, "--log-level", self.stack.log_level,
+                 *self.stack.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=self.stack.env, preexec_fn=die_with_parent)
         wait_until(self._ready, READY_SECONDS, f"{self.name} answers")
@@ -296,13 +297,15 @@ class Stack:
                      YAML in place of the default; {dir} stands for the runtime directory
     queues           data queues of the device dev0 of the default configuration
     log_level        of both daemons
+    arguments        more on their command lines
 
     Afterwards: dir, env (for processes), device_socket, engined_socket.
     """
 
     def __init__(self, host=True, engined=True, host_config=None, engined_config=None, queues=1,
-                 log_level="info"):
+                 log_level="info", arguments=()):
         self.log_level = log_level
+        self.arguments = arguments
         self.dir = tempfile.mkdtemp(prefix="vct-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.device_socket = os.path.join(self.dir, "dev0.sock")
