@@ -18,16 +18,21 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#ifdef VC_HAVE_CAP_NG
-#include <cap-ng.h>
-#endif
-/* Sanitizers open files, make processes and trace them. */
+/* Sanitizers open files, make processes and trace them (which takes a capability, as we are not
+ * dumpable). */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef VC_HAVE_SECCOMP
+#define SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifdef SANITIZED
+#undef VC_HAVE_CAP_NG
 #undef VC_HAVE_SECCOMP
 #endif
+#ifdef VC_HAVE_CAP_NG
+#include <cap-ng.h>
 #endif
 #ifdef VC_HAVE_SECCOMP
 #include <seccomp.h>
@@ -67,7 +72,7 @@ int sandbox_privileges(struct sandbox *sandbox, const int *keep, size_t count)
 		err = capabilities_drop(keep, count);
 	sandbox->capabilities = !err;
 	if (err == -ENOSYS)
-		log_info("built without libcap-ng: capabilities are kept");
+		log_info("built without libcap-ng, or with a sanitizer: capabilities are kept");
 	else if (err)
 		log_warning("cannot give capabilities up: %s", strerror(-err));
 	return err;

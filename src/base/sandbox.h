@@ -28,10 +28,11 @@ struct sandbox {
 	bool sealed;       /* system calls are filtered */
 };
 
-/* keep: Linux's numbers of capabilities (CAP_*). 0, -ENOSYS (built without libcap-ng), -errno. */
+/* keep: Linux's numbers of capabilities (CAP_*). 0, -ENOSYS (built without libcap-ng,
+ * or with a sanitizer, which needs more), -errno. */
 int sandbox_privileges(struct sandbox *sandbox, const int *keep, size_t count);
 /* All threads that there are, and those to come. needs: enum sandbox_need. 0, -ENOSYS (built
- * without libseccomp, or with a sanitizer, which needs more), -errno. */
+ * without libseccomp, or with a sanitizer), -errno. */
 int sandbox_seal(struct sandbox *sandbox, unsigned int needs);
 
 /* "full", "capabilities", "calls" or "none". */
