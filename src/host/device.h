@@ -39,7 +39,7 @@ struct device_limits {
 /* What one worker has of a device. The worker's alone; on a cache line of its own. */
 struct device_share {
 	vc_cache_aligned uint64_t inflight_bytes;
-	uint32_t in_flight; /* requests */
+	uint32_t in_flight;                  /* requests */
 	struct stateless_counters stateless; /* read by anyone */
 };
 
