@@ -109,18 +109,21 @@ int device_queue_start(struct device *device, unsigned int index)
 		return -EALREADY;
 	if (device->stuck)
 		return -EIO;
-	err = vring_setup(&queue->ring, device->memory, &queue->config);
+	err = device_ring_setup(device, queue);
 	if (err)
 		return err;
 	if (device->strict && !queue->control) {
 		queue->order = order_new(queue->config.size);
-		if (!queue->order)
+		if (!queue->order) {
+			device_ring_forget(queue);
 			return -ENOMEM;
+		}
 	}
 	err = inflight_begin(&queue->inflight, &device->inflight, index, &queue->ring);
 	if (err) {
 		free(queue->order);
 		queue->order = NULL;
+		device_ring_forget(queue);
 		return err;
 	}
 	/* No worker has the queue now. */
@@ -159,6 +162,7 @@ void device_queue_stop(struct device *device, unsigned int index)
 	free(queue->order);
 	queue->order = NULL;
 	inflight_end(&queue->inflight, &queue->ring);
+	device_ring_forget(queue);
 }
 
 uint64_t device_workers(const struct device *device)

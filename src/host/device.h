@@ -26,6 +26,7 @@
 
 struct device;
 struct iotlb;
+struct ring_window;
 struct worker;
 
 /* What a device may take at the most. */
@@ -62,7 +63,8 @@ struct host_queue {
 	struct worker *worker;        /* that has it; NULL when stopped */
 	int kick_fd, call_fd, err_fd; /* -1: none */
 	struct vring_config config;
-	uint32_t crypto_features; /* VIRTIO_CRYPTO_F_* of the device when the queue started */
+	struct ring_window *window[3]; /* of the ring's parts, where they lie scattered; or NULL */
+	uint32_t crypto_features;      /* VIRTIO_CRYPTO_F_* of the device when the queue started */
 	bool started;
 	/* The worker's. Keys of stateless requests: the device's in this worker; NULL when no
 	 * stateless mode was negotiated. */

@@ -85,9 +85,8 @@ static bool any_loses_ring(const struct device *device, const struct memtable *m
 {
 	for (unsigned int i = 0; i < device_queue_count(device); i++) {
 		const struct host_queue *queue = &device->queue[i];
-		struct vring probe;
 
-		if (queue->started && vring_setup(&probe, memory, &queue->config))
+		if (queue->started && !device_ring_stays(queue, memory))
 			return true;
 	}
 	return false;

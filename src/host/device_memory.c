@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "host/device_private.h"
 #include "host/iotlb.h"
+#include "host/ring_window.h"
 #include "host/worker.h"
 
 int device_memory_allow(struct device *device, uint64_t bytes)
@@ -38,14 +39,56 @@ static void tell_workers(struct device *device, const struct memtable *memory,
 	}
 }
 
+/* ---- rings ---- */
+
+void device_ring_forget(struct host_queue *queue)
+{
+	for (unsigned int part = 0; part < 3; part++) {
+		ring_window_free(queue->window[part]);
+		queue->window[part] = NULL;
+		queue->config.found[part] = NULL;
+	}
+}
+
+int device_ring_setup(struct device *device, struct host_queue *queue)
+{
+	const uint64_t addr[3] = {queue->config.desc, queue->config.avail, queue->config.used};
+	int err = vring_setup(&queue->ring, device->memory, &queue->config);
+	uint64_t size[3];
+
+	if (err != -EFAULT || !device->iotlb)
+		return err;
+	vring_sizes(&queue->config, size);
+	err = 0;
+	for (unsigned int part = 0; part < 3 && !err; part++) {
+		err = ring_window_new(device->memory, addr[part], size[part], &queue->window[part]);
+		if (!err)
+			queue->config.found[part] = ring_window_at(queue->window[part]);
+	}
+	if (!err)
+		err = vring_setup(&queue->ring, device->memory, &queue->config);
+	if (err)
+		device_ring_forget(queue);
+	return err;
+}
+
+bool device_ring_stays(const struct host_queue *queue, const struct memtable *memory)
+{
+	struct vring probe;
+
+	for (unsigned int part = 0; part < 3; part++)
+		if (queue->window[part] && !ring_window_holds(queue->window[part], memory))
+			return false;
+	return !vring_setup(&probe, memory, &queue->config);
+}
+
 /* Stop queues whose rings are not in a table. Where there is an IOMMU, they may be in the next. */
 static void rings_check(struct device *device, const struct memtable *memory)
 {
 	for (unsigned int i = 0; i < device_queue_count(device); i++) {
 		struct host_queue *queue = &device->queue[i];
-		struct vring probe;
 
-		if (!queue->started || !vring_setup(&probe, memory, &queue->config))
+		if (!queue->started || device_ring_stays(queue, memory))
 			continue;
 		device_queue_stop(device, i);
 		if (device->iotlb)

@@ -15,6 +15,14 @@ static inline unsigned int device_queue_count(const struct device *device)
 /* The workers that have a queue of the device, each once, as bits. */
 uint64_t device_workers(const struct device *device);
 
+/* device_memory.c: set a queue's ring up; where its parts lie scattered, they get windows. 0,
+ * -errno of vring_setup() and ring_window_new(). */
+int device_ring_setup(struct device *device, struct host_queue *queue);
+/* Whether a ring lies in a table as it does now. */
+bool device_ring_stays(const struct host_queue *queue, const struct memtable *memory);
+/* The queue has stopped. */
+void device_ring_forget(struct host_queue *queue);
+
 /* Requests did not come back: what they may touch is never freed. */
 void device_mark_stuck(struct device *device);
 

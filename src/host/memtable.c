@@ -39,6 +39,19 @@ static int file_page_size(int fd, size_t *page)
 	return vc_is_power_of_two(*page) ? 0 : -EINVAL;
 }
 
+/* A mapping that has just been made. -ENOSPC: it is gone again. */
+static int memmap_guard(struct memmap *map)
+{
+	map->guard = memguard_add(map->base, map->length);
+	if (!map->guard) {
+		munmap(map->base, map->length);
+		free(map);
+		return -ENOSPC;
+	}
+	madvise(map->base, map->length, MADV_DONTDUMP);
+	return 0;
+}
+
 /* Map [offset, offset + size) of the file; *host is where it begins. */
 int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **result, uint8_t **host)
 {
@@ -70,14 +83,45 @@ int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **result, u
 		free(map);
 		return rc;
 	}
-	map->guard = memguard_add(map->base, map->length);
-	if (!map->guard) {
+	rc = memmap_guard(map);
+	if (rc < 0)
+		return rc;
+	*host = (uint8_t *)map->base + (offset - start);
+	*result = map;
+	return 0;
+}
+
+int memmap_gather(uint8_t *const *pages, unsigned int count, struct memmap **result, uint8_t **host)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct memmap *map = calloc(1, sizeof(*map));
+	int rc = 0;
+
+	if (!map)
+		return -ENOMEM;
+	atomic_init(&map->users, 1);
+	map->length = count * page;
+	map->base = mmap(NULL, map->length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	                 -1, 0);
+	if (map->base == MAP_FAILED) {
+		rc = -errno;
+		free(map);
+		return rc;
+	}
+	/* Of a shared mapping, an old size of 0 makes a second one (mremap(2)). */
+	for (unsigned int i = 0; i < count && !rc; i++)
+		if (mremap(pages[i], 0, page, MREMAP_MAYMOVE | MREMAP_FIXED,
+		           (uint8_t *)map->base + i * page) == MAP_FAILED)
+			rc = -errno;
+	if (rc < 0) {
 		munmap(map->base, map->length);
 		free(map);
-		return -ENOSPC;
+		return rc;
 	}
-	madvise(map->base, map->length, MADV_DONTDUMP);
-	*host = (uint8_t *)map->base + (offset - start);
+	rc = memmap_guard(map);
+	if (rc < 0)
+		return rc;
+	*host = map->base;
 	*result = map;
 	return 0;
 }

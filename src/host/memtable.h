@@ -41,6 +41,9 @@ struct memmap;
 int memmap_new(int fd, uint64_t offset, uint64_t size, struct memmap **map, uint8_t **host);
 /* Unmapped with the last user. */
 void memmap_put(struct memmap *map);
+/* The same pages of shared memory that is mapped already once more, one after the other; *host is
+ * where. -EINVAL: not page aligned, or of huge pages; -ENOSPC; -errno. */
+int memmap_gather(uint8_t *const *pages, unsigned int count, struct memmap **map, uint8_t **host);
 
 struct memtable {
 	unsigned int count, room;

@@ -30,38 +30,45 @@ static inline uint16_t ring_mask(const struct vring *ring)
 
 /* ---- set-up ---- */
 
-/* Bytes of the three parts of a ring, with the two event fields of a split one: they are part of
- * the layout, whatever was negotiated. */
-static void ring_sizes(const struct vring_config *config, uint64_t *avail, uint64_t *used)
+/* With the two event fields of a split one: they are part of the layout, whatever was negotiated.
+ */
+void vring_sizes(const struct vring_config *config, uint64_t size[3])
 {
 	uint64_t n = config->size;
 
-	*avail = config->packed ? sizeof(struct virtq_packed_event)
-	                        : sizeof(struct virtq_avail) + n * sizeof(uint16_t) + 2;
-	*used = config->packed ? sizeof(struct virtq_packed_event)
-	                       : sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + 2;
+	size[0] = n * sizeof(struct virtq_desc);
+	size[1] = config->packed ? sizeof(struct virtq_packed_event)
+	                         : sizeof(struct virtq_avail) + n * sizeof(uint16_t) + 2;
+	size[2] = config->packed
+	                  ? sizeof(struct virtq_packed_event)
+	                  : sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + 2;
 }
 
 bool vring_gap(const struct memtable *memory, const struct vring_config *config, uint64_t *gap)
 {
-	uint64_t avail_size, used_size;
+	uint64_t size[3];
 
-	ring_sizes(config, &avail_size, &used_size);
-	return memtable_gap(memory, config->desc, config->size * sizeof(struct virtq_desc), true,
-	                    gap) ||
-	       memtable_gap(memory, config->avail, avail_size, true, gap) ||
-	       memtable_gap(memory, config->used, used_size, true, gap);
+	vring_sizes(config, size);
+	return memtable_gap(memory, config->desc, size[0], true, gap) ||
+	       memtable_gap(memory, config->avail, size[1], true, gap) ||
+	       memtable_gap(memory, config->used, size[2], true, gap);
+}
+
+static void *part_find(const struct memtable *memory, const struct vring_config *config,
+                       unsigned int part, uint64_t addr)
+{
+	uint64_t size[3];
+
+	vring_sizes(config, size);
+	return config->found[part] ? config->found[part] : memtable_user(memory, addr, size[part]);
 }
 
 static int ring_find(struct vring *ring, const struct memtable *memory,
                      const struct vring_config *config)
 {
-	uint64_t avail_size, used_size;
-
-	ring_sizes(config, &avail_size, &used_size);
-	void *desc = memtable_user(memory, config->desc, config->size * sizeof(struct virtq_desc));
-	void *avail = memtable_user(memory, config->avail, avail_size);
-	void *used = memtable_user(memory, config->used, used_size);
+	void *desc = part_find(memory, config, 0, config->desc);
+	void *avail = part_find(memory, config, 1, config->avail);
+	void *used = part_find(memory, config, 2, config->used);
 
 	if (!desc || !avail || !used)
 		return -EFAULT;

@@ -103,6 +103,8 @@ struct vring_config {
 	uint16_t size;
 	/* User addresses; of a packed ring the descriptors, the driver's area, the device's. */
 	uint64_t desc, avail, used;
+	/* The same where they are mapped for us, or NULL: as addresses in memory say. */
+	void *found[3];
 	/* Where to go on, as vhost-user tells it (vring_base()). */
 	uint32_t base;
 	bool packed;
@@ -117,6 +119,9 @@ int vring_setup(struct vring *ring, const struct memtable *memory,
 
 /* The first address of the ring that is not in memory; false: all of it is. */
 bool vring_gap(const struct memtable *memory, const struct vring_config *config, uint64_t *gap);
+
+/* Bytes of the three parts. */
+void vring_sizes(const struct vring_config *config, uint64_t size[3]);
 
 /*
  * Where the ring stands, as vhost-user's SET_VRING_BASE takes it again. Split: the next available

@@ -86,12 +86,12 @@ def test_addresses_are_asked_for_and_kept():
             session = driver.check_works()
             for i in range(60):
                 equal(driver.crypto.cipher(session, IV, PLAIN, indirect=i % 2 == 0), (0, CIPHER))
-            # More than one page, and no page twice.
+            # More than one page, and hardly one twice (both queues may ask about the same).
             asked = {offset for offset, _ in driver.iommu.asked}
             check(len(asked) >= 3, f"pages asked for: {sorted(asked)}")
-            equal(len(driver.iommu.asked), len(asked), "questions, and pages asked about")
+            check(len(driver.iommu.asked) <= 2 * len(asked), f"asked: {driver.iommu.asked}")
             iommu = host.device()["iommu"]
-            equal((iommu["entries"], iommu["asked"]), (len(asked), len(asked)))
+            equal((iommu["entries"], iommu["asked"]), (len(asked), len(driver.iommu.asked)))
             equal(host.device(1)["iommu"], None, "the other device's")
             equal(host.device()["memory_regions"], 1, "regions that the front end has shared")
 

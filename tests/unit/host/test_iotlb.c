@@ -16,6 +16,7 @@
 #include "guest.h"
 #include "guest_packed.h"
 #include "host/iotlb.h"
+#include "host/ring_window.h"
 
 #define PAGE 4096u
 #define IOVA 0x7fff0000u
@@ -204,6 +205,46 @@ static void test_what_a_new_view_lacks(void **state)
 
 /* ---- rings ---- */
 
+static void test_scattered_pages_are_put_together(void **state)
+{
+	static const unsigned int pages[] = {9, 3, 12};
+	struct ring_window *window;
+	struct memtable *old;
+	struct fixture f;
+	uint8_t *p;
+
+	fixture_open(&f);
+	for (unsigned int i = 0; i < 3; i++) {
+		map(&f, IOVA + i * PAGE, pages[i], true);
+		memset(f.guest.memory + (size_t)pages[i] * PAGE, 'a' + (int)i, PAGE);
+	}
+	assert_null(at(view(&f), IOVA + 100, 2 * PAGE));
+	assert_int_equal(ring_window_new(f.view, IOVA + 100, 2 * PAGE, &window), 0);
+	p = ring_window_at(window);
+	assert_int_equal(p[0], 'a');
+	assert_int_equal(p[PAGE - 100], 'b');
+	assert_int_equal(p[2 * PAGE - 1], 'c');
+	/* The same memory, both ways. */
+	p[PAGE] = 'x';
+	assert_int_equal(f.guest.memory[3 * PAGE + 100], 'x');
+	f.guest.memory[12 * PAGE] = 'y';
+	assert_int_equal(p[2 * PAGE - 100], 'y');
+	/* Neighbours do not matter; a page that is another does. */
+	map(&f, IOVA + 3 * PAGE, 13, true);
+	old = f.view;
+	f.view = NULL;
+	assert_true(ring_window_holds(window, view(&f)));
+	map(&f, IOVA + PAGE, 4, true);
+	assert_false(ring_window_holds(window, view(&f)));
+	/* It needs nobody else. */
+	memtable_free(old);
+	p[0] = 'z';
+	assert_int_equal(f.guest.memory[9 * PAGE + 100], 'z');
+	ring_window_free(window);
+	assert_int_equal(ring_window_new(f.view, IOVA, 5 * PAGE, &window), -EFAULT);
+	fixture_close(&f);
+}
+
 /* Only the ring itself, which lies at the beginning of memory, is known. */
 static void ring_only(struct fixture *f)
 {
@@ -319,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_the_oldest_goes_when_there_are_too_many),
 		cmocka_unit_test(test_what_may_not_be_written_is_only_read),
 		cmocka_unit_test(test_what_a_new_view_lacks),
+		cmocka_unit_test(test_scattered_pages_are_put_together),
 		cmocka_unit_test(test_chains_wait_for_what_they_name),
 		cmocka_unit_test(test_addresses_that_nobody_knows_are_bad),
 		cmocka_unit_test(test_a_chain_cannot_miss_for_ever),
