@@ -109,8 +109,8 @@ struct vcrypto_device_options {
 	unsigned int pieces;
 	/** Kind of the rings; default split. */
 	enum vcrypto_ring ring;
-	/** VCRYPTO_SESSIONS_STATELESS: bytes of memory for keys; default 4 MiB. The keys of a session
-	 *  take 64 bytes, or the next power of two, and a little more. Locked as far as
+	/** VCRYPTO_SESSIONS_STATELESS: bytes of memory for keys; default 4 MiB. The keys of a
+	 * session take 64 bytes, or the next power of two, and a little more. Locked as far as
 	 *  RLIMIT_MEMLOCK allows. */
 	size_t key_memory;
 };

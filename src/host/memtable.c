@@ -140,7 +140,7 @@ void memmap_put(struct memmap *map)
 static struct memtable *table_new(unsigned int room)
 {
 	struct memtable *table = calloc(
-		1, sizeof(*table) + room * (sizeof(table->region[0]) + sizeof(table->map[0])));
+		1, sizeof(*table) + room * (sizeof(table->region[0]) + sizeof(struct memmap *)));
 
 	if (!table)
 		return NULL;
