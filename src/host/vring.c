@@ -44,14 +44,23 @@ void vring_sizes(const struct vring_config *config, uint64_t size[3])
 	                  : sizeof(struct virtq_used) + n * sizeof(struct virtq_used_elem) + 2;
 }
 
+/* Without an IOMMU, rings have addresses of the front end's own and not the guest's. */
+static bool part_gap(const struct memtable *memory, uint64_t addr, uint64_t size, uint64_t *gap)
+{
+	if (memory->view)
+		return memtable_gap(memory, addr, size, true, gap);
+	*gap = addr;
+	return !memtable_user(memory, addr, size);
+}
+
 bool vring_gap(const struct memtable *memory, const struct vring_config *config, uint64_t *gap)
 {
 	uint64_t size[3];
 
 	vring_sizes(config, size);
-	return memtable_gap(memory, config->desc, size[0], true, gap) ||
-	       memtable_gap(memory, config->avail, size[1], true, gap) ||
-	       memtable_gap(memory, config->used, size[2], true, gap);
+	return part_gap(memory, config->desc, size[0], gap) ||
+	       part_gap(memory, config->avail, size[1], gap) ||
+	       part_gap(memory, config->used, size[2], gap);
 }
 
 static void *part_find(const struct memtable *memory, const struct vring_config *config,

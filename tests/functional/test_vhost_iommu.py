@@ -171,6 +171,20 @@ def test_features_may_be_hidden():
         check(host.device()["iommu"], "there still is one")
 
 
+def test_features_may_be_hidden_and_there_is_no_iommu():
+    """As with nearly every QEMU."""
+    with Host() as host, Driver(host.path) as driver:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with ours, theirs:
+            driver.front_end.order(fe.SET_BACKEND_REQ_FD, b"", [theirs.fileno()])
+        driver.front_end.order(fe.RESET_DEVICE)
+        driver.front_end.order(fe.SET_FEATURES, struct.pack("<Q", fe.F_PROTOCOL))
+        driver.data.reset().start(enable=False)
+        check(host.queue(0)["started"], "the ring is where the front end says")
+        driver.control.reset().start(enable=False)
+        driver.check_works()
+
+
 def test_next_driver_has_no_iommu():
     with Host() as host:
         with IommuDriver(host.path) as driver:
