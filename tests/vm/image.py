@@ -33,7 +33,8 @@ import vctest  # noqa: E402 pylint: disable=wrong-import-position
 
 PACKAGES = {
     "base": ["busybox-static", "openssl", "curl", "haproxy", "cryptsetup-bin", "kcapi-tools",
-             "libjansson4", "libcyaml1", "libyaml-0-2", "libsystemd0"],
+             "libjansson4", "libcyaml1", "libyaml-0-2", "libsystemd0", "libseccomp2",
+             "libcap-ng0"],
     "dpdk": ["librte-meta-bus", "librte-meta-crypto", "librte-meta-mempool"],
 }
 # Without what they depend on: headers and Python.
