@@ -50,7 +50,8 @@ const char *vcrypto_error_text(int error);
 /** How sessions get to the device. */
 enum vcrypto_session_way {
 	/** Over the control queue. */
-	VCRYPTO_SESSIONS_AUTO = 0,
+	VCRYPTO_SESSIONS_AUTO = 0, /**< and on from there in-band, for PCI devices behind a stock
+	                            *   QEMU whose back end is vcrypto-host */
 	VCRYPTO_SESSIONS_CONTROL_QUEUE = 1,
 	/** Over data queue 0, once the control queue has shown that the device is vcrypto-host's
 	 *  (docs/in-band.md): for devices whose control queue can do less than their data queues,
@@ -86,7 +87,7 @@ enum vcrypto_ring {
 /** How to open a device. Zero a field to get its default. */
 struct vcrypto_device_options {
 	/** Path of the vhost-user socket of the device (a UNIX stream socket that the back end
-	 *  listens on). Required. Not kept after the call. */
+	 *  listens on). Required, unless it is a PCI device. Not kept after the call. */
 	const char *socket;
 	/** Data queues wanted; default 1. The device may have fewer: see vcrypto_device_queues().
 	 */
@@ -113,6 +114,10 @@ struct vcrypto_device_options {
 	 * session take 64 bytes, or the next power of two, and a little more. Locked as far as
 	 *  RLIMIT_MEMLOCK allows. */
 	size_t key_memory;
+	/** Address of the device on the PCI bus, such as "0000:00:04.0", in the virtual machine
+	 *  whose device it is; then there is no socket. It must be bound to uio_pci_generic or
+	 *  vfio-pci (vcryptoctl bind). Not kept after the call. */
+	const char *pci;
 };
 
 /**
@@ -198,7 +203,9 @@ void *vcrypto_memory_alloc(struct vcrypto_device *device, size_t size);
 void vcrypto_memory_free(struct vcrypto_device *device, void *memory);
 
 /**
- * Let the device reach memory of your own.
+ * Let the device reach memory of your own. A PCI device without an IOMMU cannot: what lies there is
+ * then copied, on the way there and back; no operation's data may then be larger than the room for
+ * that, which is some megabytes and depends on what huge pages there are.
  *
  * @param device  the device
  * @param address where you have mapped it, page aligned; must stay mapped until it is unregistered

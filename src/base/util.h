@@ -61,6 +61,11 @@ int runtime_path(const char *name, char *path, size_t size);
 /* Make the runtime directory (0755) if it is not there. 0 or -errno. */
 int runtime_dir_make(void);
 
+/* Place of a device on the PCI bus: "0000:00:04.0" or "00:04.0", written in full. -EINVAL: it is
+ * neither. */
+#define PCI_ADDRESS_SIZE 16
+int pci_address_parse(const char *text, char address[PCI_ADDRESS_SIZE]);
+
 /* UNIX sockets. A descriptor (close-on-exec, non-blocking) or -errno. unix_listen replaces a stale
  * socket of a dead process; a live one is -EADDRINUSE. type is SOCK_STREAM or SOCK_SEQPACKET. */
 int unix_listen(const char *path, int type, unsigned int mode, int backlog);

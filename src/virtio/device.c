@@ -4,8 +4,8 @@
  * asked of it as a whole. Any thread, under the device's lock.
  *
  * The shared region holds, in this order: for each data queue its slots and ring, the control
- * queue's, keys of stateless sessions, and the arena that vcrypto_memory_alloc() gives out. Nothing
- * that we rely on lies there.
+ * queue's, keys of stateless sessions, room for copies where the transport needs them, and the
+ * arena that vcrypto_memory_alloc() gives out. Nothing that we rely on lies there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "virtio/bounce.h"
 #include "virtio/driver.h"
 #include "virtio/inband.h"
 
@@ -29,22 +30,6 @@
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 #define DEFAULT_KEY_MEMORY ((size_t)4 << 20)
 #define MAX_MEMORY ((size_t)1 << 40)
-#define PAGE 4096u
-
-static bool by_message(enum vcrypto_session_way sessions)
-{
-	return sessions >= VCRYPTO_SESSIONS_MESSAGE_70 && sessions <= VCRYPTO_SESSIONS_MESSAGE_81;
-}
-
-/* What open() decides on its way. */
-struct plan {
-	struct vcrypto_device_options options;
-	uint64_t features;
-	bool indirect;
-	struct ring_kind kind;
-	unsigned int depth;
-	size_t queue_size, control_size; /* bytes, whole pages */
-};
 
 const char *vcrypto_version(void)
 {
@@ -80,7 +65,7 @@ int device_result(struct vcrypto_device *device, int error)
 	return error;
 }
 
-static int plan_make(struct plan *plan, const struct vcrypto_device_options *options,
+static int plan_make(struct device_plan *plan, const struct vcrypto_device_options *options,
                      struct transport_error *error)
 {
 	plan->options = *options;
@@ -97,8 +82,10 @@ static int plan_make(struct plan *plan, const struct vcrypto_device_options *opt
 	else if (!plan->options.key_memory)
 		plan->options.key_memory = DEFAULT_KEY_MEMORY;
 	plan->depth = plan->options.depth;
-	if (!plan->options.socket || !*plan->options.socket)
+	if ((!plan->options.socket || !*plan->options.socket) && !plan->options.pci)
 		transport_error_set(error, "no socket given");
+	else if (plan->options.pci && sessions_by_message(plan->options.sessions))
+		transport_error_set(error, "sessions by message are for vhost-user");
 	else if (plan->depth < 2 || plan->depth > MAX_DEPTH || !vc_is_power_of_two(plan->depth))
 		transport_error_set(error, "depth %u is not a power of two from 2 to %u",
 		                    plan->depth, MAX_DEPTH);
@@ -124,7 +111,7 @@ static int space_read(struct vcrypto_device *device, struct virtio_crypto_config
 {
 	int err;
 
-	if (by_message(device->sessions)) {
+	if (sessions_by_message(device->sessions)) {
 		*config = device->config;
 		return 0;
 	}
@@ -143,7 +130,7 @@ static int config_get(struct vcrypto_device *device)
 {
 	struct virtio_crypto_config *config = &device->config;
 
-	if (!by_message(device->sessions))
+	if (!sessions_by_message(device->sessions))
 		return space_read(device, config);
 	*config = (struct virtio_crypto_config){
 		.status = VIRTIO_CRYPTO_S_HW_READY,
@@ -158,10 +145,15 @@ static int config_get(struct vcrypto_device *device)
 	return 0;
 }
 
-static int device_count_queues(struct vcrypto_device *device, const struct plan *plan)
+static bool behind_qemu(const struct vcrypto_device *device)
+{
+	return device->ops->behind_qemu && device->ops->behind_qemu(device->transport);
+}
+
+static int device_count_queues(struct vcrypto_device *device, const struct device_plan *plan)
 {
 	unsigned int queues = device->ops->queues_max(device->transport);
-	unsigned int control = by_message(device->sessions) ? 0 : 1;
+	unsigned int control = sessions_by_message(device->sessions) ? 0 : 1;
 
 	if (!device->config.max_dataqueues || device->config.max_dataqueues + control > queues) {
 		transport_error_set(&device->error,
@@ -171,10 +163,13 @@ static int device_count_queues(struct vcrypto_device *device, const struct plan 
 	}
 	device->queue_count = vc_min(plan->options.queues, device->config.max_dataqueues);
 	device->queue_count = vc_min(device->queue_count, MAX_QUEUES);
+	if (behind_qemu(device))
+		device->queue_count = 1;
 	return 0;
 }
 
-static int features_choose(struct plan *plan, uint64_t offered, struct transport_error *error)
+static int features_choose(struct device_plan *plan, uint64_t offered,
+                           struct transport_error *error)
 {
 	bool stateless = plan->options.sessions == VCRYPTO_SESSIONS_STATELESS;
 	uint64_t features = offered & (FEATURES_USED | (stateless ? VIRTIO_CRYPTO_FEATURES : 0));
@@ -203,12 +198,13 @@ static int features_choose(struct plan *plan, uint64_t offered, struct transport
 	return 0;
 }
 
-static int device_negotiate(struct vcrypto_device *device, struct plan *plan, uint64_t without)
+static int device_negotiate(struct vcrypto_device *device, struct device_plan *plan,
+                            uint64_t without)
 {
 	struct transport_error *error = &device->error;
 	uint64_t offered;
-	int err = device->ops->open(plan->options.socket, device->timeout_ms, &device->transport,
-	                            &offered, error);
+	const char *where = plan->options.pci ? plan->options.pci : plan->options.socket;
+	int err = device->ops->open(where, device->timeout_ms, &device->transport, &offered, error);
 
 	if (err)
 		return err;
@@ -227,54 +223,11 @@ static int device_negotiate(struct vcrypto_device *device, struct plan *plan, ui
 	return err ? err : device_count_queues(device, plan);
 }
 
-/* Out of the swap as far as we are allowed to, each page once it is used. */
-static int keys_init(struct vcrypto_device *device, uint8_t *memory, size_t size)
-{
-	mlock2(memory, size, MLOCK_ONFAULT);
-	return arena_init(&device->keys, memory, size);
-}
-
-static int device_memory(struct vcrypto_device *device, struct plan *plan)
-{
-	unsigned int pieces = plan->options.pieces;
-	size_t rings, keys, total;
-	int err;
-
-	/* A direct chain takes a table's worth of descriptors, and the ring has a largest size. */
-	if (!plan->indirect)
-		plan->depth = vc_min(plan->depth, VIRTQ_MAX_SIZE / queue_table(pieces));
-	plan->queue_size = vc_round_up(
-		queue_bytes(plan->depth, pieces, plan->indirect, plan->kind.packed), PAGE);
-	plan->control_size = vc_round_up(control_bytes(plan->indirect, plan->kind.packed), PAGE);
-	rings = plan->queue_size * device->queue_count + plan->control_size;
-	keys = vc_round_up(plan->options.key_memory, PAGE);
-	total = rings + keys + vc_round_up(plan->options.memory, PAGE);
-	err = shared_region_create(total, plan->options.hugepages, &device->region);
-	if (err) {
-		transport_error_set(&device->error, "%zu bytes of %s: %s", total,
-		                    plan->options.hugepages > 0 ? "huge pages" : "shared memory",
-		                    strerror(-err));
-		return err;
-	}
-	err = keys ? keys_init(device, device->region.base + rings, keys) : 0;
-	if (err)
-		return err;
-	rings += keys;
-	err = arena_init(&device->arena, device->region.base + rings, device->region.size - rings);
-	if (err)
-		return err;
-	err = regions_add(&device->regions, device->region.base, device->region.size);
-	if (err)
-		return err;
-	return device->ops->memory_add(device->transport, device->region.base, device->region.size,
-	                               device->region.fd, 0, &device->error);
-}
-
 static int control_start(struct vcrypto_device *device)
 {
 	int err;
 
-	if (by_message(device->sessions)) {
+	if (sessions_by_message(device->sessions)) {
 		device->control.way = &control_way_message;
 		return 0;
 	}
@@ -282,12 +235,34 @@ static int control_start(struct vcrypto_device *device)
 	device->control.transport.index = device->config.max_dataqueues;
 	err = device->ops->queue_start(device->transport, &device->control.transport,
 	                               &device->error);
-	if (!err && device->sessions == VCRYPTO_SESSIONS_IN_BAND)
-		err = inband_begin(device);
-	return err;
+	if (!err && device->ops->start)
+		err = device->ops->start(device->transport, &device->error);
+	if (err)
+		return err;
+	if (device->sessions == VCRYPTO_SESSIONS_IN_BAND)
+		return inband_begin(device, true);
+	if (device->sessions == VCRYPTO_SESSIONS_AUTO && behind_qemu(device))
+		return inband_begin(device, false);
+	return 0;
 }
 
-static int device_queues(struct vcrypto_device *device, const struct plan *plan)
+/* Room for copies: behind the rings, the control queue's among them. */
+static int copies_start(struct vcrypto_device *device, const struct device_plan *plan,
+                        uint8_t *memory)
+{
+	for (unsigned int i = 0; plan->copy_size && i < device->queue_count; i++) {
+		struct vcrypto_queue *q = &device->queues[i];
+
+		q->bounce = bounce_new(q, &device->copied, memory + i * plan->copy_size,
+		                       plan->copy_size);
+		if (!q->bounce)
+			return -ENOMEM;
+		q->layered = true;
+	}
+	return 0;
+}
+
+static int device_queues(struct vcrypto_device *device, const struct device_plan *plan)
 {
 	uint8_t *memory = device->region.base;
 	struct vcrypto_queue *q;
@@ -304,7 +279,7 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 		q = &device->queues[i];
 		err = queue_init(q, device, memory, plan->depth, plan->options.pieces,
 		                 plan->indirect, plan->kind);
-		q->context.apart = by_message(device->sessions);
+		q->context.apart = sessions_by_message(device->sessions);
 		q->context.unusual |= q->context.apart;
 		if (err)
 			return err;
@@ -315,7 +290,8 @@ static int device_queues(struct vcrypto_device *device, const struct plan *plan)
 	/* Keys pass here: out of the swap, as far as we are allowed to. */
 	mlock(memory, plan->control_size);
 	control_init(&device->control, memory, plan->indirect, plan->kind);
-	return control_start(device);
+	err = copies_start(device, plan, memory + plan->control_size);
+	return err ? err : control_start(device);
 }
 
 static void queue_close(struct transport_queue *queue)
@@ -336,6 +312,7 @@ void vcrypto_device_close(struct vcrypto_device *device)
 	inband_end(device);
 	for (unsigned int i = 0; device->queues && i < device->queue_count; i++) {
 		queue_close(&device->queues[i].transport);
+		bounce_free(device->queues[i].bounce);
 		queue_fini(&device->queues[i]);
 	}
 	free(device->queues);
@@ -353,7 +330,7 @@ int device_open_over(const struct transport_ops *ops, const struct vcrypto_devic
 {
 	struct transport_error text = {""};
 	struct vcrypto_device *d = NULL;
-	struct plan plan;
+	struct device_plan plan;
 	int err = plan_make(&plan, options, &text);
 
 	if (err)
@@ -389,7 +366,8 @@ out:
 int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
                         struct vcrypto_device **device, char **error)
 {
-	return device_open_over(&transport_vhost_user, options, features, device, error);
+	return device_open_over(options->pci ? &transport_pci : &transport_vhost_user, options,
+	                        features, device, error);
 }
 
 int vcrypto_device_open(const struct vcrypto_device_options *options,
@@ -498,70 +476,4 @@ bool vcrypto_device_changed(struct vcrypto_device *device)
 int vcrypto_device_fd(const struct vcrypto_device *device)
 {
 	return device->ops->fd(device->transport);
-}
-
-void *vcrypto_memory_alloc(struct vcrypto_device *device, size_t size)
-{
-	void *memory;
-
-	pthread_mutex_lock(&device->lock);
-	memory = arena_alloc(&device->arena, size);
-	pthread_mutex_unlock(&device->lock);
-	return memory;
-}
-
-void vcrypto_memory_free(struct vcrypto_device *device, void *memory)
-{
-	if (!memory)
-		return;
-	pthread_mutex_lock(&device->lock);
-	if (arena_free(&device->arena, memory))
-		transport_error_set(&device->error, "%p is not allocated: not freed", memory);
-	pthread_mutex_unlock(&device->lock);
-}
-
-int vcrypto_memory_register(struct vcrypto_device *device, void *address, size_t size, int fd,
-                            uint64_t offset)
-{
-	int err = -EINVAL;
-
-	pthread_mutex_lock(&device->lock);
-	if (!size || (uintptr_t)address % PAGE || size % PAGE || offset % PAGE) {
-		transport_error_set(&device->error, "memory to register is not whole pages");
-		goto out;
-	}
-	err = regions_add(&device->regions, address, size);
-	if (err) {
-		transport_error_set(&device->error, "memory to register %s",
-		                    err == -ENOSPC ? "makes too many regions" : "overlaps");
-		goto out;
-	}
-	err = device_result(device, device->ops->memory_add(device->transport, address, size, fd,
-	                                                    offset, &device->error));
-	if (err)
-		regions_remove(&device->regions, address);
-	/* All else was checked here, so it is the number of regions that was refused. */
-	if (err == -EREMOTEIO)
-		err = -ENOSPC;
-out:
-	pthread_mutex_unlock(&device->lock);
-	return err;
-}
-
-int vcrypto_memory_unregister(struct vcrypto_device *device, void *address)
-{
-	size_t size;
-	int err = -ENOENT;
-
-	pthread_mutex_lock(&device->lock);
-	size = regions_size(&device->regions, address);
-	if (size && address != device->region.base) {
-		regions_remove(&device->regions, address);
-		err = device_result(device, device->ops->memory_remove(device->transport, address,
-		                                                       size, &device->error));
-		if (err == -EREMOTEIO)
-			err = -ENOENT;
-	}
-	pthread_mutex_unlock(&device->lock);
-	return err;
 }

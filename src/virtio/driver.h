@@ -35,7 +35,9 @@ struct vcrypto_queue {
 	bool indirect;
 	bool usual;        /* a split ring, and indirect */
 	uint16_t *lengths; /* of each chain in the ring, where that is packed and not indirect */
+	bool layered;      /* one of these two is there */
 	struct inband *inband; /* control requests use it too, under a lock; mostly NULL */
+	struct bounce *bounce; /* data that the device cannot reach is copied; mostly NULL */
 	/* Written by it. */
 	vc_cache_aligned uint32_t free_out, free_in; /* free-running */
 	unsigned int empty_polls;                    /* in a row, with operations in flight */
@@ -86,6 +88,7 @@ struct control {
 	bool busy[CONTROL_SLOTS];
 	uint16_t keys_len[CONTROL_SLOTS]; /* bytes of keys in the slot */
 	uint16_t free[CONTROL_SLOTS];     /* ring: taken at free_first, put back behind the last */
+	unsigned int count; /* slots in use: CONTROL_SLOTS, or what the ring has room for */
 	unsigned int free_first, free_count;
 	/* Destructions that wait for a slot. */
 	struct vcrypto_session *pending;
@@ -104,6 +107,7 @@ struct vcrypto_device {
 	struct transport *transport;
 	struct shared_region region; /* rings and slots, then the arena */
 	struct regions regions;
+	struct regions copied; /* registered, and out of the device's reach: see bounce.h */
 	struct virtio_crypto_config config;
 	uint64_t features; /* as agreed */
 	enum vcrypto_session_way sessions;
@@ -133,6 +137,25 @@ struct vcrypto_session {
 	/* In control.all. */
 	struct vcrypto_session *all_next, **all_link;
 };
+
+/* What open() decides on its way. */
+struct device_plan {
+	struct vcrypto_device_options options;
+	uint64_t features;
+	bool indirect;
+	struct ring_kind kind;
+	unsigned int depth;
+	size_t queue_size, control_size; /* bytes, whole pages */
+	size_t copy_size;                /* of each data queue, for copies */
+};
+
+static inline bool sessions_by_message(enum vcrypto_session_way sessions)
+{
+	return sessions >= VCRYPTO_SESSIONS_MESSAGE_70 && sessions <= VCRYPTO_SESSIONS_MESSAGE_81;
+}
+
+/* Make the shared region, and decide what lies where in it: plan gets depth and sizes. */
+int device_memory(struct vcrypto_device *device, struct device_plan *plan);
 
 /* Open with some feature bits left out, for tests. */
 int device_open_without(const struct vcrypto_device_options *options, uint64_t features,
@@ -186,8 +209,14 @@ void session_stateless_destroy(struct vcrypto_session *session);
 /* What vcrypto_queue_submit() and _poll() do when nobody else has the queue. */
 int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n);
 int queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n);
+/* The same, with what has to be copied. */
+int queue_submit_all(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n);
+int queue_poll_all(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n);
 
-/* Slots first, then the ring of the control queue. */
+/* Empty a queue's call_fd; how many calls there were. */
+uint64_t queue_calls(const struct vcrypto_device *device, const struct transport_queue *queue);
+
+/* Slots first, then the ring of the control queue, of control->count requests. */
 size_t control_bytes(bool indirect, bool packed);
 void control_init(struct control *control, void *memory, bool indirect, struct ring_kind kind);
 /* One of the free ones. Slots are used in turn, as IN_ORDER wants it. */
@@ -198,6 +227,8 @@ void control_answered(struct vcrypto_device *device, unsigned int i);
 /* Wait a little for whatever comes. False: it has been too long since start_ns. No lock. */
 bool control_wait_more(struct vcrypto_device *device, uint64_t start_ns);
 
+/* Descriptors of a control request in the ring. */
+unsigned int control_queue_chain(bool indirect);
 size_t control_queue_bytes(bool indirect, bool packed);
 void control_queue_init(struct control *control, void *memory, bool indirect,
                         struct ring_kind kind);

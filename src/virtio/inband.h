@@ -13,7 +13,7 @@
 
 /* Find out whether the back end has it, and if so, use it from now on. Control requests must go
  * another way until now. 0; -EPROTO it has not. */
-int inband_begin(struct vcrypto_device *device);
+int inband_begin(struct vcrypto_device *device, bool required);
 /* The queues are still there. */
 void inband_end(struct vcrypto_device *device);
 

@@ -18,25 +18,6 @@
 
 #define RESOURCE_IS_MEMORY 0x200u
 
-int pci_address_parse(const char *text, char address[PCI_ADDRESS_SIZE])
-{
-	unsigned int domain = 0, bus, slot, function;
-	int end = 0;
-
-	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 ||
-	    text[end]) {
-		domain = 0;
-		end = 0;
-		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 || text[end])
-			return -EINVAL;
-	}
-	if (slot > 31 || function > 7 || strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
-		return -EINVAL;
-	snprintf(address, PCI_ADDRESS_SIZE, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff, slot,
-	         function);
-	return 0;
-}
-
 static int device_path(const char *root, const char *address, const char *name, char path[PATH_MAX])
 {
 	int n = snprintf(path, PATH_MAX, "%s/devices/%s/%s", root, address, name);

@@ -12,18 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/util.h"
 #include "wire/virtio_pci.h"
 
 #define PCI_SYSFS_ROOT "/sys/bus/pci"
 #define PCI_DRIVER_UIO "uio_pci_generic"
 #define PCI_DRIVER_VFIO "vfio-pci"
 
-/* "0000:00:04.0", and its null. */
-#define PCI_ADDRESS_SIZE 16
 #define PCI_NAME_SIZE 64
-
-/* "0000:00:04.0" or "00:04.0", written in full. -EINVAL: it is neither. */
-int pci_address_parse(const char *text, char address[PCI_ADDRESS_SIZE]);
 
 /* The addresses of the virtio-crypto devices, sorted; how many there
  * are, of which max are written, or -errno. */

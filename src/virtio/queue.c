@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "virtio/bounce.h"
 #include "virtio/driver.h"
 #include "virtio/inband.h"
 
@@ -235,8 +236,14 @@ int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, uns
 
 int vcrypto_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
 {
-	return vc_likely(!queue->inband) ? queue_submit(queue, ops, n)
-	                                 : inband_queue_submit(queue, ops, n);
+	if (vc_likely(!queue->layered))
+		return queue_submit(queue, ops, n);
+	return queue->inband ? inband_queue_submit(queue, ops, n) : queue_submit_all(queue, ops, n);
+}
+
+int queue_submit_all(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
+{
+	return queue->bounce ? bounce_submit(queue->bounce, ops, n) : queue_submit(queue, ops, n);
 }
 
 static void complete_one(struct vcrypto_queue *queue, struct vcrypto_op *op, unsigned int i,
@@ -337,8 +344,14 @@ broken:
 
 int vcrypto_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
 {
-	return vc_likely(!queue->inband) ? queue_poll(queue, ops, n)
-	                                 : inband_queue_poll(queue, ops, n);
+	if (vc_likely(!queue->layered))
+		return queue_poll(queue, ops, n);
+	return queue->inband ? inband_queue_poll(queue, ops, n) : queue_poll_all(queue, ops, n);
+}
+
+int queue_poll_all(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsigned int n)
+{
+	return queue->bounce ? bounce_poll(queue->bounce, ops, n) : queue_poll(queue, ops, n);
 }
 
 unsigned int vcrypto_queue_room(const struct vcrypto_queue *queue)
@@ -373,9 +386,19 @@ void vcrypto_queue_disarm(struct vcrypto_queue *queue)
 		inband_queue_disarm(queue);
 	else
 		ring_disarm(&queue->ring);
-	/* An eventfd counts how often it was signalled. */
-	if (read(queue->transport.call_fd, &calls, sizeof(calls)) == sizeof(calls))
+	calls = queue_calls(queue->device, &queue->transport);
+	if (calls)
 		count(&queue->stats.calls, calls);
+}
+
+uint64_t queue_calls(const struct vcrypto_device *device, const struct transport_queue *queue)
+{
+	uint64_t calls;
+
+	if (device->ops->calls)
+		return device->ops->calls(queue);
+	/* An eventfd counts how often it was signalled. */
+	return read(queue->call_fd, &calls, sizeof(calls)) == sizeof(calls) ? calls : 0;
 }
 
 void vcrypto_queue_stats(const struct vcrypto_queue *queue, struct vcrypto_queue_stats *stats)

@@ -28,9 +28,9 @@ void control_init(struct control *control, void *memory, bool indirect, struct r
 {
 	control->slots = memory;
 	control_queue_init(control, control->slots + CONTROL_SLOTS, indirect, kind);
-	for (unsigned int i = 0; i < CONTROL_SLOTS; i++)
+	for (unsigned int i = 0; i < control->count; i++)
 		control->free[i] = (uint16_t)i;
-	control->free_count = CONTROL_SLOTS;
+	control->free_count = control->count;
 }
 
 struct vcrypto_session *session_new(struct vcrypto_device *device)

@@ -89,7 +89,7 @@ int inband_queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *o
 	pthread_mutex_lock(&inband->lock);
 	/* So that what is in flight and what is kept are never more than the queue is deep. */
 	n = vc_min(n, queue->depth - inband->kept_count);
-	taken = queue_submit(queue, ops, n);
+	taken = queue_submit_all(queue, ops, n);
 	pthread_mutex_unlock(&inband->lock);
 	return taken;
 }
@@ -103,7 +103,7 @@ int inband_queue_poll(struct vcrypto_queue *queue, struct vcrypto_op **ops, unsi
 	pthread_mutex_lock(&inband->lock);
 	given = give_kept(inband, ops, n);
 	if (given < n) {
-		more = queue_poll(queue, ops + given, n - given);
+		more = queue_poll_all(queue, ops + given, n - given);
 		if (more > 0)
 			more = sort_out(inband, ops + given, more);
 	}
@@ -199,7 +199,7 @@ static void inband_reap(struct vcrypto_device *device)
 
 	pthread_mutex_lock(&inband->lock);
 	do {
-		n = queue_poll(inband->queue, ops, REAP_BURST);
+		n = queue_poll_all(inband->queue, ops, REAP_BURST);
 		others = n > 0 ? sort_out(inband, ops, n) : 0;
 		for (int i = 0; i < others; i++)
 			keep(inband, ops[i]);
@@ -322,9 +322,11 @@ static int control_drain(struct vcrypto_device *device)
 		pthread_mutex_lock(&device->lock);
 		if (device->control.way->reap)
 			device->control.way->reap(device);
-		left = CONTROL_SLOTS - device->control.free_count;
+		left = device->control.count - device->control.free_count;
 		pthread_mutex_unlock(&device->lock);
 	} while (left && control_wait_more(device, start_ns));
+	if (left)
+		transport_error_set(&device->error, "the control queue does not answer");
 	return left ? -ETIMEDOUT : 0;
 }
 
@@ -389,8 +391,12 @@ static int inband_config_read(struct vcrypto_device *device, struct virtio_crypt
 		else if (!control_wait_more(device, start_ns))
 			err = -ETIMEDOUT;
 	}
-	if (err)
-		return err == -EAGAIN ? -ETIMEDOUT : err;
+	if (err == -EAGAIN)
+		err = -ETIMEDOUT;
+	if (err) {
+		transport_error_set(&device->error, "the back end does not answer on data queue 0");
+		return err;
+	}
 	if (status || answer.version != VCRYPTO_INBAND_VERSION) {
 		transport_error_set(&device->error,
 		                    "the back end's in-band sessions are of version %u, not %u",
@@ -401,11 +407,16 @@ static int inband_config_read(struct vcrypto_device *device, struct virtio_crypt
 	return 0;
 }
 
-int inband_begin(struct vcrypto_device *device)
+int inband_begin(struct vcrypto_device *device, bool required)
 {
 	struct virtio_crypto_config config;
 	int err = tag_look(device);
 
+	if (err == -EPROTO && !required) {
+		/* Somebody else's back end: the control queue is what there is. */
+		device->error.text[0] = '\0';
+		return 0;
+	}
 	if (!err)
 		err = control_drain(device);
 	if (err)
@@ -414,6 +425,7 @@ int inband_begin(struct vcrypto_device *device)
 	if (!device->control.inband)
 		return -ENOMEM;
 	device->queues[0].inband = device->control.inband;
+	device->queues[0].layered = true;
 	device->control.way = &control_way_inband;
 	err = inband_config_read(device, &config);
 	if (!err)

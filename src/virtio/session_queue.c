@@ -11,20 +11,21 @@
 
 #define CHAIN 2 /* descriptors */
 
-static unsigned int descriptors(bool indirect)
+unsigned int control_queue_chain(bool indirect)
 {
-	return CONTROL_SLOTS * (indirect ? 1 : CHAIN);
+	return indirect ? 1 : CHAIN;
 }
 
 size_t control_queue_bytes(bool indirect, bool packed)
 {
-	return ring_bytes(descriptors(indirect), packed);
+	return ring_bytes(CONTROL_SLOTS * control_queue_chain(indirect), packed);
 }
 
 void control_queue_init(struct control *control, void *memory, bool indirect, struct ring_kind kind)
 {
 	control->indirect = indirect;
-	ring_init(&control->ring, memory, descriptors(indirect), indirect ? 1 : CHAIN, kind);
+	ring_init(&control->ring, memory, control->count * control_queue_chain(indirect),
+	          control_queue_chain(indirect), kind);
 }
 
 static void queue_send(struct vcrypto_device *device, unsigned int i, uint32_t out, uint32_t in)
@@ -97,7 +98,7 @@ static void queue_wait(struct vcrypto_device *device)
 		poll(fds, 2, 1);
 	pthread_mutex_lock(&device->lock);
 	ring_disarm(&control->ring);
-	event_clear(control->transport.call_fd);
+	(void)queue_calls(device, &control->transport);
 	pthread_mutex_unlock(&device->lock);
 	if (fds[1].revents)
 		vcrypto_device_alive(device);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device is reached: a table of functions for each transport. vhost-user for now; the rings
+ * How a device is reached: a table of functions for each transport, vhost-user and PCI; the rings
  * and requests know nothing of it.
  *
- * All functions are called under the device's lock, but for kick, alive, changed and fd. They
- * return 0 or -errno; -EPIPE (the back end hung up), -ETIMEDOUT and -EPROTO are final: the device
- * is lost. Where an answer is a refusal, error gets a sentence.
+ * All functions are called under the device's lock, but for kick, calls, alive, changed and fd.
+ * They return 0 or -errno; -EPIPE (the back end hung up), -ETIMEDOUT and -EPROTO are final: the
+ * device is lost. Where an answer is a refusal, error gets a sentence.
  */
 #ifndef VC_VIRTIO_TRANSPORT_H
 #define VC_VIRTIO_TRANSPORT_H
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "virtio/memory.h"
 #include "virtio/ring.h"
 
 struct transport;
@@ -27,8 +28,10 @@ struct transport_error {
 struct transport_queue {
 	unsigned int index; /* in the device */
 	const struct ring *ring;
-	int kick_fd; /* out, -1 before: write to it to kick */
-	int call_fd; /* out, -1 before: becomes readable when the device calls */
+	int kick_fd;                 /* out, -1 before: write to it to kick */
+	int call_fd;                 /* out, -1 before: becomes readable when the device calls */
+	volatile uint16_t *notify;   /* out, PCI: where to kick */
+	struct transport *transport; /* out, PCI */
 };
 
 struct transport_ops {
@@ -44,6 +47,17 @@ struct transport_ops {
 	 */
 	int (*config_read)(struct transport *transport, void *config, size_t size,
 	                   struct transport_error *error);
+	/* NULL: as large as one wishes. */
+	unsigned int (*queue_size_max)(struct transport *transport, unsigned int index);
+	/* True: a stock QEMU is in between, which starts data queue 0 only, and whose control
+	 * queue does less than the back end. NULL: there is none. */
+	bool (*behind_qemu)(struct transport *transport);
+	/* Memory for rings and buffers, from min to want bytes, that the device can reach. NULL:
+	 * any, which is then added. */
+	int (*region_create)(struct transport *transport, size_t min, size_t want, int hugepages,
+	                     struct shared_region *region, struct transport_error *error);
+	/* Memory of others may be such that it has to be copied: memory_add says -EOPNOTSUPP. */
+	bool copies;
 	/* guest address = our address. */
 	int (*memory_add)(struct transport *transport, void *address, size_t size, int fd,
 	                  uint64_t offset, struct transport_error *error);
@@ -52,6 +66,8 @@ struct transport_ops {
 	/* Set a queue up and start it. */
 	int (*queue_start)(struct transport *transport, struct transport_queue *queue,
 	                   struct transport_error *error);
+	/* All queues are set up: the device may begin. NULL: nothing to do. */
+	int (*start)(struct transport *transport, struct transport_error *error);
 	/* QEMU's message that makes a session, in the layout that payload has; the answer takes its
 	 * place. And the one that closes a session. */
 	int (*session_create)(struct transport *transport, void *payload, uint32_t size,
@@ -60,6 +76,8 @@ struct transport_ops {
 	                     struct transport_error *error);
 	/* Data path; any thread. */
 	void (*kick)(const struct transport_queue *queue);
+	/* Empty the queue's call_fd; how many calls there were. Any thread. NULL: an eventfd. */
+	uint64_t (*calls)(const struct transport_queue *queue);
 	/* Any thread; one system call. */
 	bool (*alive)(struct transport *transport);
 	/* Any thread: whether the configuration has changed, as alive has seen, since the last
@@ -69,6 +87,7 @@ struct transport_ops {
 };
 
 extern const struct transport_ops transport_vhost_user;
+extern const struct transport_ops transport_pci; /* its address is one on the PCI bus */
 
 void transport_error_set(struct transport_error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

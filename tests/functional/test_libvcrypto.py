@@ -23,12 +23,12 @@ STRICT = vctest.HOST_CONFIG.replace("queues:", "order: strict, queues:")
 PACKED = 2  # enum vcrypto_ring
 
 
-def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None, without=0):
+def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None, without=0, far=False):
     """One of the C programs beside this file; its own report is shown when it fails."""
     with vctest.Stack(engined=False, queues=queues, host_config=config) as stack:
         stack.run([os.path.join(TESTS, name)], timeout=timeout,
                   env={**stack.env, "LIVE_SESSIONS": str(sessions), "LIVE_RING": str(ring),
-                       "LIVE_WITHOUT": str(without)})
+                       "LIVE_WITHOUT": str(without), "LIVE_FAR": str(int(far))})
         status = stack.ctl("host", "status")
         check(status, "the host still answers")
 
@@ -108,6 +108,13 @@ def test_everything_in_order():
         run_on_host("libvcrypto_ciphers", ring=ring, config=STRICT)
         run_on_host("libvcrypto_use", queues=2, ring=ring, config=STRICT)
     run_on_host("libvcrypto_rsa", sessions=IN_BAND, ring=PACKED, config=STRICT)
+
+
+def test_everything_in_memory_that_is_copied():
+    """Registered memory that the device cannot reach, as on a PCI bus without an IOMMU."""
+    run_on_host("libvcrypto_algorithms", far=True)
+    run_on_host("libvcrypto_rsa", far=True, sessions=IN_BAND, ring=PACKED)
+    run_on_host("libvcrypto_pieces", far=True)
 
 
 def test_perf_over_every_kind_of_ring():

@@ -6,6 +6,8 @@
 
 #include <openssl/hmac.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "virtio/driver.h"
@@ -37,6 +39,64 @@ static enum vcrypto_ring live_ring(void)
 	return (enum vcrypto_ring)(ring ? atoi(ring) : 0);
 }
 
+static struct transport_ops far_ops;
+
+static int far_memory_add(struct transport *transport, void *address, size_t size, int fd,
+                          uint64_t offset, struct transport_error *error)
+{
+	return -EOPNOTSUPP;
+}
+
+/* Its own memory is the device's; what is registered it cannot reach, as on a PCI bus. */
+static int far_region_create(struct transport *transport, size_t min, size_t want, int hugepages,
+                             struct shared_region *region, struct transport_error *error)
+{
+	int err = shared_region_create(want, hugepages, region);
+
+	return err ? err
+	           : transport_vhost_user.memory_add(transport, region->base, region->size,
+	                                             region->fd, 0, error);
+}
+
+static bool live_far(void)
+{
+	return getenv("LIVE_FAR") && atoi(getenv("LIVE_FAR"));
+}
+
+static uint8_t *far_memory(struct vcrypto_device *device, size_t size)
+{
+	int fd = memfd_create("far", MFD_CLOEXEC);
+	void *p;
+
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_int_equal(vcrypto_memory_register(device, p, size, fd, 0), 0);
+	close(fd);
+	return p;
+}
+
+void live_open_as(struct live *live, const struct vcrypto_device_options *options, uint64_t without)
+{
+	char *error = NULL;
+
+	far_ops = transport_vhost_user;
+	if (live_far()) {
+		far_ops.copies = true;
+		far_ops.region_create = far_region_create;
+		far_ops.memory_add = far_memory_add;
+	}
+	if (device_open_over(&far_ops, options, without, &live->device, &error))
+		fail_msg("open: %s", error);
+	live->queue = vcrypto_device_queue(live->device, 0);
+	live->src = live_far() ? far_memory(live->device, LIVE_BUFFER)
+	                       : vcrypto_memory_alloc(live->device, LIVE_BUFFER);
+	live->dst = live_far() ? far_memory(live->device, LIVE_BUFFER)
+	                       : vcrypto_memory_alloc(live->device, LIVE_BUFFER);
+	assert_non_null(live->src);
+	assert_non_null(live->dst);
+}
+
 void live_open(struct live *live, uint64_t without, unsigned int queues)
 {
 	struct vcrypto_device_options options = {.socket = live_socket(),
@@ -44,17 +104,10 @@ void live_open(struct live *live, uint64_t without, unsigned int queues)
 	                                         .sessions = live_sessions(),
 	                                         .ring = live_ring()};
 	const char *more = getenv("LIVE_WITHOUT");
-	char *error = NULL;
 
 	if (more)
 		without |= strtoull(more, NULL, 0);
-	if (device_open_without(&options, without, &live->device, &error))
-		fail_msg("open: %s", error);
-	live->queue = vcrypto_device_queue(live->device, 0);
-	live->src = vcrypto_memory_alloc(live->device, LIVE_BUFFER);
-	live->dst = vcrypto_memory_alloc(live->device, LIVE_BUFFER);
-	assert_non_null(live->src);
-	assert_non_null(live->dst);
+	live_open_as(live, &options, without);
 }
 
 void live_close(struct live *live)

@@ -34,6 +34,8 @@ const char *live_socket(void);
 enum vcrypto_session_way live_sessions(void);
 /* without: feature bits to leave out, with those of $LIVE_WITHOUT; queues: wanted. */
 void live_open(struct live *live, uint64_t without, unsigned int queues);
+void live_open_as(struct live *live, const struct vcrypto_device_options *options,
+                  uint64_t without);
 void live_close(struct live *live);
 
 struct vcrypto_session *live_session(const struct live *live,

@@ -244,15 +244,10 @@ static int setup(uint64_t without)
 {
 	struct vcrypto_device_options options = {
 		.socket = live_socket(), .pieces = PIECES, .depth = 64};
-	char *error = NULL;
 
-	if (device_open_without(&options, without, &device, &error))
-		fail_msg("open: %s", error);
-	live = (struct live){.device = device,
-	                     .queue = vcrypto_device_queue(device, 0),
-	                     .src = vcrypto_memory_alloc(device, LIVE_BUFFER),
-	                     .dst = vcrypto_memory_alloc(device, LIVE_BUFFER)};
-	return !live.src || !live.dst;
+	live_open_as(&live, &options, without);
+	device = live.device;
+	return 0;
 }
 
 static int setup_indirect(void **state)
