@@ -147,7 +147,7 @@ static const int aio_calls[] = {
 static const int device_calls[] = {
 	SCMP_SYS(open),      SCMP_SYS(openat),     SCMP_SYS(ioctl),      SCMP_SYS(pread64),
 	SCMP_SYS(pwrite64),  SCMP_SYS(statx),      SCMP_SYS(getdents64), SCMP_SYS(access),
-	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(iopl),       SCMP_SYS(ioperm),
+	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(flock),      SCMP_SYS(fallocate),
 };
 
 /* Nothing here ever does that. */

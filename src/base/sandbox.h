@@ -19,7 +19,7 @@
 
 /* What is needed beyond serving sockets, memory and eventfds that are there. */
 enum sandbox_need {
-	SANDBOX_DEVICES = 1 << 0, /* a device is opened again: files, ioctls, I/O ports */
+	SANDBOX_DEVICES = 1 << 0, /* a device is opened again: files, ioctls */
 };
 
 /* How far it went. */

@@ -54,7 +54,7 @@ static void show_device(const json_t *device)
 	printf("  device at ");
 	print_clean(field_text(device, "transport"));
 	printf(" ");
-	print_clean(field_text(device, "socket"));
+	print_clean(field_text(device, json_object_get(device, "address") ? "address" : "socket"));
 	printf(": ");
 	print_clean(field_text(device, "state"));
 	if (error) {

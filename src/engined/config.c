@@ -185,13 +185,19 @@ static int take_path(const char *name, const char *key, const char *given, char 
 static int take_device(const char *name, const struct file_device *file,
                        struct engined_config *config, char **error)
 {
-	int ret;
+	bool pci = file->transport == TRANSPORT_PCI;
 
-	if (file->transport == TRANSPORT_PCI || file->address)
-		return complain(error, name, file->address ? "device.address" : "device.transport",
-		                "PCI devices are not supported yet; use the transport vhost-user");
-	ret = take_path(name, "device.socket", file->socket, config->device_socket, error);
-	return ret;
+	if (pci && !file->address)
+		return complain(error, name, "device.transport",
+		                "pci needs the device's address; see vcryptoctl list");
+	if (!pci && file->address)
+		return complain(error, name, "device.address", "is for the transport pci");
+	if (pci && file->socket)
+		return complain(error, name, "device.socket", "is for the transport vhost-user");
+	if (pci && pci_address_parse(file->address, config->device_address))
+		return complain(error, name, "device.address",
+		                "\"%s\" is not a PCI address such as 0000:00:04.0", file->address);
+	return take_path(name, "device.socket", file->socket, config->device_socket, error);
 }
 
 static int take_numbers(const char *name, const struct file *file, struct engined_config *config,

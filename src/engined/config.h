@@ -10,10 +10,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/util.h"
+
 #define ENGINED_DEFAULT_CONFIG "/etc/vcrypto/engined.yaml"
 
 struct engined_config {
 	char device_socket[108];
+	char device_address[PCI_ADDRESS_SIZE]; /* on the PCI bus; "": none, the socket then */
 	unsigned int queues;
 	unsigned int depth; /* operations in flight in each queue */
 	int cpu;            /* -1: wherever */

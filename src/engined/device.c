@@ -20,6 +20,10 @@
 #define STABLE_NS 5000000000ull
 /* Opening blocks the loop: short, since nobody can be served meanwhile but the sockets. */
 #define OPEN_TIMEOUT_MS 1000u
+#define DEVICE_MEMORY ((size_t)64 << 10)
+/* A device on the PCI bus cannot say that its back end is gone: then nothing comes back. */
+#define STALL_NS 1000000000ull
+#define STALL_LOOK_MS 100
 
 void device_init(struct engined *e)
 {
@@ -48,6 +52,11 @@ void device_announce(const struct engined *e, struct client *client)
 	__atomic_store_n(&header->offline, offline, __ATOMIC_RELEASE);
 }
 
+const char *device_name(const struct engined *e)
+{
+	return e->config.device_address[0] ? e->config.device_address : e->config.device_socket;
+}
+
 /* ---- open ---- */
 
 static void retry(void *context)
@@ -74,7 +83,7 @@ static void device_changed(struct engined *e)
 		if (client->state == CLIENT_LIVE)
 			device_announce(e, client);
 	}
-	log_notice("device %s: %s", e->config.device_socket,
+	log_notice("device %s: %s", device_name(e),
 	           e->device.caps.ready ? "ready" : "not ready, says the host");
 }
 
@@ -114,7 +123,7 @@ static void device_open_failed(struct engined *e, const char *why)
 	struct device *d = &e->device;
 
 	if (strcmp(d->error, why) != 0)
-		log_warning("device %s: %s; trying again", e->config.device_socket, why);
+		log_warning("device %s: %s; trying again", device_name(e), why);
 	snprintf(d->error, sizeof(d->error), "%s", why);
 	evloop_remove(d->timer);
 	d->timer = NULL;
@@ -140,14 +149,17 @@ static void device_up(struct engined *e)
 		(void)client_register(client);
 		device_announce(e, client);
 	}
-	log_notice("device %s: up, %u data queue%s, services 0x%x", e->config.device_socket,
-	           d->queues, d->queues == 1 ? "" : "s", d->caps.services);
+	log_notice("device %s: up, %u data queue%s, services 0x%x", device_name(e), d->queues,
+	           d->queues == 1 ? "" : "s", d->caps.services);
 }
 
 void device_try_open(struct engined *e)
 {
 	const struct vcrypto_device_options options = {
 		.socket = e->config.device_socket,
+		.pci = e->config.device_address[0] ? e->config.device_address : NULL,
+		/* All data lies in memory of the clients. */
+		.memory = DEVICE_MEMORY,
 		.queues = e->config.queues,
 		.depth = e->config.depth,
 		.timeout_ms = OPEN_TIMEOUT_MS,
@@ -178,6 +190,41 @@ void device_try_open(struct engined *e)
 }
 
 /* ---- lose ---- */
+
+/* True: it has operations, and has finished none for too long. */
+static bool queue_stalled(struct device_queue *queue, uint64_t now, uint64_t away_ns)
+{
+	struct vcrypto_queue_stats stats;
+
+	vcrypto_queue_stats(queue->queue, &stats);
+	if (stats.completed != queue->moved || stats.submitted == stats.completed) {
+		queue->moved = stats.completed;
+		queue->still_ns = now;
+		return false;
+	}
+	/* The machine may have been suspended. */
+	queue->still_ns += away_ns;
+	return now - queue->still_ns > STALL_NS;
+}
+
+int device_stalled(struct engined *e)
+{
+	struct device *d = &e->device;
+	uint64_t now, away_ns = 0;
+	unsigned int i;
+
+	if (!e->config.device_address[0] || !d->handle || !e->pool.used)
+		return -1;
+	now = clock_now_ns();
+	if (now - d->looked_ns > STALL_LOOK_MS * 2000000ull)
+		away_ns = now - d->looked_ns;
+	d->looked_ns = now;
+	for (i = 0; i < d->queues; i++) {
+		if (queue_stalled(&d->queue[i], now, away_ns))
+			device_fail(e, "it does not answer");
+	}
+	return STALL_LOOK_MS;
+}
 
 void device_fail(struct engined *e, const char *why)
 {

@@ -176,6 +176,9 @@ struct device_queue {
 	struct request *pending, **pending_end;
 	unsigned int pending_count;
 	struct vcrypto_queue_stats past; /* of devices that are gone */
+	/* See device_stalled(). */
+	uint64_t moved;    /* operations done when it was last looked */
+	uint64_t still_ns; /* that they have been as many */
 };
 
 struct device {
@@ -186,12 +189,18 @@ struct device {
 	unsigned int queues;
 	struct device_queue queue[ENGINED_MAX_QUEUES];
 	struct vcrypto_capabilities caps;
-	char error[200]; /* why it is down; "" */
-	uint64_t opened; /* times */
+	char error[200];    /* why it is down; "" */
+	uint64_t looked_ns; /* device_stalled() */
+	uint64_t opened;    /* times */
 	uint64_t opened_ns;
 };
 
 void device_init(struct engined *e);
+/* Its address or its socket. */
+const char *device_name(const struct engined *e);
+/* Look whether it has stopped answering. How long until it is to be asked again, in ms; -1: not
+ * before something happens. */
+int device_stalled(struct engined *e);
 /* Try to open; sets the timer for another try when it fails. */
 void device_try_open(struct engined *e);
 /* Note that it has failed; device_check() closes it. The text is static. */

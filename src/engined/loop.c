@@ -83,6 +83,8 @@ static void loop_sleep(struct engined *e)
 		timeout = 0;
 	else if (e->making)
 		timeout = 1; /* the control queue has no descriptor of its own */
+	else
+		timeout = device_stalled(e);
 	(void)evloop_once(e->loop, timeout);
 	sleeping_set(e, 0);
 	device_disarm(e);
@@ -118,6 +120,7 @@ int loop_run(struct engined *e)
 		now = clock_ticks();
 		if (now - last > look) {
 			(void)evloop_once(e->loop, 0);
+			(void)device_stalled(e);
 			last = now;
 		}
 	}

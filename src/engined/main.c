@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,12 +122,17 @@ static void stop(struct engined *e)
 	engined_config_free(&e->config);
 }
 
+/* A PCI device is opened again when it has failed: physical addresses and the configuration space
+ * are for the first, files of sysfs and /dev for the second. */
+static const int pci_capabilities[] = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE};
+
 int main(int argc, char **argv)
 {
 	struct daemon_options options = {.log_level = LOG_LEVEL_NOTICE};
 	static struct engined e = {.listener = -1};
 	int ret = daemon_options(argc, argv, "vcrypto-engined", usage, ENGINED_DEFAULT_CONFIG,
 	                         &options);
+	bool pci;
 
 	if (ret >= 0)
 		return ret;
@@ -139,14 +145,16 @@ int main(int argc, char **argv)
 	log_open("vcrypto-engined", options.log_level);
 	daemon_protect();
 	limits_raise(&e);
+	pci = e.config.device_address[0];
 	if (!options.no_sandbox)
-		sandbox_privileges(&e.sandbox, NULL, 0);
+		sandbox_privileges(&e.sandbox, pci_capabilities,
+		                   pci ? vc_array_size(pci_capabilities) : 0);
 	e.started_ns = clock_now_ns();
 
 	ret = start(&e);
 	if (!ret) {
 		if (!options.no_sandbox)
-			sandbox_seal(&e.sandbox, 0);
+			sandbox_seal(&e.sandbox, pci ? SANDBOX_DEVICES : 0);
 		sd_notify(0, "READY=1");
 		log_notice("listening at %s", e.config.listen);
 		ret = loop_run(&e);

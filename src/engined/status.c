@@ -94,6 +94,7 @@ static json_t *device_json(const struct engined *e)
 	json_t *object = json_object(), *queues = json_array();
 	struct vcrypto_queue_stats stats;
 	unsigned int i, n = vc_max(d->queues, 1u);
+	bool pci = e->config.device_address[0];
 
 	for (i = 0; i < n; i++) {
 		json_t *queue = json_object();
@@ -107,8 +108,8 @@ static json_t *device_json(const struct engined *e)
 		json_object_set_new(queue, "calls", number(stats.calls));
 		json_array_append_new(queues, queue);
 	}
-	json_object_set_new(object, "transport", json_string("vhost-user"));
-	json_object_set_new(object, "socket", json_string(e->config.device_socket));
+	json_object_set_new(object, "transport", json_string(pci ? "pci" : "vhost-user"));
+	json_object_set_new(object, pci ? "address" : "socket", json_string(device_name(e)));
 	json_object_set_new(object, "state", json_string(d->handle ? "up" : "down"));
 	json_object_set_new(object, "error", d->error[0] ? json_string(d->error) : json_null());
 	json_object_set_new(object, "reconnects", number(d->opened ? d->opened - 1 : 0));

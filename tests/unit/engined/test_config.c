@@ -114,8 +114,11 @@ static void wrong(const char *text, const char *expected)
 
 static void mistakes_are_explained(void **state)
 {
-	wrong("device:\n  transport: pci\n", ":2: device.transport: PCI");
-	wrong("device:\n  queues: 1\n  address: 0000:00:04.0\n", ":3: device.address: PCI");
+	wrong("device:\n  transport: pci\n", ":2: device.transport: pci needs");
+	wrong("device:\n  queues: 1\n  address: 0000:00:04.0\n", ":3: device.address: is for");
+	wrong("device:\n  transport: pci\n  address: 4\n", ":3: device.address: \"4\" is not");
+	wrong("device:\n  transport: pci\n  address: 00:04.0\n  socket: /s\n",
+	      ":4: device.socket: is for");
 	wrong("device: {queues: 65}\n", ":1: device.queues: 65");
 	wrong("cpu: 0\ndevice: {queues: 0}\n", ":2: device.queues: 0");
 	wrong("device: {depth: 100}\n", "power of two");
