@@ -115,8 +115,8 @@ struct vcrypto_device_options {
 	 *  RLIMIT_MEMLOCK allows. */
 	size_t key_memory;
 	/** Address of the device on the PCI bus, such as "0000:00:04.0", in the virtual machine
-	 *  whose device it is; then there is no socket. It must be bound to uio_pci_generic or
-	 *  vfio-pci (vcryptoctl bind). Not kept after the call. */
+	 *  whose device it is; then there is no socket. It must be bound to uio_pci_generic
+	 *  (vcryptoctl bind). Not kept after the call. */
 	const char *pci;
 };
 

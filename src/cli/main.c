@@ -124,7 +124,6 @@ struct options {
 	const struct command *command;
 	const char *argument;
 	const char *socket; /* of the one daemon; NULL: by its name */
-	const char *driver; /* of bind */
 	bool chosen[DAEMONS];
 	uint64_t wait_ns; /* until when, for daemons that are not there yet */
 	bool json;
@@ -149,8 +148,6 @@ static void print_help(void)
 	       "  --socket PATH      ask the daemon whose control socket this is\n"
 	       "  --json             print the answers as JSON\n"
 	       "  --wait SECONDS     wait so long for daemons that are not there yet\n"
-	       "  --driver NAME      bind: " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO
-	       ", instead of what fits\n"
 	       "  --version, --help\n\n"
 	       "The control sockets are host.ctl and engined.ctl in $VCRYPTO_RUNTIME_DIR or\n"
 	       "/run/vcrypto. Exit status: 0 good, 1 no daemon answered or it refused, 2 usage.\n");
@@ -188,15 +185,10 @@ static int parse_wait(const char *text, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-		{"host", no_argument, NULL, 'H'},
-		{"engined", no_argument, NULL, 'E'},
-		{"socket", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"wait", required_argument, NULL, 'w'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{"driver", required_argument, NULL, 'd'},
-		{NULL, 0, NULL, 0},
+		{"host", no_argument, NULL, 'H'},         {"engined", no_argument, NULL, 'E'},
+		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+		{"wait", required_argument, NULL, 'w'},   {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -218,13 +210,6 @@ static int parse_options(int argc, char **argv, struct options *options)
 			if (!parse_wait(optarg, options))
 				break;
 			usage_error("--wait \"%s\": not a number of seconds, 3600 at most", optarg);
-			return EXIT_USAGE + 1;
-		case 'd':
-			options->driver = optarg;
-			if (!strcmp(optarg, PCI_DRIVER_UIO) || !strcmp(optarg, PCI_DRIVER_VFIO))
-				break;
-			usage_error("--driver %s: only " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO,
-			            optarg);
 			return EXIT_USAGE + 1;
 		case 'V':
 			printf("vcryptoctl %s\n", VCRYPTO_VERSION);
@@ -255,8 +240,6 @@ static int parse_command(int argc, char **argv, struct options *options)
 		return usage_error("unknown command \"%s\"", argv[optind]);
 	if (left > 2 || (left == 2 && !options->command->argument))
 		return usage_error("\"%s\" is one word too many", argv[argc - 1]);
-	if (options->driver && options->command->local != pci_bind)
-		return usage_error("%s", "--driver is for bind");
 	if (!options->command->argument)
 		return 0;
 	if (left != 2 && options->command->local)
@@ -425,10 +408,8 @@ static int choose(struct options *options, bool *single)
 
 static int run_local(const struct options *options)
 {
-	const struct pci_options pci = {.root = PCI_SYSFS_ROOT,
-	                                .address = options->argument,
-	                                .driver = options->driver,
-	                                .json = options->json};
+	const struct pci_options pci = {
+		.root = PCI_SYSFS_ROOT, .address = options->argument, .json = options->json};
 
 	if (options->socket || options->chosen[DAEMON_HOST] || options->chosen[DAEMON_ENGINED])
 		return usage_error("%s asks no daemon", options->command->name);

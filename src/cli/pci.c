@@ -3,7 +3,7 @@
  * vcryptoctl list, bind and unbind: virtio-crypto devices on the PCI bus of this machine, and which
  * driver has them. Runs as root; the kernel is trusted.
  *
- * A device is given to uio_pci_generic or vfio-pci, so that vcrypto-engined can drive it, and back
+ * A device is given to uio_pci_generic, so that vcrypto-engined can drive it, and back
  * to the kernel's own driver. Both can be said again and again.
  */
 #include "cli/pci.h"
@@ -29,7 +29,7 @@ extern char **environ;
 
 static bool is_ours(const char *driver)
 {
-	return !strcmp(driver, PCI_DRIVER_UIO) || !strcmp(driver, PCI_DRIVER_VFIO);
+	return !strcmp(driver, PCI_DRIVER_UIO);
 }
 
 /* Who can use it as it is. */
@@ -153,50 +153,33 @@ static void load_module(const char *module)
 		;
 }
 
-static bool driver_get(const struct pci_options *options, const char *driver)
+/* Load the module if it has to be. 0 or -errno, said. */
+static int driver_get(const struct pci_options *options)
 {
-	if (!pci_sysfs_has_driver(options->root, driver))
-		load_module(driver);
-	return pci_sysfs_has_driver(options->root, driver);
-}
-
-/* A driver that is there, or NULL, said. With an IOMMU, the one that makes use of it. */
-static const char *driver_choose(const struct pci_options *options, const struct pci_info *info)
-{
-	if (options->driver) {
-		if (driver_get(options, options->driver))
-			return options->driver;
-		fprintf(stderr, "vcryptoctl: the kernel has no driver %s\n", options->driver);
-		return NULL;
-	}
-	if (is_ours(info->driver))
-		return info->driver;
-	if (info->iommu_group[0] && driver_get(options, PCI_DRIVER_VFIO))
-		return PCI_DRIVER_VFIO;
-	if (driver_get(options, PCI_DRIVER_UIO))
-		return PCI_DRIVER_UIO;
+	if (!pci_sysfs_has_driver(options->root, PCI_DRIVER_UIO))
+		load_module(PCI_DRIVER_UIO);
+	if (pci_sysfs_has_driver(options->root, PCI_DRIVER_UIO))
+		return 0;
 	fprintf(stderr, "vcryptoctl: the kernel has no driver " PCI_DRIVER_UIO
 	                ": install a kernel with it (Debian: linux-image-amd64, not the cloud "
 	                "flavour)\n");
-	return NULL;
+	return -ENODEV;
 }
 
-/* Who drives it has /dev/uioN locked, or /dev/vfio/GROUP to himself. */
+/* Who drives it has /dev/uioN locked. */
 static bool in_use(const struct pci_info *info)
 {
-	bool uio = !strcmp(info->driver, PCI_DRIVER_UIO);
-	char path[PCI_NAME_SIZE + 16];
+	char path[PCI_NAME_SIZE + 8];
 	bool busy;
 	int fd;
 
 	if (!is_ours(info->driver))
 		return false;
-	snprintf(path, sizeof(path), uio ? "/dev/%s" : "/dev/vfio/%s",
-	         uio ? info->uio : info->iommu_group);
+	snprintf(path, sizeof(path), "/dev/%s", info->uio);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return errno == EBUSY;
-	busy = uio && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+		return false;
+	busy = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	close(fd);
 	return busy;
 }
@@ -228,12 +211,9 @@ int pci_bind(const struct pci_options *options)
 {
 	char address[PCI_ADDRESS_SIZE];
 	struct pci_info info;
-	const char *driver;
+	static const char driver[] = PCI_DRIVER_UIO;
 
-	if (choose(options, address, &info))
-		return EXIT_FAILURE;
-	driver = driver_choose(options, &info);
-	if (!driver)
+	if (choose(options, address, &info) || driver_get(options))
 		return EXIT_FAILURE;
 	if (!strcmp(info.driver, driver)) {
 		printf("%s: %s has it already\n", address, driver);

@@ -10,7 +10,6 @@
 struct pci_options {
 	const char *root;    /* PCI_SYSFS_ROOT */
 	const char *address; /* NULL: the only one that there is */
-	const char *driver;  /* of bind; NULL: what fits */
 	bool json;
 };
 

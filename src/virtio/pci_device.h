@@ -36,8 +36,6 @@ struct pci_driver {
 	int (*config_read)(struct pci_device *device, uint8_t config[PCI_CONFIG_SIZE]);
 	int (*bars)(struct pci_device *device, uint64_t size[PCI_BARS]);
 	int (*bar_open)(struct pci_device *device, unsigned int bar, struct pci_bar *file);
-	/* The device's addresses are translated, so that it must offer ACCESS_PLATFORM. */
-	bool translated;
 	/* Memory for rings and buffers, from min to want bytes. */
 	int (*region_create)(struct pci_device *device, size_t min, size_t want, int hugepages,
 	                     struct shared_region *region, struct transport_error *error);
@@ -55,7 +53,6 @@ struct pci_driver {
 };
 
 extern const struct pci_driver pci_driver_uio;
-extern const struct pci_driver pci_driver_vfio;
 
 /* pci_hugepages.c: huge pages that are neighbours in physical memory, mapped at their physical
  * addresses. */

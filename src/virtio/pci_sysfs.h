@@ -17,7 +17,6 @@
 
 #define PCI_SYSFS_ROOT "/sys/bus/pci"
 #define PCI_DRIVER_UIO "uio_pci_generic"
-#define PCI_DRIVER_VFIO "vfio-pci"
 
 #define PCI_NAME_SIZE 64
 

@@ -53,8 +53,7 @@ static void uio_close(struct pci_device *device)
 static int denied(int err, const char *what, struct transport_error *error)
 {
 	transport_error_set(error, "%s: %s%s", what, strerror(-err),
-	                    err == -EPERM ? "; with Secure Boot the kernel allows vfio-pci only"
-	                                  : "");
+	                    err == -EPERM ? "; with Secure Boot the kernel does not allow it" : "");
 	return err;
 }
 

@@ -188,26 +188,17 @@ static int qemu_look(struct transport *t)
 	return err;
 }
 
-/* Where the device's addresses are translated, and where they are not. */
+/* We know physical addresses only. */
 static int translation_check(const struct transport *t, const struct pci_info *info,
                              struct transport_error *error)
 {
-	bool platform = t->offered & BIT(VIRTIO_F_ACCESS_PLATFORM);
-
-	if (t->driver->translated && !platform) {
-		transport_error_set(error,
-		                    "it goes past the IOMMU (no ACCESS_PLATFORM): start QEMU "
-		                    "with iommu_platform=on for it, or bind it to uio_pci_generic "
-		                    "(vcryptoctl bind --driver uio_pci_generic)");
-		return -EPROTO;
-	}
-	if (!t->driver->translated && platform && info->iommu_group[0] &&
-	    strcmp(info->iommu_type, "identity") != 0) {
-		transport_error_set(error, "it is behind an IOMMU: bind it to vfio-pci "
-		                           "(vcryptoctl bind --driver vfio-pci)");
-		return -EPROTO;
-	}
-	return 0;
+	if (!(t->offered & BIT(VIRTIO_F_ACCESS_PLATFORM)) || !info->iommu_group[0] ||
+	    !strcmp(info->iommu_type, "identity"))
+		return 0;
+	transport_error_set(error,
+	                    "it is behind an IOMMU, which is not supported: start QEMU without "
+	                    "iommu_platform=on for it, or the guest with iommu=pt");
+	return -EPROTO;
 }
 
 static int device_begin(struct transport *t, const struct pci_info *info,

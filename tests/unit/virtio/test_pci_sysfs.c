@@ -161,7 +161,7 @@ static void drivers_and_groups_are_known(void **state)
 	assert_string_equal(info.iommu_type, "DMA-FQ");
 	assert_int_equal(pci_sysfs_info(root, "0000:00:09.0", &info), -ENODEV);
 	assert_true(pci_sysfs_has_driver(root, PCI_DRIVER_UIO));
-	assert_false(pci_sysfs_has_driver(root, PCI_DRIVER_VFIO));
+	assert_false(pci_sysfs_has_driver(root, "vfio-pci"));
 }
 
 static void a_device_is_given_away(void **state)
