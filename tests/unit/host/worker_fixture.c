@@ -229,3 +229,41 @@ uint8_t bench_status(struct bench *b, unsigned int queue, struct sent sent)
 {
 	return __atomic_load_n(guest_at(&b->guest[queue], sent.status), __ATOMIC_RELAXED);
 }
+
+struct resource *make_resource(const char *type)
+{
+	struct resource_config config = {.name = type, .type = type};
+	struct resource *resource = NULL;
+	char *error = NULL;
+
+	assert_int_equal(resource_create(&config, &resource, &error), 0);
+	return resource;
+}
+
+void fakes_open(struct fakes *f, unsigned int workers)
+{
+	struct resource *resources[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		f->fake[i] = fake_new(i ? "second" : "first", i);
+		resources[i] = &f->fake[i]->base;
+	}
+	bench_open(&f->b, workers, resources, 2);
+}
+
+void fakes_close(struct fakes *f)
+{
+	bench_close(&f->b);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(atomic_load(&f->fake[i]->realised),
+		                 atomic_load(&f->fake[i]->dropped));
+		fake_free(f->fake[i]);
+	}
+}
+
+void *release_soon(void *fake)
+{
+	sleep_ms(50);
+	fake_release(fake);
+	return NULL;
+}

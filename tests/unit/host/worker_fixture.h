@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "fake_resource.h"
 #include "guest.h"
 #include "host/device.h"
 #include "host/worker.h"
@@ -62,5 +63,20 @@ bool bench_wait(struct bench *b, unsigned int queue, unsigned int n);
 bool bench_wait_counter(const uint64_t *counter, uint64_t n);
 uint8_t bench_status(struct bench *b, unsigned int queue, struct sent sent);
 void sleep_ms(unsigned int ms);
+
+/* A real resource, named as its type. */
+struct resource *make_resource(const char *type);
+
+/* A bench on two fakes. */
+struct fakes {
+	struct bench b;
+	struct fake *fake[2];
+};
+
+void fakes_open(struct fakes *f, unsigned int workers);
+/* They have dropped what they had realised. */
+void fakes_close(struct fakes *f);
+/* Thread: fake_release() of a struct fake in a moment. */
+void *release_soon(void *fake);
 
 #endif
