@@ -398,7 +398,8 @@ int vcrypto_session_state(struct vcrypto_session *session);
  *  may be in flight. */
 void vcrypto_session_destroy(struct vcrypto_session *session);
 
-/** The device's identifier of a ready session. */
+/** The device's identifier of a ready session; 0 in stateless mode, where the device knows of none.
+ */
 uint64_t vcrypto_session_id(const struct vcrypto_session *session);
 
 /* -------------------------------------------------------------------------------- operations */
