@@ -131,8 +131,9 @@ void device_memory_end(struct device_change *change)
 	struct pollfd fd = {.fd = change->fd, .events = POLLIN};
 	struct device *device = change->device;
 
-	while (poll(&fd, 1, -1) != 1)
-		;
+	/* Read, and not only waited for: it is what orders the workers' last looks before this. */
+	while (!event_clear(change->fd))
+		poll(&fd, 1, -1);
 	if (atomic_load(&change->late))
 		device_mark_stuck(device);
 	if (change->wanted) {
