@@ -28,6 +28,20 @@ static uint64_t session_in_both(struct fakes *f)
 	return session;
 }
 
+/* What is in flight in both comes back, and both let go of the session. */
+static void release_both(struct fakes *f, unsigned int queues)
+{
+	for (unsigned int q = 0; q < 2; q++) {
+		fake_release(f->fake[0]);
+		assert_true(bench_wait(&f->b, q, 5));
+	}
+	while (atomic_load(&f->fake[0]->dropped) < 2)
+		sleep_ms(1);
+	for (unsigned int q = 0; q < queues; q++)
+		assert_int_equal(bench_stop(&f->b, q), 0);
+	fakes_close(f);
+}
+
 /* The last one out releases the session (under ASan: exactly one does). */
 static void a_destroyed_session_ends_with_its_last_request(void **state)
 {
@@ -48,15 +62,7 @@ static void a_destroyed_session_ends_with_its_last_request(void **state)
 	assert_true(bench_wait(&f.b, 0, 1));
 	assert_int_equal(bench_status(&f.b, 0, late), VIRTIO_CRYPTO_INVSESS);
 	assert_int_equal(atomic_load(&f.fake[0]->dropped), 0);
-	fake_release(f.fake[0]);
-	assert_true(bench_wait(&f.b, 0, 5));
-	fake_release(f.fake[0]);
-	assert_true(bench_wait(&f.b, 1, 5));
-	while (atomic_load(&f.fake[0]->dropped) < 2)
-		sleep_ms(1);
-	for (unsigned int q = 0; q < 3; q++)
-		assert_int_equal(bench_stop(&f.b, q), 0);
-	fakes_close(&f);
+	release_both(&f, 3);
 }
 
 /* The main thread has other front ends to listen to. */
@@ -73,15 +79,7 @@ static void a_session_destroyed_by_message_is_not_waited_for(void **state)
 	worker_session_leave(removed);
 	/* Requests of it are in flight all the while. */
 	assert_int_equal(atomic_load(&f.fake[0]->dropped), 0);
-	fake_release(f.fake[0]);
-	assert_true(bench_wait(&f.b, 0, 5));
-	fake_release(f.fake[0]);
-	assert_true(bench_wait(&f.b, 1, 5));
-	while (atomic_load(&f.fake[0]->dropped) < 2)
-		sleep_ms(1);
-	for (unsigned int q = 0; q < 2; q++)
-		assert_int_equal(bench_stop(&f.b, q), 0);
-	fakes_close(&f);
+	release_both(&f, 2);
 }
 
 static void a_dropped_session_is_waited_for(void **state)
