@@ -152,9 +152,13 @@ int front_end_iommu(struct front_end *front_end, bool on)
 		return -EOPNOTSUPP;
 	front_end_iommu_end(front_end);
 	err = device_iommu(device, on);
-	if (!err && on)
-		err = evloop_add(front_end->loop, device->miss_fd, EPOLLIN, on_miss, front_end,
-		                 &front_end->miss_watch);
+	if (err || !on)
+		return err;
+	err = evloop_add(front_end->loop, device->miss_fd, EPOLLIN, on_miss, front_end,
+	                 &front_end->miss_watch);
+	/* Nobody would hear of what is missed. */
+	if (err)
+		device_iommu(device, false);
 	return err;
 }
 
