@@ -63,21 +63,20 @@ bool vring_gap(const struct memtable *memory, const struct vring_config *config,
 	       part_gap(memory, config->used, size[2], gap);
 }
 
-static void *part_find(const struct memtable *memory, const struct vring_config *config,
-                       unsigned int part, uint64_t addr)
+static void *part_find(const struct memtable *memory, void *found, uint64_t addr, uint64_t size)
 {
-	uint64_t size[3];
-
-	vring_sizes(config, size);
-	return config->found[part] ? config->found[part] : memtable_user(memory, addr, size[part]);
+	return found ? found : memtable_user(memory, addr, size);
 }
 
 static int ring_find(struct vring *ring, const struct memtable *memory,
                      const struct vring_config *config)
 {
-	void *desc = part_find(memory, config, 0, config->desc);
-	void *avail = part_find(memory, config, 1, config->avail);
-	void *used = part_find(memory, config, 2, config->used);
+	uint64_t size[3];
+
+	vring_sizes(config, size);
+	void *desc = part_find(memory, config->found[0], config->desc, size[0]);
+	void *avail = part_find(memory, config->found[1], config->avail, size[1]);
+	void *used = part_find(memory, config->found[2], config->used, size[2]);
 
 	if (!desc || !avail || !used)
 		return -EFAULT;
