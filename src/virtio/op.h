@@ -107,6 +107,11 @@ struct op_context {
 int op_describe(struct op_context *context, const struct op_place *place,
                 const struct op_session *session, const struct vcrypto_op *op);
 
+/* session_wire.c: the parameters of an AKCIPHER session, as a control request and a stateless
+ * request have them alike. */
+void session_wire_akcipher(struct virtio_crypto_akcipher_session_para *wire,
+                           const struct vcrypto_session_params *p);
+
 /* op_revised.c */
 /* Bytes of header and fixed parameters of a service's requests. */
 uint16_t op_revised_size(unsigned int service, bool stateless);

@@ -55,21 +55,6 @@ static void brought_cipher(union virtio_crypto_data_stateless *wire,
 		p->mac ? VIRTIO_CRYPTO_SYM_HASH_MODE_AUTH : VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN;
 }
 
-static void brought_akcipher(union virtio_crypto_data_stateless *wire,
-                             const struct vcrypto_session_params *p)
-{
-	wire->akcipher.session.algo = p->algorithm;
-	wire->akcipher.session.key_type = p->private_key ? VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
-	                                                 : VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC;
-	wire->akcipher.session.key_len = (uint32_t)p->key_len;
-	if (p->algorithm == VCRYPTO_AKCIPHER_ECDSA) {
-		wire->akcipher.session.u.ecdsa.curve_id = p->curve;
-	} else {
-		wire->akcipher.session.u.rsa.padding_algo = p->rsa_padding;
-		wire->akcipher.session.u.rsa.hash_algo = p->rsa_hash;
-	}
-}
-
 void op_revised_describe(struct op_brought *brought, const struct vcrypto_session_params *p)
 {
 	union virtio_crypto_data_stateless *wire = &brought->wire;
@@ -94,7 +79,7 @@ void op_revised_describe(struct op_brought *brought, const struct vcrypto_sessio
 		wire->aead.op = p->direction;
 		break;
 	case VCRYPTO_SERVICE_AKCIPHER:
-		brought_akcipher(wire, p);
+		session_wire_akcipher(&wire->akcipher.session, p);
 		break;
 	}
 }

@@ -137,6 +137,21 @@ static void request_cipher(struct virtio_crypto_op_ctrl_req *r,
 	r->u.sym.u.chain.u.mac.auth_key_len = (uint32_t)p->auth_key_len;
 }
 
+void session_wire_akcipher(struct virtio_crypto_akcipher_session_para *wire,
+                           const struct vcrypto_session_params *p)
+{
+	wire->algo = p->algorithm;
+	wire->key_type = p->private_key ? VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
+	                                : VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC;
+	wire->key_len = (uint32_t)p->key_len;
+	if (p->algorithm == VCRYPTO_AKCIPHER_ECDSA) {
+		wire->u.ecdsa.curve_id = p->curve;
+	} else {
+		wire->u.rsa.padding_algo = p->rsa_padding;
+		wire->u.rsa.hash_algo = p->rsa_hash;
+	}
+}
+
 void session_wire_request(struct virtio_crypto_op_ctrl_req *r,
                           const struct vcrypto_session_params *p, uint16_t tag_len)
 {
@@ -166,16 +181,7 @@ void session_wire_request(struct virtio_crypto_op_ctrl_req *r,
 		r->u.aead.op = p->direction;
 		break;
 	case VCRYPTO_SERVICE_AKCIPHER:
-		r->u.akcipher.algo = p->algorithm;
-		r->u.akcipher.key_type = p->private_key ? VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
-		                                        : VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC;
-		r->u.akcipher.key_len = (uint32_t)p->key_len;
-		if (p->algorithm == VCRYPTO_AKCIPHER_ECDSA) {
-			r->u.akcipher.u.ecdsa.curve_id = p->curve;
-		} else {
-			r->u.akcipher.u.rsa.padding_algo = p->rsa_padding;
-			r->u.akcipher.u.rsa.hash_algo = p->rsa_hash;
-		}
+		session_wire_akcipher(&r->u.akcipher, p);
 		break;
 	}
 }

@@ -447,20 +447,7 @@ struct virtio_crypto_aead_stateless {
 };
 
 struct virtio_crypto_akcipher_stateless {
-	struct {
-		uint32_t algo;
-		uint32_t key_type;
-		uint32_t key_len;
-		union {
-			struct {
-				uint32_t padding_algo;
-				uint32_t hash_algo;
-			} rsa;
-			struct {
-				uint32_t curve_id;
-			} ecdsa;
-		} u;
-	} session;
+	struct virtio_crypto_akcipher_session_para session;
 	struct virtio_crypto_akcipher_para para;
 };
 
