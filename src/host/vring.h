@@ -36,7 +36,7 @@ struct vring_chain {
 	uint32_t out_len; /* bytes */
 	uint32_t in_len;  /* bytes */
 	struct vring_segment segment[VRING_MAX_SEGMENTS];
-	/* Scratch: an indirect table that lies in more than one region of memory. */
+	/* Scratch: an indirect table that cannot be read where it lies. */
 	struct virtq_desc table[VRING_MAX_SEGMENTS];
 };
 

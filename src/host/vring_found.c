@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What does not happen often with the chains of both kinds of rings: buffers and tables that lie in
- * more than one region of memory, chains that are not sound, memory that a view does not have yet.
- * The worker that has the queue. vring_private.h says how guest memory is read.
+ * more than one region of memory, tables at odd addresses, chains that are not sound, memory that a
+ * view does not have yet. The worker that has the queue. vring_private.h says how guest memory is
+ * read.
  */
 #include <string.h>
 

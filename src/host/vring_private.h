@@ -160,21 +160,21 @@ void found_bad(struct vring_chain *chain, const struct memtable *memory, uint64_
 bool found_miss(struct vring *ring, uint64_t addr, uint32_t len, bool write);
 bool found_miss_allowed(struct vring *ring);
 
-/* A copy of an indirect table that lies over several regions. NULL: not in memory, or too long. */
+/* A copy of an indirect table: one that lies over several regions, or at an address from which
+ * words cannot be loaded whole. NULL: not in memory, or too long. */
 const void *table_copy(struct vring_chain *chain, const struct memtable *memory, uint64_t addr,
                        uint32_t len);
 
-/* An indirect table of len bytes (a multiple of 16), where it lies or copied from the regions over
- * which it lies. NULL: not in memory, or not aligned. */
+/* An indirect table of len bytes (a multiple of 16), where it lies, or a copy. NULL: not in memory.
+ * Only rings have to be aligned (2.7, 2.8): DPDK's driver has its tables behind a status byte. */
 static inline const void *table_find(struct vring_chain *chain, const struct memtable *memory,
                                      const struct memregion **hint, uint64_t addr, uint32_t len)
 {
 	const uint8_t *table = memtable_translate(memory, hint, addr, len);
 
-	if (vc_unlikely(!table))
+	if (vc_unlikely(!table || (uintptr_t)table % 8))
 		return table_copy(chain, memory, addr, len);
-	/* 16-byte alignment is the driver's duty; 8 is what we need to load words whole. */
-	return (uintptr_t)table % 8 ? NULL : table;
+	return table;
 }
 
 /* ---- vring_packed.c: as in vring.h ---- */

@@ -96,6 +96,25 @@ static void test_indirect_table(void **state)
 	}
 }
 
+static void test_indirect_table_at_any_address(void **state)
+{
+	guest_packed_open(&p, 8, 0x8000, false, false);
+	for (uint32_t at = 1; at < 16; at++) {
+		struct virtq_desc one = guest_packed_table(&p, pair, 2);
+		uint8_t *table = p.guest.memory + (one.addr - GUEST_ADDR);
+
+		memmove(table + at, table, 32);
+		one.addr += at;
+		guest_packed_offer(&p, (uint16_t)(at % 8), &one, 1);
+		assert_int_equal(vring_pop(&p.guest.ring, &chain), 1);
+		assert_int_equal(chain.out_len, 72);
+		assert_int_equal(chain.in_len, 9);
+		vring_push(&p.guest.ring, chain.head, 9);
+		vring_publish(&p.guest.ring);
+		assert_true(guest_packed_used(&p, &(struct virtq_packed_desc){0}));
+	}
+}
+
 /* 2.8.7: all flags but WRITE are ignored there, and so is the id. */
 static void test_other_flags_in_a_table_mean_nothing(void **state)
 {
@@ -364,6 +383,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_used_descriptor_says_id_length_and_whether_written,
 	                                  close_ring),
 		cmocka_unit_test_teardown(test_indirect_table, close_ring),
+		cmocka_unit_test_teardown(test_indirect_table_at_any_address, close_ring),
 		cmocka_unit_test_teardown(test_other_flags_in_a_table_mean_nothing, close_ring),
 		cmocka_unit_test_teardown(test_empty_buffers_are_left_out, close_ring),
 		cmocka_unit_test(test_laps),
