@@ -134,25 +134,45 @@ int der_rsa_public_numbers(const uint8_t *der, size_t len, struct der_rsa *key)
 	return rc;
 }
 
-int der_rsa_private(const uint8_t *der, size_t len, unsigned int *bits)
+static int rsa_private(const uint8_t *der, size_t len, struct der part[DER_RSA_NUMBERS])
 {
-	struct der in = {der, len}, key, version, n, e, part;
+	const struct der *n = &part[DER_RSA_MODULUS];
+	struct der in = {der, len}, key, version;
 
 	if (!der_element(&in, TAG_SEQUENCE, &key) || in.left)
 		return -EINVAL;
 	/* Version 0: two primes. */
 	if (!der_integer(&key, true, &version) || version.left != 1 || version.at[0])
 		return -EINVAL;
-	if (!der_integer(&key, false, &n) || rsa_exponent(&key, &n, &e) < 0)
+	if (!der_integer(&key, false, &part[DER_RSA_MODULUS]) ||
+	    rsa_exponent(&key, n, &part[DER_RSA_PUBLIC_EXPONENT]) < 0)
 		return -EINVAL;
-	/* d, p, q, d mod (p-1), d mod (q-1), 1/q mod p */
-	for (int i = 0; i < 6; i++)
-		if (!der_integer(&key, false, &part) || part.left > n.left)
+	for (int i = DER_RSA_PRIVATE_EXPONENT; i < DER_RSA_NUMBERS; i++)
+		if (!der_integer(&key, false, &part[i]) || part[i].left > n->left)
 			return -EINVAL;
-	if (key.left)
-		return -EINVAL;
-	*bits = bits_of(&n);
-	return 0;
+	return key.left ? -EINVAL : 0;
+}
+
+int der_rsa_private(const uint8_t *der, size_t len, unsigned int *bits)
+{
+	struct der part[DER_RSA_NUMBERS];
+	int rc = rsa_private(der, len, part);
+
+	if (!rc)
+		*bits = bits_of(&part[DER_RSA_MODULUS]);
+	return rc;
+}
+
+int der_rsa_private_numbers(const uint8_t *der, size_t len, struct der_rsa_private *key)
+{
+	struct der part[DER_RSA_NUMBERS];
+	int rc = rsa_private(der, len, part);
+
+	for (int i = 0; !rc && i < DER_RSA_NUMBERS; i++) {
+		key->number[i] = part[i].at;
+		key->len[i] = (uint16_t)part[i].left;
+	}
+	return rc;
 }
 
 /* ---- EC ---- */
@@ -286,4 +306,70 @@ int der_ec_private(const uint8_t *der, size_t len, unsigned int curve, struct de
 	if (body.left && !ec_point(&body, c, key))
 		return -EINVAL;
 	return body.left ? -EINVAL : 0;
+}
+
+bool der_ec_scalar_ok(unsigned int curve, const uint8_t *scalar, size_t len)
+{
+	const struct curve *c = curve_find(curve);
+
+	return c && scalar_fits(c, scalar, len);
+}
+
+/* ---- ECDSA ---- */
+
+static bool ecdsa_number(struct der *in, size_t size, uint8_t *number)
+{
+	struct der value;
+
+	if (!der_integer(in, false, &value) || value.left > size)
+		return false;
+	memset(number, 0, size - value.left);
+	memcpy(number + size - value.left, value.at, value.left);
+	return true;
+}
+
+int der_ecdsa_read(const uint8_t *der, size_t len, unsigned int curve, uint8_t *r, uint8_t *s)
+{
+	const struct curve *c = curve_find(curve);
+	struct der in = {der, len}, body;
+
+	if (!c || !der_element(&in, TAG_SEQUENCE, &body) || in.left)
+		return -EINVAL;
+	if (!ecdsa_number(&body, c->size, r) || !ecdsa_number(&body, c->size, s) || body.left)
+		return -EINVAL;
+	return 0;
+}
+
+/* An INTEGER; its bytes. */
+static size_t integer_write(uint8_t *der, const uint8_t *number, size_t size)
+{
+	size_t sign;
+
+	for (; size > 1 && !*number; size--)
+		number++;
+	sign = *number >> 7;
+	der[0] = TAG_INTEGER;
+	der[1] = (uint8_t)(size + sign);
+	der[2] = 0;
+	memcpy(der + 2 + sign, number, size);
+	return 2 + sign + size;
+}
+
+size_t der_ecdsa_write(uint8_t *der, unsigned int curve, const uint8_t *r, const uint8_t *s)
+{
+	const struct curve *c = curve_find(curve);
+	uint8_t body[DER_ECDSA_MAX];
+	size_t len, head = 2;
+
+	if (!c)
+		return 0;
+	len = integer_write(body, r, c->size);
+	len += integer_write(body + len, s, c->size);
+	der[0] = TAG_SEQUENCE;
+	/* P-521's can be longer than the short form of a length. */
+	if (len >= 0x80)
+		der[head++ - 1] = 0x81;
+	der[head - 1] = (uint8_t)len;
+	memcpy(der + head, body, len);
+	return head + len;
 }

@@ -11,6 +11,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +44,39 @@ static void test_rsa_keys_and_their_size(void **state)
 		assert_int_equal(der_rsa_public(private.der, (size_t) private.len, &bits), -EINVAL);
 		assert_int_equal(der_rsa_private(public.der, (size_t) public.len, &bits), -EINVAL);
 	}
+}
+
+static void test_rsa_numbers_are_those_of_the_key(void **state)
+{
+	static const char *const names[DER_RSA_NUMBERS] = {
+		[DER_RSA_MODULUS] = OSSL_PKEY_PARAM_RSA_N,
+		[DER_RSA_PUBLIC_EXPONENT] = OSSL_PKEY_PARAM_RSA_E,
+		[DER_RSA_PRIVATE_EXPONENT] = OSSL_PKEY_PARAM_RSA_D,
+		[DER_RSA_PRIME1] = OSSL_PKEY_PARAM_RSA_FACTOR1,
+		[DER_RSA_PRIME2] = OSSL_PKEY_PARAM_RSA_FACTOR2,
+		[DER_RSA_EXPONENT1] = OSSL_PKEY_PARAM_RSA_EXPONENT1,
+		[DER_RSA_EXPONENT2] = OSSL_PKEY_PARAM_RSA_EXPONENT2,
+		[DER_RSA_COEFFICIENT] = OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+	};
+	struct test_key key = test_rsa_private(1024);
+	const unsigned char *der = key.der;
+	EVP_PKEY *pkey = d2i_AutoPrivateKey(NULL, &der, key.len);
+	struct der_rsa_private numbers;
+
+	assert_non_null(pkey);
+	assert_int_equal(der_rsa_private_numbers(key.der, (size_t)key.len, &numbers), 0);
+	for (int i = 0; i < DER_RSA_NUMBERS; i++) {
+		BIGNUM *expected = NULL;
+		uint8_t bytes[128];
+
+		assert_int_equal(EVP_PKEY_get_bn_param(pkey, names[i], &expected), 1);
+		assert_int_equal(BN_num_bytes(expected), numbers.len[i]);
+		BN_bn2bin(expected, bytes);
+		assert_memory_equal(bytes, numbers.number[i], numbers.len[i]);
+		BN_free(expected);
+	}
+	EVP_PKEY_free(pkey);
+	assert_int_equal(der_rsa_private_numbers(key.der, (size_t)key.len - 1, &numbers), -EINVAL);
 }
 
 static void test_rsa_key_cut_short_or_with_more(void **state)
@@ -347,10 +384,101 @@ static void test_mangled_ec_keys_are_no_keys_or_sane(void **state)
 	free(copy);
 }
 
+/* ---- ECDSA signatures ---- */
+
+static const struct {
+	unsigned int curve, size;
+} orders[] = {
+	{VIRTIO_CRYPTO_CURVE_NIST_P192, 24}, {VIRTIO_CRYPTO_CURVE_NIST_P224, 28},
+	{VIRTIO_CRYPTO_CURVE_NIST_P256, 32}, {VIRTIO_CRYPTO_CURVE_NIST_P384, 48},
+	{VIRTIO_CRYPTO_CURVE_NIST_P521, 66},
+};
+
+/* A number of any length up to size, right-aligned; not 0. */
+static void any_number(uint64_t *seed, uint8_t *number, size_t size)
+{
+	size_t len = 1 + guest_random(seed) % size;
+
+	memset(number, 0, size);
+	for (size_t i = size - len; i < size; i++)
+		number[i] = (uint8_t)guest_random(seed);
+	number[size - 1] |= 1;
+}
+
+/* What libcrypto makes of the same two numbers. */
+static size_t reference_signature(const uint8_t *r, const uint8_t *s, size_t size, uint8_t *der)
+{
+	ECDSA_SIG *sig = ECDSA_SIG_new();
+	uint8_t *at = der;
+	int len;
+
+	assert_int_equal(
+		ECDSA_SIG_set0(sig, BN_bin2bn(r, (int)size, NULL), BN_bin2bn(s, (int)size, NULL)),
+		1);
+	len = i2d_ECDSA_SIG(sig, &at);
+	assert_in_range(len, 8, DER_ECDSA_MAX);
+	ECDSA_SIG_free(sig);
+	return (size_t)len;
+}
+
+static void test_signatures_are_written_and_read_as_libcrypto_does(void **state)
+{
+	uint8_t r[66], s[66], r2[66], s2[66], der[DER_ECDSA_MAX], expected[DER_ECDSA_MAX];
+	uint64_t seed = 11;
+
+	for (size_t i = 0; i < 2000 * vc_array_size(orders); i++) {
+		unsigned int curve = orders[i % vc_array_size(orders)].curve;
+		size_t size = orders[i % vc_array_size(orders)].size, len;
+
+		any_number(&seed, r, size);
+		any_number(&seed, s, size);
+		len = der_ecdsa_write(der, curve, r, s);
+		assert_int_equal(len, reference_signature(r, s, size, expected));
+		assert_memory_equal(der, expected, len);
+		assert_int_equal(der_ecdsa_read(der, len, curve, r2, s2), 0);
+		assert_memory_equal(r, r2, size);
+		assert_memory_equal(s, s2, size);
+		assert_int_equal(der_ecdsa_read(der, len - 1, curve, r2, s2), -EINVAL);
+	}
+	assert_int_equal(der_ecdsa_write(der, 99, r, s), 0);
+	assert_int_equal(der_ecdsa_read(der, 8, 99, r, s), -EINVAL);
+}
+
+/* What we read, libcrypto reads and writes the same way: there is one form of a signature. */
+static void test_mangled_signatures_are_refused_or_in_one_form(void **state)
+{
+	uint8_t r[66], s[66], der[DER_ECDSA_MAX], again[DER_ECDSA_MAX + 64];
+	unsigned int read = 0;
+	uint64_t seed = 12;
+
+	for (int i = 0; i < 200000; i++) {
+		const unsigned char *at = der;
+		unsigned char *to = again;
+		ECDSA_SIG *sig;
+		size_t len;
+
+		any_number(&seed, r, 32);
+		any_number(&seed, s, 32);
+		len = der_ecdsa_write(der, VIRTIO_CRYPTO_CURVE_NIST_P256, r, s);
+		der[guest_random(&seed) % len] ^= (uint8_t)(1u << guest_random(&seed) % 8);
+		if (der_ecdsa_read(der, len, VIRTIO_CRYPTO_CURVE_NIST_P256, r, s) < 0)
+			continue;
+		read++;
+		sig = d2i_ECDSA_SIG(NULL, &at, (long)len);
+		assert_non_null(sig);
+		assert_int_equal(i2d_ECDSA_SIG(sig, &to), len);
+		assert_memory_equal(again, der, len);
+		ECDSA_SIG_free(sig);
+	}
+	/* Most flips hit the numbers. */
+	assert_true(read > 100000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rsa_keys_and_their_size),
+		cmocka_unit_test(test_rsa_numbers_are_those_of_the_key),
 		cmocka_unit_test(test_rsa_key_cut_short_or_with_more),
 		cmocka_unit_test(test_der_that_is_not_strict),
 		cmocka_unit_test(test_a_public_modulus_may_lack_its_sign),
@@ -362,6 +490,8 @@ int main(void)
 		cmocka_unit_test(test_ec_keys_name_their_curve_in_full),
 		cmocka_unit_test(test_ec_points_have_their_form),
 		cmocka_unit_test(test_mangled_ec_keys_are_no_keys_or_sane),
+		cmocka_unit_test(test_signatures_are_written_and_read_as_libcrypto_does),
+		cmocka_unit_test(test_mangled_signatures_are_refused_or_in_one_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
