@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/util.h"
+#include "host/resource/akcipher.h"
 #include "host/resource/algorithm.h"
 #include "host/resource/resource.h"
 
@@ -25,9 +26,8 @@
 /* A thread steps back behind the pollers if it has to share a CPU with one: it gets a tenth. */
 #define LC_NICE 10
 #define LC_MAX_THREADS 32
-#define LC_RSA_HASHES (VIRTIO_CRYPTO_RSA_SHA224 + 1)
 #define LC_RSA_MIN_BITS 512
-#define LC_RSA_MAX_BITS 8192
+#define LC_RSA_MAX_BITS AKCIPHER_RSA_MAX_BITS
 /* An RSA-8192 private key in DER has about 4,700 bytes. */
 #define LC_RSA_MAX_DER 5120
 /* An ECPrivateKey of P-521 with all that is optional has 223 bytes. */
@@ -176,8 +176,7 @@ uint8_t lc_ecdsa(struct lc_thread *thread, struct vc_request *req, const struct 
                  struct lc_local *local);
 bool lc_rsa_can(const struct session_params *params);
 bool lc_ecdsa_can(const struct session_params *params);
-/* For both: the operation begun; the result given out, or NOSPC. */
+/* For both: the operation begun. */
 int lc_operation_begin(EVP_PKEY_CTX *context, unsigned int kind);
-uint8_t lc_result(struct vc_request *req, const uint8_t *data, size_t length);
 
 #endif

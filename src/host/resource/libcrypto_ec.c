@@ -137,7 +137,7 @@ static uint8_t sign(EVP_PKEY_CTX *c, struct vc_request *req)
 
 	if (EVP_PKEY_sign(c, signature, &length, req->src, req->length) <= 0)
 		return VIRTIO_CRYPTO_ERR;
-	return lc_result(req, signature, length);
+	return akcipher_result(req, signature, length);
 }
 
 uint8_t lc_ecdsa(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,

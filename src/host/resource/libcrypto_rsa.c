@@ -25,60 +25,6 @@
 #include "host/der.h"
 #include "host/resource/libcrypto.h"
 
-/*
- * DigestInfo of a hash up to the digest itself (RFC 8017, 9.2): the same 19 bytes but for lengths
- * and object identifier. Written out, because libcrypto has not all of them any more.
- */
-#define MAX_PREFIX 19
-struct rsa_hash {
-	uint8_t size;       /* of the digest; 0: not here */
-	uint8_t prefix_len; /* of what comes before it */
-	uint8_t prefix[MAX_PREFIX];
-};
-
-/* rsadsi digestAlgorithm(2).n */
-#define RSADSI(n)                                                                                  \
-	{                                                                                          \
-		16, 18,                                                                            \
-		{                                                                                  \
-			0x30, 0x20, 0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d,    \
-				0x02, n, 0x05, 0x00, 0x04, 0x10                                    \
-		}                                                                                  \
-	}
-/* nistAlgorithm(4) hashAlgs(2).n */
-#define NIST(size, n)                                                                              \
-	{                                                                                          \
-		size, 19,                                                                          \
-		{                                                                                  \
-			0x30, 0x11 + (size), 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, \
-				0x03, 0x04, 0x02, n, 0x05, 0x00, 0x04, size                        \
-		}                                                                                  \
-	}
-
-/* MD3 was never published, and has neither an identifier nor an implementation. */
-static const struct rsa_hash rsa_hashes[LC_RSA_HASHES] = {
-	[VIRTIO_CRYPTO_RSA_MD2] = RSADSI(2),
-	[VIRTIO_CRYPTO_RSA_MD4] = RSADSI(4),
-	[VIRTIO_CRYPTO_RSA_MD5] = RSADSI(5),
-	[VIRTIO_CRYPTO_RSA_SHA1] = {20,
-                                    15,
-                                    {0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02,
-                                     0x1a, 0x05, 0x00, 0x04, 0x14}},
-	[VIRTIO_CRYPTO_RSA_SHA224] = NIST(28, 4),
-	[VIRTIO_CRYPTO_RSA_SHA256] = NIST(32, 1),
-	[VIRTIO_CRYPTO_RSA_SHA384] = NIST(48, 2),
-	[VIRTIO_CRYPTO_RSA_SHA512] = NIST(64, 3),
-};
-
-/* The hash of a session whose signatures say it; NULL: they do not. */
-static const struct rsa_hash *hash_of(const struct session_params *params)
-{
-	if (params->rsa_padding != VIRTIO_CRYPTO_RSA_PKCS1_PADDING ||
-	    params->rsa_hash == VIRTIO_CRYPTO_RSA_NO_HASH)
-		return NULL;
-	return &rsa_hashes[params->rsa_hash];
-}
-
 bool lc_rsa_can(const struct session_params *params)
 {
 	if (params->akcipher != VIRTIO_CRYPTO_AKCIPHER_RSA)
@@ -88,11 +34,7 @@ bool lc_rsa_can(const struct session_params *params)
 	if (params->key_bits &&
 	    (params->key_bits < LC_RSA_MIN_BITS || params->key_bits > LC_RSA_MAX_BITS))
 		return false;
-	if (params->rsa_padding == VIRTIO_CRYPTO_RSA_RAW_PADDING)
-		return true;
-	return params->rsa_padding == VIRTIO_CRYPTO_RSA_PKCS1_PADDING &&
-	       params->rsa_hash < LC_RSA_HASHES &&
-	       (params->rsa_hash == VIRTIO_CRYPTO_RSA_NO_HASH || rsa_hashes[params->rsa_hash].size);
+	return rsa_padding_can(params);
 }
 
 /* RSAPrivateKey (RFC 8017, A.1.2), the whole of it and nothing more. */
@@ -199,42 +141,6 @@ static EVP_PKEY_CTX *prepare(struct lc_thread *thread, const struct session_para
 	return c;
 }
 
-/* Raw operations want as many bytes as the modulus has; a shorter number gets zeros in front. */
-static bool widen(uint8_t *block, size_t size, const uint8_t *data, size_t length)
-{
-	if (length > size)
-		return false;
-	memset(block, 0, size - length);
-	if (length)
-		memcpy(block + size - length, data, length);
-	return true;
-}
-
-uint8_t lc_result(struct vc_request *req, const uint8_t *data, size_t length)
-{
-	if (length > req->dst_len)
-		return VIRTIO_CRYPTO_NOSPC;
-	if (length)
-		memcpy(req->dst, data, length);
-	req->result_len = (uint32_t)length;
-	return VIRTIO_CRYPTO_OK;
-}
-
-/* What is signed: the digest behind its DigestInfo, or just what there is. 0: of a wrong size. */
-static size_t encode(const struct session_params *params, uint8_t *block, const uint8_t *data,
-                     size_t length)
-{
-	const struct rsa_hash *hash = hash_of(params);
-	size_t prefix = hash ? hash->prefix_len : 0;
-
-	if (length > LC_RSA_MAX_BITS / 8 - MAX_PREFIX || (hash && length != hash->size))
-		return 0;
-	if (hash)
-		memcpy(block, hash->prefix, prefix);
-	memcpy(block + prefix, data, length);
-	return prefix + length;
-}
-
 /* Encrypt, decrypt, sign: something in, something out. */
 static uint8_t transform(struct lc_thread *thread, struct vc_request *req,
                          const struct session_params *params, struct lc_local *local)
@@ -254,11 +160,11 @@ static uint8_t transform(struct lc_thread *thread, struct vc_request *req,
 		return VIRTIO_CRYPTO_KEY_REJECTED;
 	if (raw) {
 		in_len = (size_t)EVP_PKEY_get_size(local->key);
-		if (!widen(in, in_len, req->src, req->length))
+		if (!rsa_widen(in, in_len, req->src, req->length))
 			return VIRTIO_CRYPTO_ERR;
 		data = in;
 	} else if (kind == VC_REQUEST_AK_SIGN) {
-		in_len = encode(params, in, req->src, req->length);
+		in_len = rsa_digest_info(params, in, req->src, req->length);
 		if (!in_len)
 			return VIRTIO_CRYPTO_ERR;
 		data = in;
@@ -270,7 +176,7 @@ static uint8_t transform(struct lc_thread *thread, struct vc_request *req,
 	else
 		r = EVP_PKEY_sign(c, out, &length, data, in_len);
 	if (r > 0)
-		status = lc_result(req, out, length);
+		status = akcipher_result(req, out, length);
 	secmem_wipe(in, sizeof(in));
 	secmem_wipe(out, sizeof(out));
 	return status;
@@ -291,11 +197,11 @@ static uint8_t verify(struct lc_thread *thread, struct vc_request *req,
 		return VIRTIO_CRYPTO_KEY_REJECTED;
 	size = (size_t)EVP_PKEY_get_size(local->key);
 	if (!raw) {
-		length = encode(params, expected, req->tag, req->tag_len);
+		length = rsa_digest_info(params, expected, req->tag, req->tag_len);
 		ok = length && EVP_PKEY_verify(c, req->src, req->length, expected, length) == 1;
 	} else {
-		ok = widen(in, size, req->src, req->length) &&
-		     widen(expected, size, req->tag, req->tag_len) &&
+		ok = rsa_widen(in, size, req->src, req->length) &&
+		     rsa_widen(expected, size, req->tag, req->tag_len) &&
 		     EVP_PKEY_encrypt(c, out, &length, in, size) > 0 && length == size &&
 		     memcmp(out, expected, size) == 0;
 	}
