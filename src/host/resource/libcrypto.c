@@ -7,7 +7,7 @@
  * the host's may name the vcrypto provider, and that would lead back to us.
  *
  * create, destroy: main thread; open, close, realise, drop: the worker. The work is done in
- * libcrypto_sym.c, libcrypto_rsa.c and libcrypto_ec.c, by the threads of libcrypto_threads.c.
+ * libcrypto_sym.c, libcrypto_rsa.c and libcrypto_ec.c, by the threads of helpers.c.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -90,9 +90,8 @@ static int lc_create(const struct resource_config *config, struct resource **res
 {
 	struct lc_resource *lc;
 
-	if (config->threads > LC_MAX_THREADS) {
-		*error = str_format("resource '%s': at most %d threads", config->name,
-		                    LC_MAX_THREADS);
+	if (config->threads > HELPERS_MAX) {
+		*error = str_format("resource '%s': at most %d threads", config->name, HELPERS_MAX);
 		return -EINVAL;
 	}
 	lc = calloc(1, sizeof(*lc));
@@ -183,6 +182,14 @@ static void lc_offer(const struct resource *resource, struct virtio_crypto_confi
 	algorithm_offer_limits(config, a->cipher[VIRTIO_CRYPTO_CIPHER_AES_XTS][0] ? 64 : 32);
 }
 
+static void threads_free(struct lc_instance *in)
+{
+	for (unsigned int t = 0; t <= in->helpers.count; t++)
+		for (unsigned int i = 0; i < ALGORITHM_HASHES; i++)
+			EVP_MD_CTX_free(in->thread[t].digest[i]);
+	free(in);
+}
+
 static int lc_open(struct resource *resource, unsigned int worker,
                    struct resource_instance **instance)
 {
@@ -194,22 +201,18 @@ static int lc_open(struct resource *resource, unsigned int worker,
 		return -ENOMEM;
 	memset(in, 0, sizeof(*in));
 	in->base.resource = resource;
-	in->algorithms = &lc->algorithms;
-	in->library = lc->library;
-	in->threads = lc->threads;
-	/* Slow, until it is known. */
-	for (unsigned int i = 0; i < LC_FLOWS; i++)
-		in->flow[i].each = LC_AHEAD_NS;
-	in->done_fd = event_create();
-	if (in->done_fd < 0) {
-		r = in->done_fd;
-		free(in);
-		return r;
+	in->helpers.work = &lc_work;
+	in->helpers.count = lc->threads;
+	/* The worker's own is behind the helpers'. */
+	for (unsigned int t = 0; t <= lc->threads; t++) {
+		in->thread[t] = (struct lc_thread){
+			.library = lc->library, .algorithms = &lc->algorithms, .index = t};
+		if (t < lc->threads)
+			in->helpers.helper[t].own = &in->thread[t];
 	}
-	r = lc_threads_start(in, &lc->cpus);
+	r = helpers_start(&in->helpers, &lc->cpus);
 	if (r < 0) {
-		close(in->done_fd);
-		free(in);
+		threads_free(in);
 		return r;
 	}
 	*instance = &in->base;
@@ -220,11 +223,10 @@ static void lc_close(struct resource_instance *instance)
 {
 	struct lc_instance *in = (struct lc_instance *)instance;
 
-	lc_threads_stop(in);
+	helpers_stop(&in->helpers);
 	/* What libcrypto keeps for the worker's own thread. */
-	OPENSSL_thread_stop_ex(in->library);
-	close(in->done_fd);
-	free(in);
+	OPENSSL_thread_stop_ex(in->thread[0].library);
+	threads_free(in);
 }
 
 /* XTS with two equal keys is no XTS (IEEE 1619, SP 800-38E), and libcrypto would not encrypt. */
@@ -262,7 +264,7 @@ static int lc_realise(struct resource_instance *instance, const struct session_p
                       void **handle)
 {
 	struct lc_instance *in = (struct lc_instance *)instance;
-	unsigned int locals = in->threads + 1;
+	unsigned int locals = in->helpers.count + 1;
 	size_t size = sizeof(struct lc_session) + locals * sizeof(struct lc_local);
 	struct lc_session *session;
 
@@ -280,7 +282,8 @@ static int lc_realise(struct resource_instance *instance, const struct session_p
 	if ((params->service == VIRTIO_CRYPTO_SERVICE_MAC || params->chain) &&
 	    algorithm_hmac_hash(params->mac)) {
 		session->hmac = secmem_alloc(sizeof(*session->hmac));
-		if (!session->hmac || !lc_hmac_expand(in->algorithms, params, session->hmac)) {
+		if (!session->hmac ||
+		    !lc_hmac_expand(in->thread[0].algorithms, params, session->hmac)) {
 			secmem_free(session->hmac);
 			free(session);
 			return -ENOMEM;

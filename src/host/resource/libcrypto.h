@@ -7,25 +7,14 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 
 #include "base/util.h"
 #include "host/resource/akcipher.h"
 #include "host/resource/algorithm.h"
+#include "host/resource/helpers.h"
 #include "host/resource/resource.h"
 
-/* Requests that the threads have, waiting or being worked on, at the most; a power of two. */
-#define LC_RING 256
-/* Of each thread: time of work that it has before it; and requests, even if they
- * take longer. So a thread need not wait for the worker, and who comes next waits for little. */
-#define LC_AHEAD_NS UINT64_C(100000)
-#define LC_AHEAD_MIN 2u
-#define LC_FLOWS 256 /* as many as vc_request.flow has values */
-/* A thread steps back behind the pollers if it has to share a CPU with one: it gets a tenth. */
-#define LC_NICE 10
-#define LC_MAX_THREADS 32
 #define LC_RSA_MIN_BITS 512
 #define LC_RSA_MAX_BITS AKCIPHER_RSA_MAX_BITS
 /* An RSA-8192 private key in DER has about 4,700 bytes. */
@@ -83,71 +72,22 @@ struct lc_session {
 	struct lc_local local[];
 };
 
-/* Requests that a thread has done; it produces, the worker consumes. */
-struct lc_done {
-	vc_cache_aligned _Atomic(uint32_t) tail; /* thread */
-	vc_cache_aligned uint32_t head;          /* worker */
-	vc_cache_aligned struct {
-		struct vc_request *req;
-		uint64_t ns; /* that it took */
-	} entry[LC_RING];
-};
-
-/* Requests in order, linked by their private members. */
-struct lc_list {
-	struct vc_request *first, *last;
-};
-
-/* What one device has here and no thread has yet, and the time that the threads spent on it. The
- * worker's alone. */
-struct lc_flow {
-	struct lc_list list;
-	uint64_t used; /* ns; of a flow that comes back, no less than those that never left */
-	uint64_t each; /* ns of one request, on average */
-};
-
-struct lc_instance;
-
-/* A thread of the instance, or the worker itself (the last of them: it has no id and no done). */
+/* What a helper needs, or the worker itself (the last of them). */
 struct lc_thread {
-	struct lc_instance *instance;
+	OSSL_LIB_CTX *library;
+	const struct lc_algorithms *algorithms;
 	unsigned int index;
-	pthread_t id;
-	struct lc_done *done;
 	EVP_MD_CTX *digest[ALGORITHM_HASHES]; /* made at first use */
 };
 
-/*
- * The worker puts requests into one ring; every thread takes from it. Indices run freely. An entry
- * is atomic because a slow thread may read one that is being written again; its exchange of head
- * then fails, so what it read does not matter.
- */
 struct lc_instance {
 	struct resource_instance base;
-	const struct lc_algorithms *algorithms;
-	OSSL_LIB_CTX *library;
-	unsigned int threads, started;
-	int done_fd;
-	/* The worker's. */
-	struct lc_list here;     /* done by the worker itself, not yet polled */
-	unsigned int fed;        /* requests that the threads have */
-	unsigned int busy_count; /* flows with a list, */
-	uint8_t busy[LC_FLOWS];  /* which are these */
-	uint64_t used;           /* of the flow that was fed last */
-	struct lc_flow flow[LC_FLOWS];
-	vc_cache_aligned _Atomic(uint32_t) tail; /* worker */
-	vc_cache_aligned _Atomic(uint32_t) head; /* threads */
-	vc_cache_aligned _Atomic(uint32_t) wake; /* futex; counts wake-ups */
-	_Atomic(uint32_t) sleepers;
-	_Atomic(bool) stop;
-	vc_cache_aligned _Atomic(bool) armed; /* the worker sleeps: signal done_fd */
-	vc_cache_aligned _Atomic(struct vc_request *) entry[LC_RING];
-	struct lc_thread thread[LC_MAX_THREADS + 1];
+	struct request_list here; /* done by the worker itself, not yet polled */
+	struct helpers helpers;
+	struct lc_thread thread[HELPERS_MAX + 1];
 };
 
-/* libcrypto_threads.c */
-int lc_threads_start(struct lc_instance *instance, const cpu_set_t *cpus);
-void lc_threads_stop(struct lc_instance *instance);
+/* libcrypto_run.c: requests in and out, as resource_ops has it. */
 unsigned int lc_submit(struct resource_instance *instance, struct vc_request *const *reqs,
                        unsigned int n);
 unsigned int lc_poll(struct resource_instance *instance, struct vc_request **reqs, unsigned int n,
@@ -155,9 +95,7 @@ unsigned int lc_poll(struct resource_instance *instance, struct vc_request **req
 int lc_fd(struct resource_instance *instance);
 bool lc_arm(struct resource_instance *instance);
 void lc_disarm(struct resource_instance *instance);
-
-/* A thread, or the worker: do it, and set its status. */
-void lc_execute(struct lc_thread *thread, struct vc_request *req);
+extern const struct helper_work lc_work;
 
 /* libcrypto_sym.c. The status of the request. */
 uint8_t lc_symmetric(struct lc_thread *thread, const struct vc_request *req,

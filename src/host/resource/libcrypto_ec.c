@@ -116,12 +116,12 @@ static EVP_PKEY_CTX *prepare(const struct lc_thread *thread, const struct sessio
 	if (c)
 		return c;
 	if (!local->key)
-		local->key = make_key(thread->instance->library, params);
+		local->key = make_key(thread->library, params);
 	if (!local->key) {
 		local->bad = true;
 		return NULL;
 	}
-	c = EVP_PKEY_CTX_new_from_pkey(thread->instance->library, local->key, NULL);
+	c = EVP_PKEY_CTX_new_from_pkey(thread->library, local->key, NULL);
 	if (!c || lc_operation_begin(c, kind) <= 0) {
 		EVP_PKEY_CTX_free(c);
 		return NULL;

@@ -126,12 +126,12 @@ static EVP_PKEY_CTX *prepare(struct lc_thread *thread, const struct session_para
 	if (c)
 		return c;
 	if (!local->key)
-		local->key = decode_key(thread->instance->library, params);
+		local->key = decode_key(thread->library, params);
 	if (!local->key) {
 		local->bad = true;
 		return NULL;
 	}
-	c = EVP_PKEY_CTX_new_from_pkey(thread->instance->library, local->key, NULL);
+	c = EVP_PKEY_CTX_new_from_pkey(thread->library, local->key, NULL);
 	if (!c || lc_operation_begin(c, kind) <= 0 ||
 	    EVP_PKEY_CTX_set_rsa_padding(c, raw ? RSA_NO_PADDING : RSA_PKCS1_PADDING) <= 0) {
 		EVP_PKEY_CTX_free(c);

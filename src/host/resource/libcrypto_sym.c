@@ -39,7 +39,7 @@ static bool cipher_prepare(const struct lc_thread *thread, const struct session_
 
 	if (local->cipher)
 		return true;
-	cipher = lc_cipher_find(thread->instance->algorithms, params);
+	cipher = lc_cipher_find(thread->algorithms, params);
 	local->cipher = EVP_CIPHER_CTX_new();
 	if (!cipher || !local->cipher ||
 	    !EVP_CipherInit_ex2(local->cipher, cipher, params->key, NULL, params->encrypt, NULL)) {
@@ -81,8 +81,7 @@ static EVP_MD_CTX *digest_begin(struct lc_thread *thread, unsigned int hash)
 	/* One for each hash: a context that changes its hash allocates anew. */
 	if (!*c)
 		*c = EVP_MD_CTX_new();
-	return *c && EVP_DigestInit_ex2(*c, thread->instance->algorithms->hash[hash], NULL) ? *c
-	                                                                                    : NULL;
+	return *c && EVP_DigestInit_ex2(*c, thread->algorithms->hash[hash], NULL) ? *c : NULL;
 }
 
 static bool digest_add(EVP_MD_CTX *c, const uint8_t *data, uint32_t length)
@@ -157,7 +156,7 @@ static bool cmac_prepare(const struct lc_thread *thread, const struct session_pa
 
 	if (local->cmac)
 		return true;
-	local->cmac = EVP_MAC_CTX_new(thread->instance->algorithms->cmac);
+	local->cmac = EVP_MAC_CTX_new(thread->algorithms->cmac);
 	if (!local->cmac ||
 	    !EVP_MAC_init(local->cmac, params->auth_key, params->auth_key_len, cipher)) {
 		local->bad = true;
