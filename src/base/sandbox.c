@@ -90,7 +90,8 @@ static const int memory_calls[] = {
 };
 
 /* Threads: locks, sleep, CPUs, their ends; whose they are. None is made any more, but one that was
- * made just now may begin only now: it says its name (prctl, apart) and steps back. */
+ * made just now may begin only now: it says its name, how exactly
+ * it sleeps (prctl, apart), and steps back. */
 static const int thread_calls[] = {
 	SCMP_SYS(futex),           SCMP_SYS(sched_yield),
 	SCMP_SYS(setpriority),     SCMP_SYS(sched_getaffinity),
@@ -210,6 +211,7 @@ static int add_conditional(scmp_filter_ctx filter)
 {
 	static const int mapping[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
 	static const int opening[] = {SCMP_SYS(socket), SCMP_SYS(socketpair)};
+	static const int control[] = {PR_SET_NAME, PR_SET_TIMERSLACK};
 	int err = 0;
 
 	/* No code that was not there at the start. */
@@ -227,9 +229,9 @@ static int add_conditional(scmp_filter_ctx filter)
 			err = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, opening[i], 1,
 			                       SCMP_A0(SCMP_CMP_NE, AF_UNIX));
 	}
-	if (!err)
+	for (size_t i = 0; i < vc_array_size(control) && !err; i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-		                       SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+		                       SCMP_A0(SCMP_CMP_EQ, (uint64_t)control[i]));
 	return err;
 }
 
