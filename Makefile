@@ -12,7 +12,7 @@ TARGET ?=
 FLAGS = $(if $(PREFIX),--prefix=$(PREFIX)) $(MESON_FLAGS)
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo test test-vm fuzz bench lint install clean help
+.PHONY: all setup demo demo-vm test test-vm fuzz bench lint install clean help
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,11 @@ demo: ## the whole path on real input, in under three minutes
 	@scripts/setup.sh build demo
 	@scripts/build.sh $(BUILD) $(FLAGS)
 	@scripts/demo.py --build $(BUILD)
+
+demo-vm: ## the same in a virtual machine: a guest serves HTTPS, the host signs
+	@scripts/setup.sh build demo vm
+	@scripts/build.sh $(BUILD) $(FLAGS)
+	@scripts/demo_vm.py --build $(BUILD)
 
 test: ## unit and functional tests, plain and sanitized; SANITIZE=address,undefined or thread: one only
 	@scripts/setup.sh build test fuzz

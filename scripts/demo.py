@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -73,20 +72,15 @@ class Progress:
         print(f"  {time.monotonic() - begin:6.1f} s  {text}", flush=True)
 
 
-def show_table(rows):
-    head = ("work", "in process", "through vcrypto", "ratio", "offloaded")
-    cells = [(row.work, row.plain_text, row.offload_text, f"{row.ratio:.2f}",
-              f"{row.offloaded:,}" if row.offloaded else "NONE") for row in rows]
-    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(5)]
-
-    def line(values):
-        return "  ".join([values[0].ljust(widths[0])] +
-                         [v.rjust(w) for v, w in zip(values[1:], widths[1:])])
-
-    print("\n  " + line(head))
-    print("  " + "-" * (sum(widths) + 2 * 4))
-    for values in cells:
-        print("  " + line(values))
+def show_table(cells):
+    """Lines of text; the first is the head. First column to the left, all others to the right."""
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    print()
+    for number, line in enumerate(cells):
+        print("  " + "  ".join([line[0].ljust(widths[0])] +
+                               [value.rjust(width) for value, width in zip(line[1:], widths[1:])]))
+        if not number:
+            print("  " + "-" * (sum(widths) + 2 * (len(widths) - 1)))
 
 
 class Row:
@@ -98,6 +92,12 @@ class Row:
         self.offload_text = f"{offload:,.0f} {unit}"
         self.ratio = offload / plain if plain else 0
         self.offloaded = offloaded
+
+    HEAD = ("work", "in process", "through vcrypto", "ratio", "offloaded")
+
+    def cells(self):
+        return (self.work, self.plain_text, self.offload_text, f"{self.ratio:.2f}",
+                f"{self.offloaded:,}" if self.offloaded else "NONE")
 
 
 # ---- running and counting
@@ -359,45 +359,61 @@ def serve(directory):
         server.server_close()
 
 
-def main():
-    parser = argparse.ArgumentParser(description="the whole path on real input")
-    parser.add_argument("--build", default="build", help="build directory")
-    os.environ["VCRYPTO_BUILD"] = os.path.abspath(parser.parse_args().build)
-    import vctest  # reads $VCRYPTO_BUILD  # pylint: disable=import-outside-toplevel
+# ---- the program
+
+
+def harness(build):
+    """The tests' harness for a build directory, which it reads from $VCRYPTO_BUILD."""
+    os.environ["VCRYPTO_BUILD"] = os.path.abspath(build)
+    import vctest  # pylint: disable=import-outside-toplevel
 
     vctest.stop_on_signals()
-    progress = Progress()
-    # /tmp may be memory; the file is to be a real one.
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="vcrypto-demo-", dir="/var/tmp"))
-    print("vcrypto: unmodified OpenSSL programs, offloaded to vcrypto-host\n")
+    return vctest
+
+
+def show(work, vctest):
+    """Call work(); the program's exit status. What goes wrong is said in a sentence."""
     try:
-        with contextlib.ExitStack() as exits:
-            with progress.step("vcrypto-host and vcrypto-engined start"):
-                stack = exits.enter_context(vctest.Stack(host_config=HOST_CONFIG))
-            demo = Demo(stack, directory, progress)
-            demo.make_file()
-            demo.file_there_and_back()
-            demo.make_certificate()
-            demo.https()
-            demo.speed()
-        show_table(demo.rows)
+        return work()
     except (DemoError, openssl_speed.Unexpected, vctest.Failure, vctest.Skip) as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, SystemExit):
         print("\ndemo: interrupted; everything is stopped", file=sys.stderr)
         return 130
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+
+
+def run_demo(vctest):
+    progress = Progress()
+    print("vcrypto: unmodified OpenSSL programs, offloaded to vcrypto-host\n")
+    with contextlib.ExitStack() as exits:
+        # /tmp may be memory; the file is to be a real one.
+        directory = exits.enter_context(tempfile.TemporaryDirectory(prefix="vcrypto-demo-",
+                                                                    dir="/var/tmp"))
+        with progress.step("vcrypto-host and vcrypto-engined start"):
+            stack = exits.enter_context(vctest.Stack(host_config=HOST_CONFIG))
+        demo = Demo(stack, pathlib.Path(directory), progress)
+        demo.make_file()
+        demo.file_there_and_back()
+        demo.make_certificate()
+        demo.https()
+        demo.speed()
+    show_table([Row.HEAD, *(row.cells() for row in demo.rows)])
     missing = [row.work for row in demo.rows if not row.offloaded]
     print(f"""
   Offloaded: operations that vcrypto-host completed. All results were checked against OpenSSL
   alone. `openssl enc` waits for each piece of 4 KiB, so it gains nothing in time; what runs many
   operations at once does. {time.monotonic() - progress.start:.0f} s.""")
     if missing:
-        print(f"demo: not offloaded: {'; '.join(missing)}", file=sys.stderr)
-        return 1
+        raise DemoError(f"not offloaded: {'; '.join(missing)}")
     return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="the whole path on real input")
+    parser.add_argument("--build", default="build", help="build directory")
+    vctest = harness(parser.parse_args().build)
+    return show(lambda: run_demo(vctest), vctest)
 
 
 if __name__ == "__main__":

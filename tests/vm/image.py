@@ -51,8 +51,8 @@ UNWANTED_FILES = re.compile(
 
 # Kernel modules: all below these, and what they depend on.
 MODULES = re.compile(
-    r"kernel/(crypto/|arch/x86/crypto/|lib/crypto/|drivers/(virtio/|crypto/virtio/|uio/uio\.|"
-    r"uio/uio_pci_generic\.|vfio/|md/dm-(mod|crypt)\.|block/loop\.))")
+    r"kernel/(crypto/|arch/x86/crypto/|lib/crypto/|drivers/(virtio/|net/virtio_net\.|"
+    r"crypto/virtio/|uio/uio\.|uio/uio_pci_generic\.|vfio/|md/dm-(mod|crypt)\.|block/loop\.))")
 
 
 def _merge_package(tree, path):
