@@ -66,6 +66,10 @@ int runtime_dir_make(void);
 #define PCI_ADDRESS_SIZE 16
 int pci_address_parse(const char *text, char address[PCI_ADDRESS_SIZE]);
 
+/* Map shared memory at a random place that even a small IOMMU's device can be let reach by the same
+ * address, if there is one. MAP_FAILED with errno. */
+void *map_reachable(size_t size, int fd);
+
 /* UNIX sockets. A descriptor (close-on-exec, non-blocking) or -errno. unix_listen replaces a stale
  * socket of a dead process; a live one is -EADDRINUSE. type is SOCK_STREAM or SOCK_SEQPACKET. */
 int unix_listen(const char *path, int type, unsigned int mode, int backlog);

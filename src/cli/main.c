@@ -125,7 +125,8 @@ struct options {
 	const char *argument;
 	const char *socket; /* of the one daemon; NULL: by its name */
 	bool chosen[DAEMONS];
-	uint64_t wait_ns; /* until when, for daemons that are not there yet */
+	uint64_t wait_ns;   /* until when, for daemons that are not there yet */
+	const char *driver; /* of bind; NULL: what suits */
 	bool json;
 };
 
@@ -147,6 +148,8 @@ static void print_help(void)
 	       "  --engined          ask vcrypto-engined only\n"
 	       "  --socket PATH      ask the daemon whose control socket this is\n"
 	       "  --json             print the answers as JSON\n"
+	       "  --driver NAME      bind to " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO
+	       " (default: what suits)\n"
 	       "  --wait SECONDS     wait so long for daemons that are not there yet\n"
 	       "  --version, --help\n\n"
 	       "The control sockets are host.ctl and engined.ctl in $VCRYPTO_RUNTIME_DIR or\n"
@@ -185,10 +188,15 @@ static int parse_wait(const char *text, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-		{"host", no_argument, NULL, 'H'},         {"engined", no_argument, NULL, 'E'},
-		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-		{"wait", required_argument, NULL, 'w'},   {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+		{"host", no_argument, NULL, 'H'},
+		{"engined", no_argument, NULL, 'E'},
+		{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"wait", required_argument, NULL, 'w'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"driver", required_argument, NULL, 'd'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -206,6 +214,14 @@ static int parse_options(int argc, char **argv, struct options *options)
 		case 'j':
 			options->json = true;
 			break;
+		case 'd':
+			if (!strcmp(optarg, PCI_DRIVER_UIO) || !strcmp(optarg, PCI_DRIVER_VFIO)) {
+				options->driver = optarg;
+				break;
+			}
+			usage_error("--driver \"%s\": not " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO,
+			            optarg);
+			return EXIT_USAGE + 1;
 		case 'w':
 			if (!parse_wait(optarg, options))
 				break;
@@ -409,7 +425,11 @@ static int choose(struct options *options, bool *single)
 static int run_local(const struct options *options)
 {
 	const struct pci_options pci = {
-		.root = PCI_SYSFS_ROOT, .address = options->argument, .json = options->json};
+		.root = PCI_SYSFS_ROOT,
+		.address = options->argument,
+		.driver = options->driver,
+		.json = options->json,
+	};
 
 	if (options->socket || options->chosen[DAEMON_HOST] || options->chosen[DAEMON_ENGINED])
 		return usage_error("%s asks no daemon", options->command->name);

@@ -3,8 +3,9 @@
  * vcryptoctl list, bind and unbind: virtio-crypto devices on the PCI bus of this machine, and which
  * driver has them. Runs as root; the kernel is trusted.
  *
- * A device is given to uio_pci_generic, so that vcrypto-engined can drive it, and back
- * to the kernel's own driver. Both can be said again and again.
+ * A device is given to vfio-pci where an IOMMU is before it and to uio_pci_generic elsewhere, so
+ * that vcrypto-engined can drive it, and back to the kernel's own driver. Both can be said again
+ * and again.
  */
 #include "cli/pci.h"
 
@@ -29,7 +30,7 @@ extern char **environ;
 
 static bool is_ours(const char *driver)
 {
-	return !strcmp(driver, PCI_DRIVER_UIO);
+	return !strcmp(driver, PCI_DRIVER_UIO) || !strcmp(driver, PCI_DRIVER_VFIO);
 }
 
 /* Who can use it as it is. */
@@ -154,19 +155,35 @@ static void load_module(const char *module)
 }
 
 /* Load the module if it has to be. 0 or -errno, said. */
-static int driver_get(const struct pci_options *options)
+static int driver_get(const struct pci_options *options, const char *driver)
 {
-	if (!pci_sysfs_has_driver(options->root, PCI_DRIVER_UIO))
-		load_module(PCI_DRIVER_UIO);
-	if (pci_sysfs_has_driver(options->root, PCI_DRIVER_UIO))
+	if (!pci_sysfs_has_driver(options->root, driver))
+		load_module(driver);
+	/* Only asked for by name. */
+	if (!strcmp(driver, PCI_DRIVER_VFIO))
+		load_module("vfio_iommu_type1");
+	if (pci_sysfs_has_driver(options->root, driver))
 		return 0;
-	fprintf(stderr, "vcryptoctl: the kernel has no driver " PCI_DRIVER_UIO
-	                ": install a kernel with it (Debian: linux-image-amd64, not the cloud "
-	                "flavour)\n");
+	fprintf(stderr,
+	        "vcryptoctl: the kernel has no driver %s: install a kernel with it (Debian: "
+	        "linux-image-amd64, not the cloud flavour)\n",
+	        driver);
 	return -ENODEV;
 }
 
-/* Who drives it has /dev/uioN locked. */
+/* Where an IOMMU is before the device. QEMU lets a device go past it, which can be seen once a
+ * driver has agreed on features with it; vcrypto-engined sees it in any case. */
+static const char *driver_choose(const struct pci_options *options, const char *address,
+                                 const struct pci_info *info)
+{
+	if (options->driver)
+		return options->driver;
+	return info->iommu_group[0] && !pci_sysfs_passes_iommu(options->root, address)
+	               ? PCI_DRIVER_VFIO
+	               : PCI_DRIVER_UIO;
+}
+
+/* Who drives it has /dev/uioN locked, or its IOMMU group open. */
 static bool in_use(const struct pci_info *info)
 {
 	char path[PCI_NAME_SIZE + 8];
@@ -175,10 +192,11 @@ static bool in_use(const struct pci_info *info)
 
 	if (!is_ours(info->driver))
 		return false;
-	snprintf(path, sizeof(path), "/dev/%s", info->uio);
+	snprintf(path, sizeof(path), info->uio[0] ? "/dev/%s" : "/dev/vfio/%s",
+	         info->uio[0] ? info->uio : info->iommu_group);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return false;
+		return errno == EBUSY;
 	busy = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	close(fd);
 	return busy;
@@ -211,9 +229,15 @@ int pci_bind(const struct pci_options *options)
 {
 	char address[PCI_ADDRESS_SIZE];
 	struct pci_info info;
-	static const char driver[] = PCI_DRIVER_UIO;
+	const char *driver;
 
-	if (choose(options, address, &info) || driver_get(options))
+	if (choose(options, address, &info))
+		return EXIT_FAILURE;
+	driver = driver_choose(options, address, &info);
+	/* Bound already: what suits was found out then. */
+	if (!options->driver && is_ours(info.driver))
+		driver = info.driver;
+	if (driver_get(options, driver))
 		return EXIT_FAILURE;
 	if (!strcmp(info.driver, driver)) {
 		printf("%s: %s has it already\n", address, driver);

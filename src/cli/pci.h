@@ -10,6 +10,7 @@
 struct pci_options {
 	const char *root;    /* PCI_SYSFS_ROOT */
 	const char *address; /* NULL: the only one that there is */
+	const char *driver;  /* to bind to; NULL: what suits */
 	bool json;
 };
 

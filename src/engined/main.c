@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "engined/engined.h"
+#include "virtio/pci_sysfs.h"
 
 /* Descriptors that are not wakers: our own, and those of a client. */
 #define FDS_OWN 256u
@@ -123,8 +124,19 @@ static void stop(struct engined *e)
 }
 
 /* A PCI device is opened again when it has failed: physical addresses and the configuration space
- * are for the first, files of sysfs and /dev for the second. */
+ * are for the first, files of sysfs and /dev for the second. VFIO wants neither. */
 static const int pci_capabilities[] = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE};
+
+static bool needs_capabilities(const struct engined_config *config)
+{
+	char address[PCI_ADDRESS_SIZE];
+	struct pci_info info;
+
+	if (pci_address_parse(config->device_address, address))
+		return false;
+	return pci_sysfs_info(PCI_SYSFS_ROOT, address, &info) ||
+	       strcmp(info.driver, PCI_DRIVER_VFIO) != 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -148,7 +160,8 @@ int main(int argc, char **argv)
 	pci = e.config.device_address[0];
 	if (!options.no_sandbox)
 		sandbox_privileges(&e.sandbox, pci_capabilities,
-		                   pci ? vc_array_size(pci_capabilities) : 0);
+		                   needs_capabilities(&e.config) ? vc_array_size(pci_capabilities)
+		                                                 : 0);
 	e.started_ns = clock_now_ns();
 
 	ret = start(&e);

@@ -71,7 +71,7 @@ int region_create(struct region *region, const struct region_layout *layout)
 	if (ftruncate(region->fd, (off_t)layout->size) < 0 ||
 	    fcntl(region->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail;
-	region->base = mmap(NULL, layout->size, PROT_READ | PROT_WRITE, MAP_SHARED, region->fd, 0);
+	region->base = map_reachable(layout->size, region->fd);
 	if (region->base == MAP_FAILED)
 		goto fail;
 	/* Applications' data and, for a moment, their keys. */

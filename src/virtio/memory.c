@@ -22,7 +22,7 @@ static int region_map(size_t size, unsigned int flags, struct shared_region *reg
 	if (ftruncate(fd, (off_t)size) < 0)
 		goto fail;
 	/* Huge pages are reserved here, so that a lack of them shows now and not as a SIGBUS. */
-	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *base = map_reachable(size, fd);
 
 	if (base == MAP_FAILED)
 		goto fail;

@@ -28,11 +28,17 @@ struct pci_bar {
 };
 
 struct pci_driver {
+	/* An IOMMU translates: the device sees our addresses. Else it sees physical ones. */
+	bool translated;
 	/* Take it, for ourselves alone, and let it reach memory. */
 	int (*open)(const char *address, const struct pci_info *info, struct pci_device **device,
 	            struct transport_error *error);
 	/* It reaches no memory any more. */
 	void (*close)(struct pci_device *device);
+	/* A descriptor that is readable when the device is to be given back; -1: there is none. */
+	int (*gone_fd)(const struct pci_device *device);
+	/* It is gone, or is to be given back: its registers are not to be touched. Any thread. */
+	bool (*gone)(struct pci_device *device);
 	int (*config_read)(struct pci_device *device, uint8_t config[PCI_CONFIG_SIZE]);
 	int (*bars)(struct pci_device *device, uint64_t size[PCI_BARS]);
 	int (*bar_open)(struct pci_device *device, unsigned int bar, struct pci_bar *file);
@@ -53,6 +59,7 @@ struct pci_driver {
 };
 
 extern const struct pci_driver pci_driver_uio;
+extern const struct pci_driver pci_driver_vfio;
 
 /* pci_hugepages.c: huge pages that are neighbours in physical memory, mapped at their physical
  * addresses. */

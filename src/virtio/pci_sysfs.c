@@ -4,6 +4,7 @@
  */
 #include "virtio/pci_sysfs.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +16,10 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "wire/virtio_ring.h"
 
 #define RESOURCE_IS_MEMORY 0x200u
+#define VIRTIO_FEATURES_TEXT 160 /* at least 64 digits */
 
 static int device_path(const char *root, const char *address, const char *name, char path[PATH_MAX])
 {
@@ -96,26 +99,28 @@ static uint16_t id_read(const char *root, const char *address, const char *name)
 	               : (uint16_t)strtoul(text, NULL, 16);
 }
 
-/* "uio0" in the directory of that name. */
-static void uio_read(const char *root, const char *address, char name[PCI_NAME_SIZE])
+/* An entry of a directory whose name begins so and goes on with a digit. 0, -ENOENT. */
+static int entry_find(const char *path, const char *prefix, char name[PCI_NAME_SIZE])
 {
-	char path[PATH_MAX];
+	size_t length = strlen(prefix);
 	const struct dirent *entry;
-	DIR *dir;
+	DIR *dir = opendir(path);
 
 	name[0] = '\0';
-	if (device_path(root, address, "uio", path))
-		return;
-	dir = opendir(path);
 	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "uio", 3) && strlen(entry->d_name) < PCI_NAME_SIZE)
+		if (!strncmp(entry->d_name, prefix, length) &&
+		    isdigit((unsigned char)entry->d_name[length]) &&
+		    strlen(entry->d_name) < PCI_NAME_SIZE)
 			memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
 	if (dir)
 		closedir(dir);
+	return name[0] ? 0 : -ENOENT;
 }
 
 int pci_sysfs_info(const char *root, const char *address, struct pci_info *info)
 {
+	char path[PATH_MAX];
+
 	*info = (struct pci_info){.vendor = id_read(root, address, "vendor"),
 	                          .device = id_read(root, address, "device")};
 	if (!info->vendor)
@@ -124,7 +129,9 @@ int pci_sysfs_info(const char *root, const char *address, struct pci_info *info)
 	link_read(root, address, "iommu_group", info->iommu_group);
 	(void)text_read(root, address, "iommu_group/type", info->iommu_type,
 	                sizeof(info->iommu_type));
-	uio_read(root, address, info->uio);
+	/* "uio0" in the directory of that name. */
+	if (!device_path(root, address, "uio", path))
+		(void)entry_find(path, "uio", info->uio);
 	return 0;
 }
 
@@ -178,6 +185,20 @@ int pci_sysfs_bars(const char *root, const char *address, uint64_t size[PCI_BARS
 	}
 	fclose(file);
 	return 0;
+}
+
+/* "virtio3" is the directory of what virtio-pci has made of the device; its features are a digit
+ * for each bit, the lowest one first. None of them is set before they are agreed upon. */
+bool pci_sysfs_passes_iommu(const char *root, const char *address)
+{
+	char path[PATH_MAX], name[PCI_NAME_SIZE], features[VIRTIO_FEATURES_TEXT] = "";
+
+	if (device_path(root, address, "", path) || entry_find(path, "virtio", name) ||
+	    snprintf(path, sizeof(path), "%s/features", name) >= (int)sizeof(path))
+		return false;
+	(void)text_read(root, address, path, features, sizeof(features));
+	return strlen(features) > VIRTIO_F_ACCESS_PLATFORM && features[VIRTIO_F_VERSION_1] == '1' &&
+	       features[VIRTIO_F_ACCESS_PLATFORM] == '0';
 }
 
 bool pci_sysfs_has_driver(const char *root, const char *driver)

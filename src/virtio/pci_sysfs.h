@@ -17,6 +17,7 @@
 
 #define PCI_SYSFS_ROOT "/sys/bus/pci"
 #define PCI_DRIVER_UIO "uio_pci_generic"
+#define PCI_DRIVER_VFIO "vfio-pci"
 
 #define PCI_NAME_SIZE 64
 
@@ -38,6 +39,10 @@ int pci_sysfs_info(const char *root, const char *address, struct pci_info *info)
 int pci_sysfs_bars(const char *root, const char *address, uint64_t size[PCI_BARS]);
 /* A file of the device, for reading and writing: descriptor or -errno. */
 int pci_sysfs_open(const char *root, const char *address, const char *name);
+
+/* The device's accesses are known to go past the IOMMU: a driver of virtio has agreed on features
+ * with it, and VIRTIO_F_ACCESS_PLATFORM is not one of them. */
+bool pci_sysfs_passes_iommu(const char *root, const char *address);
 
 bool pci_sysfs_has_driver(const char *root, const char *driver);
 /*

@@ -51,7 +51,7 @@ struct transport {
 	bool behind_qemu;
 	int irq[VECTORS_MAX];
 	unsigned int vectors;   /* 1: the line */
-	int watch_fd;           /* epoll: irq[0] */
+	int watch_fd;           /* epoll: irq[0], and what tells that it is gone */
 	atomic_bool changed;    /* any thread */
 	_Atomic uint64_t calls; /* of the line, that no queue has been told of; any thread */
 };
@@ -188,20 +188,30 @@ static int qemu_look(struct transport *t)
 	return err;
 }
 
-/* We know physical addresses only. */
-static int translation_check(const struct transport *t, const struct pci_info *info,
-                             struct transport_error *error)
+/* The device and we mean the same by an address: what the IOMMU makes of it, or a physical one. */
+static int translation_check(const struct transport *t, const char *address,
+                             const struct pci_info *info, struct transport_error *error)
 {
-	if (!(t->offered & BIT(VIRTIO_F_ACCESS_PLATFORM)) || !info->iommu_group[0] ||
-	    !strcmp(info->iommu_type, "identity"))
+	bool translated = t->offered & BIT(VIRTIO_F_ACCESS_PLATFORM);
+
+	if (t->driver->translated && !translated)
+		transport_error_set(error,
+		                    "it goes past the IOMMU (QEMU has no iommu_platform=on for "
+		                    "it): run \"vcryptoctl bind %s --driver " PCI_DRIVER_UIO "\"",
+		                    address);
+	else if (!t->driver->translated && translated && info->iommu_group[0] &&
+	         strcmp(info->iommu_type, "identity") != 0)
+		transport_error_set(
+			error,
+			"it is behind an IOMMU, which " PCI_DRIVER_UIO
+			" is not for: run \"vcryptoctl bind %s --driver " PCI_DRIVER_VFIO "\"",
+			address);
+	else
 		return 0;
-	transport_error_set(error,
-	                    "it is behind an IOMMU, which is not supported: start QEMU without "
-	                    "iommu_platform=on for it, or the guest with iommu=pt");
 	return -EPROTO;
 }
 
-static int device_begin(struct transport *t, const struct pci_info *info,
+static int device_begin(struct transport *t, const char *address, const struct pci_info *info,
                         struct transport_error *error)
 {
 	int err = device_reset(t);
@@ -214,7 +224,7 @@ static int device_begin(struct transport *t, const struct pci_info *info,
 	status_add(t, VIRTIO_STATUS_ACKNOWLEDGE);
 	status_add(t, VIRTIO_STATUS_DRIVER);
 	t->offered = features_get(t);
-	err = translation_check(t, info, error);
+	err = translation_check(t, address, info, error);
 	if (err)
 		return err;
 	err = qemu_look(t);
@@ -225,16 +235,16 @@ static int device_begin(struct transport *t, const struct pci_info *info,
 
 static int irq_begin(struct transport *t, struct transport_error *error)
 {
-	/* One for the configuration, one for each queue; or the line. */
-	unsigned int wanted = 1u + t->common->num_queues;
+	/* One for the configuration, one for each queue, as far as there are; or the line. */
+	unsigned int wanted = vc_min(1u + t->common->num_queues, VECTORS_MAX);
 	struct epoll_event event = {.events = EPOLLIN};
-	int n;
+	int n, gone = t->driver->gone_fd ? t->driver->gone_fd(t->device) : -1;
 
-	if (wanted > t->layout.msix_vectors || wanted > VECTORS_MAX)
-		wanted = 1;
+	wanted = vc_max(vc_min(wanted, t->layout.msix_vectors), 1u);
 	n = t->driver->irq_open(t->device, wanted, t->irq);
 	t->watch_fd = n < 0 ? n : epoll_create1(EPOLL_CLOEXEC);
-	if (t->watch_fd < 0 || epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->irq[0], &event) < 0) {
+	if (t->watch_fd < 0 || epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, t->irq[0], &event) < 0 ||
+	    (gone >= 0 && epoll_ctl(t->watch_fd, EPOLL_CTL_ADD, gone, &event) < 0)) {
 		n = n < 0 ? n : -errno;
 		transport_error_set(error, "no interrupts: %s", strerror(-n));
 		return n;
@@ -255,6 +265,8 @@ static const struct pci_driver *driver_find(const char *address, const struct pc
 {
 	if (!strcmp(info->driver, PCI_DRIVER_UIO) && info->uio[0])
 		return &pci_driver_uio;
+	if (!strcmp(info->driver, PCI_DRIVER_VFIO) && info->iommu_group[0])
+		return &pci_driver_vfio;
 	if (info->driver[0])
 		transport_error_set(error,
 		                    "the kernel's driver %s has it: run \"vcryptoctl bind %s\"",
@@ -288,7 +300,7 @@ static int pci_open(const char *text, unsigned int timeout_ms, struct transport 
 	if (!err)
 		err = registers_map(t, error);
 	if (!err)
-		err = device_begin(t, &info, error);
+		err = device_begin(t, address, &info, error);
 	if (!err)
 		err = irq_begin(t, error);
 	if (err) {
@@ -373,21 +385,28 @@ static int pci_memory_remove(struct transport *t, void *address, size_t size,
 
 /* ---- queues ---- */
 
-/* A descriptor of its own for each queue; of the line, one that is readable when the line's is. */
+/* The interrupt of a queue; 0: that of the configuration, where there are too few, or the line. */
+static unsigned int queue_vector(const struct transport *t, unsigned int index)
+{
+	return index + 1 < t->vectors ? index + 1 : 0;
+}
+
+/* A descriptor of its own for each queue; where it shares one, another that is readable when that
+ * one is. */
 static int call_open(struct transport *t, struct transport_queue *q)
 {
+	unsigned int vector = queue_vector(t, q->index);
 	struct epoll_event event = {.events = EPOLLIN};
 
-	if (t->vectors > 1) {
-		q->call_fd = dup(t->irq[1 + q->index]);
-		if (q->call_fd < 0)
-			return -errno;
-		t->common->queue_msix_vector = (uint16_t)(1 + q->index);
-		return t->common->queue_msix_vector == 1 + q->index ? 0 : -EPROTO;
-	}
-	q->call_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (q->call_fd < 0 || epoll_ctl(q->call_fd, EPOLL_CTL_ADD, t->irq[0], &event) < 0)
+	q->call_fd = vector ? dup(t->irq[vector]) : epoll_create1(EPOLL_CLOEXEC);
+	if (q->call_fd < 0 ||
+	    (!vector && epoll_ctl(q->call_fd, EPOLL_CTL_ADD, t->irq[0], &event) < 0))
 		return -errno;
+	if (t->vectors > 1) {
+		t->common->queue_msix_vector = (uint16_t)vector;
+		if (t->common->queue_msix_vector != vector)
+			return -EPROTO;
+	}
 	return 0;
 }
 
@@ -469,14 +488,27 @@ static void line_take(struct transport *t)
 		t->driver->irq_unmask(t->device);
 }
 
+/* The first of several: nothing says whether it was the configuration, so that is read again. */
+static bool vector_take(struct transport *t)
+{
+	bool called = event_clear(t->irq[0]);
+
+	if (called)
+		atomic_store(&t->changed, true);
+	return called;
+}
+
 static uint64_t pci_calls(const struct transport_queue *q)
 {
+	struct transport *t = q->transport;
 	uint64_t calls;
 
-	if (q->transport->vectors == 1) {
-		line_take(q->transport);
-		return atomic_exchange(&q->transport->calls, 0);
+	if (t->vectors == 1) {
+		line_take(t);
+		return atomic_exchange(&t->calls, 0);
 	}
+	if (!queue_vector(t, q->index))
+		return vector_take(t);
 	return read(q->call_fd, &calls, sizeof(calls)) == sizeof(calls) ? calls : 0;
 }
 
@@ -484,10 +516,12 @@ static bool pci_alive(struct transport *t)
 {
 	uint8_t status;
 
+	if (t->driver->gone && t->driver->gone(t->device))
+		return false;
 	if (t->vectors == 1)
 		line_take(t);
-	else if (event_clear(t->irq[0]))
-		atomic_store(&t->changed, true);
+	else
+		vector_take(t);
 	/* All ones where there is nothing any more. */
 	status = t->common->device_status;
 	return status & VIRTIO_STATUS_DRIVER_OK &&
