@@ -220,6 +220,12 @@ int vcrypto_memory_register(struct vcrypto_device *device, void *address, size_t
                             uint64_t offset);
 
 /**
+ * Whether registered memory is copied: the device itself cannot reach it (PCI without an IOMMU, or
+ * more memory than may be pinned). Operations then change nothing in it before they are polled.
+ */
+bool vcrypto_memory_copied(struct vcrypto_device *device, const void *address);
+
+/**
  * Take registered memory away from the device. No operation that uses it may be in flight.
  * @return 0; -ENOENT not registered; -EPIPE, -ETIMEDOUT
  */

@@ -179,6 +179,7 @@ int client_register(struct client *client)
 		log_warning("client %d (%s): the device does not take its memory: %s", client->pid,
 		            client->name, strerror(-ret));
 	client->registered = !ret;
+	client->copied = !ret && vcrypto_memory_copied(e->device.handle, client->region.base);
 	return ret;
 }
 

@@ -25,7 +25,7 @@ struct file_device {
 	enum transport transport;
 	char *socket;
 	char *address;
-	unsigned int *queues, *depth;
+	unsigned int *queues, *depth, *resubmit_ms;
 };
 
 struct file_limits {
@@ -70,6 +70,7 @@ static const cyaml_schema_field_t device_fields[] = {
                                CYAML_UNLIMITED),
 	CYAML_FIELD_UINT_PTR("queues", OPTIONAL_PTR, struct file_device, queues),
 	CYAML_FIELD_UINT_PTR("depth", OPTIONAL_PTR, struct file_device, depth),
+	CYAML_FIELD_UINT_PTR("resubmit-ms", OPTIONAL_PTR, struct file_device, resubmit_ms),
 	CYAML_FIELD_END,
 };
 
@@ -125,6 +126,7 @@ int engined_config_default(struct engined_config *config)
 	memset(config, 0, sizeof(*config));
 	config->queues = 1;
 	config->depth = 1024;
+	config->resubmit_ms = 500;
 	config->cpu = -1;
 	/* The device takes 512 regions of memory; libvcrypto's own is one of them. */
 	config->limits.clients = 500;
@@ -211,6 +213,7 @@ static int take_numbers(const char *name, const struct file *file, struct engine
 	} number[] = {
 		{"device.queues", file->device.queues, 1, 64, &config->queues},
 		{"device.depth", file->device.depth, 2, 16384, &config->depth},
+		{"device.resubmit-ms", file->device.resubmit_ms, 0, 60000, &config->resubmit_ms},
 		{"limits.clients", limits->clients, 1, 500, &config->limits.clients},
 		{"limits.clients-per-user", limits->clients_per_user, 1, 500,
 	         &config->limits.clients_per_user},

@@ -18,8 +18,9 @@ struct engined_config {
 	char device_socket[108];
 	char device_address[PCI_ADDRESS_SIZE]; /* on the PCI bus; "": none, the socket then */
 	unsigned int queues;
-	unsigned int depth; /* operations in flight in each queue */
-	int cpu;            /* -1: wherever */
+	unsigned int depth;       /* operations in flight in each queue */
+	unsigned int resubmit_ms; /* how long requests wait for a device that was lost */
+	int cpu;                  /* -1: wherever */
 	char listen[108];
 	struct {
 		unsigned int clients;

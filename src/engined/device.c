@@ -132,6 +132,34 @@ static void device_open_failed(struct engined *e, const char *why)
 	d->backoff_ms = vc_min(d->backoff_ms * 2, BACKOFF_MAX_MS);
 }
 
+/* ---- what was in flight ---- */
+
+static void keep_end(void *context)
+{
+	struct engined *e = context;
+
+	evloop_remove(e->device.keep_timer);
+	e->device.keep_timer = NULL;
+	request_fail_kept(e);
+}
+
+/* Not for long: an application that waits could have gone on in software. */
+static void keep_begin(struct engined *e)
+{
+	if (e->device.keep_timer)
+		return;
+	if (!e->config.resubmit_ms ||
+	    evloop_timer(e->loop, e->config.resubmit_ms, keep_end, e, &e->device.keep_timer))
+		request_fail_kept(e);
+}
+
+static void keep_resume(struct engined *e)
+{
+	evloop_remove(e->device.keep_timer);
+	e->device.keep_timer = NULL;
+	request_resume_all(e);
+}
+
 static void device_up(struct engined *e)
 {
 	struct device *d = &e->device;
@@ -149,6 +177,7 @@ static void device_up(struct engined *e)
 		(void)client_register(client);
 		device_announce(e, client);
 	}
+	keep_resume(e);
 	log_notice("device %s: up, %u data queue%s, services 0x%x", device_name(e), d->queues,
 	           d->queues == 1 ? "" : "s", d->caps.services);
 }
@@ -253,17 +282,14 @@ void device_queue_stats(const struct engined *e, unsigned int index,
 	stats_add(stats, &now);
 }
 
-void device_close(struct engined *e)
+/* Requests that can be done again are kept. */
+static void device_drop(struct engined *e)
 {
 	struct device *d = &e->device;
 	struct vcrypto_queue_stats stats;
 	struct client *client;
 	unsigned int i;
 
-	evloop_remove(d->timer);
-	d->timer = NULL;
-	if (!d->handle)
-		return;
 	evloop_remove(d->watch);
 	d->watch = NULL;
 	for (i = 0; i < d->queues; i++) {
@@ -285,7 +311,16 @@ void device_close(struct engined *e)
 			device_announce(e, client);
 	}
 	session_device_gone(e);
-	request_fail_all(e);
+	request_keep_all(e);
+}
+
+void device_close(struct engined *e)
+{
+	evloop_remove(e->device.timer);
+	e->device.timer = NULL;
+	if (e->device.handle)
+		device_drop(e);
+	keep_end(e);
 }
 
 bool device_check(struct engined *e)
@@ -297,7 +332,8 @@ bool device_check(struct engined *e)
 	/* One that dies as soon as it is opened is not tried again and again without a pause. */
 	if (clock_now_ns() - e->device.opened_ns > STABLE_NS)
 		e->device.backoff_ms = BACKOFF_MIN_MS;
-	device_close(e);
+	device_drop(e);
+	keep_begin(e);
 	device_open_failed(e, why);
 	return true;
 }

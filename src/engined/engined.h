@@ -46,6 +46,7 @@ enum request_state {
 	REQUEST_WAITING, /* for its session to be made */
 	REQUEST_PENDING, /* for its queue */
 	REQUEST_DEVICE,  /* in flight */
+	REQUEST_KEPT,    /* for the device to come back */
 };
 
 /* One request between the slot and the device; from a slab, in memory of the daemon's own. */
@@ -59,6 +60,7 @@ struct request {
 	uint16_t waker;
 	uint8_t opcode;
 	uint8_t state;
+	bool repeated; /* has been kept once: what brings a device down is not given it again */
 };
 
 /* ---- client.c ---- */
@@ -98,6 +100,7 @@ struct client {
 
 	struct region region;
 	bool registered; /* the device of today can reach the region */
+	bool copied;     /* by copies only: it writes nothing there by itself */
 	int doorbell;
 	struct evwatch *doorbell_watch;
 	int *wakers;
@@ -146,8 +149,13 @@ bool request_ready(struct client *client);
 void request_finish(struct request *request, const struct channel_result *result);
 /* A request whose session is ready. */
 void request_pend(struct request *request);
-/* Everything between slot and device fails with -EIO: the device is gone. */
-void request_fail_all(struct engined *e);
+/* The device is gone: keep what can be done again, from slot to device; the rest fails with -EIO.
+ */
+void request_keep_all(struct engined *e);
+/* The device is there: do again what was kept. */
+void request_resume_all(struct engined *e);
+/* It did not come back in time: what was kept fails. */
+void request_fail_kept(struct engined *e);
 
 /* ---- session.c ---- */
 
@@ -156,6 +164,8 @@ void session_open(struct client *client, const struct channel_entry *entry);
 int session_close(struct client *client, uint32_t handle);
 /* The entry behind a handle, NULL for a wrong one. */
 struct cache_entry *session_lookup(struct client *client, uint32_t handle);
+/* Back to the device with a request that was kept. */
+void session_resume(struct engined *e, struct request *request);
 /* Park a request until its session is there. */
 void session_wait(struct engined *e, struct request *request);
 /* Drop all handles of a client. */
@@ -192,6 +202,8 @@ struct device {
 	char error[200];    /* why it is down; "" */
 	uint64_t looked_ns; /* device_stalled() */
 	uint64_t opened;    /* times */
+	uint64_t repeated;  /* requests that were given to a device again */
+	struct evwatch *keep_timer;
 	uint64_t opened_ns;
 };
 
@@ -207,6 +219,7 @@ void device_try_open(struct engined *e);
 void device_fail(struct engined *e, const char *why);
 /* Close what has failed and begin to reopen. True if so. */
 bool device_check(struct engined *e);
+/* For good: whatever is under way fails. */
 void device_close(struct engined *e);
 unsigned int device_poll(struct engined *e);
 void device_flush(struct engined *e);

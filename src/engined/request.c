@@ -104,6 +104,7 @@ static int crypt_start(struct client *client, const struct channel_entry *entry)
 	request->generation = entry->generation;
 	request->waker = entry->line.waker;
 	request->opcode = VCE_OP_CRYPT;
+	request->repeated = false;
 	request->entry = session;
 	cache_ref(e->cache, session);
 	client->in_flight++;
@@ -223,20 +224,75 @@ bool request_ready(struct client *client)
 	return false;
 }
 
-void request_fail_all(struct engined *e)
+/* ---- when the device is lost ---- */
+
+static void request_lost(struct request *request)
 {
-	struct channel_result result = {.result = -EIO};
+	const struct channel_result result = {.result = -EIO};
+
+	request_finish(request, &result);
+}
+
+/*
+ * A request may be done twice as long as its input is there: the result takes another place, or
+ * memory that the lost device could not write to. What was in place may be half done. (A result
+ * that was written twice is the same, or, of a signature, as good.)
+ */
+static bool request_repeatable(const struct request *request)
+{
+	const struct vcrypto_op *op = &request->op;
+
+	if (request->client->state != CLIENT_LIVE || request->repeated)
+		return false;
+	return request->state != REQUEST_DEVICE || request->client->copied || op->dst != op->src;
+}
+
+void request_keep_all(struct engined *e)
+{
 	unsigned int i;
 
 	for (i = 0; i < e->pool.size; i++) {
 		struct request *request = &e->pool.slab[i];
 
-		if (request->state == REQUEST_PENDING || request->state == REQUEST_DEVICE)
-			request_finish(request, &result);
+		if (request->state == REQUEST_FREE || request->state == REQUEST_KEPT)
+			continue;
+		if (request_repeatable(request)) {
+			request->state = REQUEST_KEPT;
+			request->repeated = true;
+		} else {
+			request_lost(request);
+		}
 	}
 	for (i = 0; i < ENGINED_MAX_QUEUES; i++) {
 		e->device.queue[i].pending = NULL;
 		e->device.queue[i].pending_end = &e->device.queue[i].pending;
 		e->device.queue[i].pending_count = 0;
 	}
+}
+
+void request_resume_all(struct engined *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < e->pool.size; i++) {
+		struct request *request = &e->pool.slab[i];
+
+		if (request->state != REQUEST_KEPT)
+			continue;
+		if (request->client->state == CLIENT_LIVE && request->client->registered) {
+			e->device.repeated++;
+			session_resume(e, request);
+		} else {
+			request_lost(request);
+		}
+	}
+}
+
+void request_fail_kept(struct engined *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < e->pool.size; i++)
+		if (e->pool.slab[i].state == REQUEST_KEPT)
+			request_lost(&e->pool.slab[i]);
 }

@@ -141,8 +141,22 @@ static void open_finish(struct request *request, int error)
 	request_finish(request, &result);
 }
 
+void session_resume(struct engined *e, struct request *request)
+{
+	struct cache_entry *entry = request->entry;
+
+	if (entry->state != CACHE_READY) {
+		session_wait(e, request);
+	} else if (request->opcode == VCE_OP_SESSION_OPEN) {
+		open_finish(request, 0);
+	} else {
+		request->op.session = entry->session;
+		request_pend(request);
+	}
+}
+
 /* The entry has left the list of those being made; each waiting request has its own reference. */
-static void session_settle(struct cache_entry *entry, int error)
+static void session_settle(struct engined *e, struct cache_entry *entry, int error)
 {
 	struct channel_result result = {.result = error};
 	struct request *request = entry->waiting, *next;
@@ -152,14 +166,12 @@ static void session_settle(struct cache_entry *entry, int error)
 	entry->state = error ? CACHE_NONE : CACHE_READY;
 	for (; request; request = next) {
 		next = request->next;
-		if (request->opcode == VCE_OP_SESSION_OPEN) {
+		if (!error)
+			session_resume(e, request);
+		else if (request->opcode == VCE_OP_SESSION_OPEN)
 			open_finish(request, error);
-		} else if (error) {
+		else
 			request_finish(request, &result);
-		} else {
-			request->op.session = entry->session;
-			request_pend(request);
-		}
 	}
 }
 
@@ -225,7 +237,7 @@ unsigned int session_poll(struct engined *e)
 		*link = entry->next_making;
 		moved++;
 		/* Its requests keep the entry; settling may drop the last of them, and it. */
-		session_settle(entry, ret);
+		session_settle(e, entry, ret);
 	}
 	return moved;
 }
@@ -242,9 +254,12 @@ void session_device_gone(struct engined *e)
 	struct cache_entry *entry, *next;
 
 	cache_each(e->cache, entry_lost, NULL);
+	/* Those who wait for them are the caller's to keep or fail. */
 	for (entry = e->making, e->making = NULL; entry; entry = next) {
 		next = entry->next_making;
-		session_settle(entry, -EIO);
+		entry->waiting = NULL;
+		entry->waiting_end = &entry->waiting;
+		entry->state = CACHE_NONE;
 	}
 }
 
@@ -282,6 +297,7 @@ void session_open(struct client *client, const struct channel_entry *slot)
 	request->generation = slot->generation;
 	request->waker = slot->line.waker;
 	request->opcode = VCE_OP_SESSION_OPEN;
+	request->repeated = false;
 	request->entry = NULL;
 
 	blob = blob_take(client, &slot->line);

@@ -113,6 +113,7 @@ static json_t *device_json(const struct engined *e)
 	json_object_set_new(object, "state", json_string(d->handle ? "up" : "down"));
 	json_object_set_new(object, "error", d->error[0] ? json_string(d->error) : json_null());
 	json_object_set_new(object, "reconnects", number(d->opened ? d->opened - 1 : 0));
+	json_object_set_new(object, "resubmitted", number(d->repeated));
 	json_object_set_new(object, "queues", queues);
 	return object;
 }

@@ -167,6 +167,16 @@ out:
 	return err;
 }
 
+bool vcrypto_memory_copied(struct vcrypto_device *device, const void *address)
+{
+	bool copied;
+
+	pthread_mutex_lock(&device->lock);
+	copied = regions_size(&device->copied, address) != 0;
+	pthread_mutex_unlock(&device->lock);
+	return copied;
+}
+
 int vcrypto_memory_unregister(struct vcrypto_device *device, void *address)
 {
 	size_t size;

@@ -18,6 +18,9 @@ SMALL = """\
 device: {{transport: vhost-user, socket: {dir}/dev0.sock, queues: 1}}
 session-cache: {{idle-seconds: 1, max: 1000}}
 """
+PATIENT = """\
+device: {{{{transport: vhost-user, socket: {dir}/dev0.sock, resubmit-ms: {ms}}}}}
+"""
 
 
 def client(stack, *arguments, timeout=120):
@@ -164,6 +167,39 @@ def test_host_killed_in_flight():
                 end_well(process)
         equal(stack.ctl("engined", "status")["device"]["reconnects"], 3, "reconnects")
         client(stack, "known")
+
+
+def lose_device(stack, *arguments):
+    """A client with operations in flight when the host, which has stopped, is killed."""
+    def in_flight():
+        queue = stack.ctl("engined", "status")["device"]["queues"][0]
+        return queue["submitted"] - queue["completed"]
+
+    process = begin(stack, "lost", *arguments)
+    try:
+        kinds = int(process.stdout.readline())
+        stack.host.process.send_signal(signal.SIGSTOP)
+        process.stdin.write("x")
+        process.stdin.flush()
+        wait_until(lambda: in_flight() >= kinds, 20, "all of them are in flight")
+        stack.host.kill()
+        if arguments:
+            stack.host.start()
+    finally:
+        end_well(process)
+    client(stack, *(["known"] if arguments else ["offline"]))
+    return stack.ctl("engined", "status")["device"]["resubmitted"]
+
+
+def test_what_was_in_flight_is_done_when_the_host_is_back():
+    with vctest.Stack(engined_config=PATIENT.format(dir="{dir}", ms=20000)) as stack:
+        check(lose_device(stack, "back") > 0, "requests were given to the device again")
+
+
+def test_what_was_in_flight_fails_when_the_host_stays_away():
+    for ms in (0, 300):
+        with vctest.Stack(engined_config=PATIENT.format(dir="{dir}", ms=ms)) as stack:
+            equal(lose_device(stack), 0, "requests given to the device again")
 
 
 def test_host_comes_after_the_engine():

@@ -116,6 +116,11 @@ int vcrypto_device_fd(const struct vcrypto_device *d)
 
 /* ---- memory ---- */
 
+bool vcrypto_memory_copied(struct vcrypto_device *d, const void *address)
+{
+	return mode & CHANGED;
+}
+
 int vcrypto_memory_register(struct vcrypto_device *d, void *address, size_t size, int fd,
                             uint64_t offset)
 {

@@ -11,6 +11,8 @@
  *   client absent           there is no daemon: everything fails quickly and cleanly
  *   client hang             work until killed, with jobs in flight
  *   client deadline         the daemon does not answer: -ETIMEDOUT or -EPIPE in time, in a job too
+ *   client lost [back]      the device goes with one of each kind in flight: (back: when it comes
+ *                           again) what is not in place is done, all else fails at once
  *   client speed            round trips, for people
  */
 #include <errno.h>
@@ -298,6 +300,37 @@ static int deadline(void)
 	return check_all(NULL);
 }
 
+static bool device_back;
+static size_t lost_kind;
+
+/* One of the next kind, in flight when the device goes. */
+static int lost_job(void *argument)
+{
+	size_t kind = lost_kind++;
+	bool repeated = device_back && work_service(kind) == VCRYPTO_SERVICE_AKCIPHER;
+	int ret = work_do(kind, 1008, 1);
+
+	if (ret != (repeated ? 0 : -EIO))
+		die("%s: %d", work_name(kind), ret);
+	return 0;
+}
+
+/* The host is stopped when we write a line, and ended when all are in flight. */
+static int lost(void)
+{
+	size_t kind;
+	char go;
+
+	for (kind = 0; kind < work_count(); kind++)
+		if (work_do(kind, 1008, 1))
+			die("before");
+	printf("%zu\n", kind);
+	fflush(stdout);
+	if (read(STDIN_FILENO, &go, 1) != 1)
+		die("nobody stopped the host");
+	return work_in_jobs(lost_job, NULL, (unsigned int)kind);
+}
+
 static int hang_job(void *argument)
 {
 	while (!atomic_load(&stop)) {
@@ -409,7 +442,10 @@ int main(int argc, char **argv)
 		ret = absent(VCE_FALLBACK_DEVICE);
 	else if (strcmp(what, "deadline") == 0)
 		ret = deadline();
-	else if (strcmp(what, "hang") == 0)
+	else if (strcmp(what, "lost") == 0) {
+		device_back = argc > 2;
+		ret = lost();
+	} else if (strcmp(what, "hang") == 0)
 		ret = hang();
 	else if (strcmp(what, "speed") == 0)
 		ret = speed();

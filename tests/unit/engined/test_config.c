@@ -34,6 +34,7 @@ static void values_are_taken(void **state)
 				   "  socket: /tmp/x.sock\n"
 				   "  queues: 2\n"
 				   "  depth: 256\n"
+				   "  resubmit-ms: 0\n"
 				   "cpu: 0\n"
 				   "listen: /tmp/y.sock\n"
 				   "limits: {clients: 7, slots: 64}\n"
@@ -49,6 +50,7 @@ static void values_are_taken(void **state)
 	assert_string_equal(config.listen, "/tmp/y.sock");
 	assert_int_equal(config.queues, 2);
 	assert_int_equal(config.depth, 256);
+	assert_int_equal(config.resubmit_ms, 0);
 	assert_int_equal(config.cpu, 0);
 	assert_int_equal(config.limits.clients, 7);
 	assert_int_equal(config.limits.slots, 64);
@@ -121,6 +123,7 @@ static void mistakes_are_explained(void **state)
 	      ":4: device.socket: is for");
 	wrong("device: {queues: 65}\n", ":1: device.queues: 65");
 	wrong("cpu: 0\ndevice: {queues: 0}\n", ":2: device.queues: 0");
+	wrong("device: {resubmit-ms: 60001}\n", "resubmit-ms");
 	wrong("device: {depth: 100}\n", "power of two");
 	wrong("limits:\n  clients: 501\n", ":2: limits.clients: 501");
 	wrong("limits: {sessions: 0}\n", ":1: limits.sessions: 0");
