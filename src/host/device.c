@@ -3,7 +3,9 @@
  * A virtual device: which worker has which queue, and the order in which things go away.
  *
  * Main thread. Nothing that a worker can reach is changed or freed before that worker has let go of
- * it: queues are stopped first, then sessions, then memory. What a request that never came back may
+ * it: queues are stopped first, then sessions, then memory. The functions here that stop a queue
+ * wait for what it has in flight; so what can be in flight is brought back first, and nobody waits
+ * (device_change.c). What a request that never came back may
  * still touch is kept (leaked) and the device stays down, because the other way is a wild write.
  */
 #include "host/device.h"
@@ -179,16 +181,6 @@ uint64_t device_workers(const struct device *device)
 	return set;
 }
 
-void device_pause(struct device *device)
-{
-	uint64_t set = device_workers(device);
-
-	for (unsigned int w = 0; w < device->worker_count; w++) {
-		if ((set >> w & 1) && worker_device_pause(device->workers[w], device))
-			device_mark_stuck(device);
-	}
-}
-
 void device_resume(struct device *device)
 {
 	uint64_t set = device_workers(device);
@@ -201,14 +193,13 @@ void device_resume(struct device *device)
 
 void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd)
 {
-	bool running = device->queue[index].started;
+	struct host_queue *queue = &device->queue[index];
 	int old = *member;
 
-	if (running)
-		device_pause(device);
-	*member = fd;
-	if (running)
-		device_resume(device);
+	if (queue->started)
+		worker_queue_set_fd(queue->worker, member, fd);
+	else
+		*member = fd;
 	if (old >= 0)
 		close(old);
 }
@@ -239,36 +230,24 @@ int device_session_destroy(struct device *device, uint64_t id)
 
 	if (!session)
 		return -ENOENT;
-	worker_session_leave(session);
+	session->ended_next = NULL;
+	worker_sessions_leave(session);
 	return 0;
-}
-
-/* A session that is out of the table, when no worker can get a view of it any more. */
-static void session_end(struct device *device, struct session *session)
-{
-	bool stuck = false;
-
-	for (unsigned int w = 0; w < device->worker_count; w++) {
-		if (atomic_load(&session->local[w]) &&
-		    worker_session_drop(device->workers[w], session))
-			stuck = true;
-	}
-	if (stuck)
-		device_mark_stuck(device);
-	else
-		session_release(session);
 }
 
 /* All sessions of a device whose queues are stopped. */
 static void sessions_end(struct device *device)
 {
-	struct session *session;
+	struct session *session, *first = NULL;
 	uint32_t cursor = 0;
 
 	while ((session = session_table_next(device->sessions, &cursor))) {
-		if (session_remove(device->sessions, session->id))
-			session_end(device, session);
+		if (!session_remove(device->sessions, session->id))
+			continue;
+		session->ended_next = first;
+		first = session;
 	}
+	worker_sessions_leave(first);
 }
 
 void device_restart(struct device *device)
@@ -310,6 +289,8 @@ void device_reset(struct device *device)
 		inflight_area_close(&device->inflight);
 	device_iommu(device, false);
 	empty = memtable_new();
-	if (!empty || device_memory_set(device, empty))
+	if (empty)
+		memtable_free(device_table_replace(device, empty));
+	else
 		log_error("device %s: no memory to let go of guest memory", device->name);
 }

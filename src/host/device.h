@@ -145,11 +145,12 @@ int device_create(const struct device_options *options, struct device **device);
 /* Every worker must have been stopped, or device_reset() called. NULL is allowed. */
 void device_destroy(struct device *device);
 
-/* Back to the state after device_create(): queues stopped, sessions destroyed, memory unmapped. */
+/* Back to the state after device_create(): queues stopped, sessions destroyed, memory unmapped. As
+ * device_queue_stop(), it waits. */
 void device_reset(struct device *device);
 
-/* The reset of virtio (1.3, 2.4): queues stopped and forgotten, sessions destroyed, no features.
- * Memory, call and error descriptors belong to the transport and stay. */
+/* The reset of virtio (1.3, 2.4): queues stopped (as device_queue_stop()) and forgotten, sessions
+ * destroyed, no features. Memory, call and error descriptors belong to the transport and stay. */
 void device_restart(struct device *device);
 
 /* Whether a queue stopped because of the driver, or the device is stuck: only a reset helps. */
@@ -169,10 +170,11 @@ void device_config(const struct device *device, struct virtio_crypto_config *con
  * -EINVAL, -EFAULT the ring is not in memory; -ENOMEM; -EIO the device is stuck.
  */
 int device_queue_start(struct device *device, unsigned int index);
-/* Take it back: nothing of it is in flight afterwards, config.base is where it stands. */
+/* Take it back: nothing of it is in flight afterwards (waits for what is: device_quiet_begin()),
+ * config.base is where it stands. */
 void device_queue_stop(struct device *device, unsigned int index);
 /* Set one of a queue's descriptors (a member of the queue), closing the old one; also while it
- * runs. Takes fd. */
+ * runs, but for the kick descriptor. Takes fd. */
 void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd);
 
 /* Where to note what is in flight, from the next start of a queue on (taken); none, when area->map
@@ -183,31 +185,35 @@ int device_inflight_set(struct device *device, const struct inflight_area *area)
 int device_memory_allow(struct device *device, uint64_t bytes);
 
 /*
- * Work with another memory table (taken; the old one is freed). Waits for the requests that point
- * into regions that the new table does not have; all others go on. Queues whose ring is not in the
- * new table are stopped and marked. 0; -ENOMEM: all is as it was.
- */
-int device_memory_set(struct device *device, struct memtable *memory);
-/*
- * The same without waiting (device_change.c). *change NULL: it is done. Otherwise it goes on: the
- * descriptor becomes readable when the requests are back, or were given up, and device_memory_end()
- * finishes it, waiting if it is called before. Until then the front end is not to be heard. Behind
- * an IOMMU it waits all the same.
+ * What has to wait for requests in flight (device_change.c), and does not make the main thread
+ * wait: *change NULL: it is done. Otherwise the descriptor becomes readable when the requests are
+ * back, or were given up, and device_change_end() finishes it (waiting if it is called before).
+ * Until then the device's front end is not to be heard: nothing else of the device may be changed.
  */
 struct device_change;
+/* Work with another memory table (taken): waits for requests that point into regions that it does
+ * not have; all others go on. Queues whose ring is not in it are stopped and marked. 0; -ENOMEM:
+ * all is as it was. */
 int device_memory_begin(struct device *device, struct memtable *memory,
                         struct device_change **change);
+/* What the guest's IOMMU allows has changed: the same, but queues that lose their ring only stop.
+ */
+int device_iotlb_changed_begin(struct device *device, struct device_change **change);
+/* Pause a queue of the device, or (NULL) all of them, and bring back what is in flight there:
+ * functions that stop queues do not wait afterwards. What is to go on needs device_resume(). */
+void device_quiet_begin(struct device *device, struct host_queue *queue,
+                        struct device_change **change);
 int device_change_fd(const struct device_change *change);
-void device_memory_end(struct device_change *change);
+void device_change_end(struct device_change *change);
+/* Have queues that are paused go on. */
+void device_resume(struct device *device);
+
 /* What the front end has shared. */
 const struct memtable *device_regions(const struct device *device);
 
 /* Whether addresses in rings and descriptors are those of the guest's IOMMU from now on, which
  * allows nothing yet. 0; -ENOMEM, -errno of the eventfd. */
 int device_iommu(struct device *device, bool on);
-/* What the IOMMU allows has changed; as device_memory_set(), but that queues which lose their ring
- * only stop. 0; -ENOMEM. */
-int device_iotlb_changed(struct device *device);
 /* Have queues that miss memory look again. */
 void device_misses_retry(struct device *device);
 
@@ -218,9 +224,5 @@ bool device_running(const struct device *device);
 int device_session_create(struct device *device, const struct session_params *params, uint64_t *id);
 /* 0, -ENOENT. */
 int device_session_destroy(struct device *device, uint64_t id);
-
-/* Keep the workers off a device for a look at its sessions. */
-void device_pause(struct device *device);
-void device_resume(struct device *device);
 
 #endif

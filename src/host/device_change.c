@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's memory changes, and the main thread does not wait for it. Main thread; workers only
- * count down.
+ * What has to wait for requests of a device in flight, and the main thread does not. Main thread;
+ * workers only count down.
  *
- * What goes is unmapped when no request points into it any more, which may take as long as requests
- * take. The main thread is told by an eventfd, and serves other devices meanwhile.
+ * Each worker that has queues of the device is asked, and answers when what is waited for is back,
+ * however slow that is; the last answer signals an eventfd. Only then is anything stopped or
+ * unmapped, and it need not wait any more.
+ *   - Memory goes, no ring lies in it: workers take requests with the new table at once.
+ *   - Memory goes, and rings with it: the device is paused, and gets the new table when it is
+ * quiet.
+ *   - Queues are to stop: they are paused, and whoever asked for it stops them when they are quiet.
  */
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +18,7 @@
 
 #include "base/util.h"
 #include "host/device_private.h"
+#include "host/iotlb.h"
 #include "host/worker.h"
 
 struct device_change {
@@ -24,6 +30,9 @@ struct device_change {
 	struct memtable *old, *gone;
 	/* Or the device is paused, and gets this table when nothing is in flight. */
 	struct memtable *wanted;
+	/* Or this queue is paused, or all are, for others to stop. */
+	struct host_queue *queue;
+	bool all;
 };
 
 /* Runs in a worker; in the main thread for those that could not be asked. */
@@ -62,23 +71,37 @@ static void change_free(struct device_change *change)
 	free(change);
 }
 
-/* As worker_device_*_begin(), or without memory, waiting. */
-static void ask(struct device_change *change, struct worker *worker, struct memtable *memory)
+static int ask_begin(struct device_change *change, struct worker *worker)
 {
-	struct device *device = change->device;
-	int err;
+	if (change->queue)
+		return worker_queue_pause_begin(worker, change->queue, answered, change);
+	if (change->all || change->wanted)
+		return worker_device_pause_begin(worker, change->device, answered, change);
+	return worker_device_remap_begin(worker, change->device, change->device->memory,
+	                                 change->gone, answered, change);
+}
 
-	atomic_fetch_add(&change->left, 1);
-	if (change->wanted)
-		err = worker_device_pause_begin(worker, device, answered, change);
-	else
-		err = worker_device_remap_begin(worker, device, memory, change->gone, answered,
-		                                change);
-	if (!err)
-		return;
-	err = change->wanted ? worker_device_pause(worker, device)
-	                     : worker_device_remap(worker, device, memory, change->gone);
-	answered(change, err);
+/* Without memory for a message: waiting. */
+static int ask_now(const struct device_change *change, struct worker *worker)
+{
+	if (change->queue || change->all || change->wanted)
+		return worker_device_pause(worker, change->device);
+	return worker_device_remap(worker, change->device, change->device->memory, change->gone);
+}
+
+/* Ask a set of workers. From here on the change is theirs, too. */
+static void ask(struct device_change *change, uint64_t set)
+{
+	const struct device *device = change->device;
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if (!(set >> w & 1))
+			continue;
+		atomic_fetch_add(&change->left, 1);
+		if (ask_begin(change, device->workers[w]))
+			answered(change, ask_now(change, device->workers[w]));
+	}
+	answered(change, 0);
 }
 
 static bool any_loses_ring(const struct device *device, const struct memtable *memory)
@@ -92,33 +115,82 @@ static bool any_loses_ring(const struct device *device, const struct memtable *m
 	return false;
 }
 
+/* The workers' table is to be another. */
+static void table_begin(struct device *device, struct memtable *table,
+                        struct device_change **result)
+{
+	uint64_t set = device_workers(device);
+	struct device_change *change = set ? change_new(device) : NULL;
+	bool loses_ring = change && any_loses_ring(device, table);
+
+	if (change)
+		change->gone = memtable_minus(device->memory, table);
+	/* Nobody has to be waited for, or we cannot be told. */
+	if (!change || !change->gone || !(change->gone->count || loses_ring)) {
+		if (change)
+			change_free(change);
+		memtable_free(device_table_replace(device, table));
+		return;
+	}
+	/* A queue that stops needs all of its requests back while its ring is there. */
+	if (loses_ring) {
+		change->wanted = table;
+	} else {
+		change->old = device->memory;
+		device->memory = table;
+	}
+	ask(change, set);
+	*result = change;
+}
+
 int device_memory_begin(struct device *device, struct memtable *memory,
                         struct device_change **result)
 {
-	uint64_t set = device->iotlb ? 0 : device_workers(device);
-	struct device_change *change = set ? change_new(device) : NULL;
+	struct memtable *view = memory;
 
-	if (change)
-		change->gone = memtable_minus(device->memory, memory);
-	/* Nobody has to be waited for, or we cannot be told. */
-	if (!change || !change->gone || !change->gone->count) {
-		if (change)
-			change_free(change);
-		return device_memory_set(device, memory);
+	if (device->iotlb) {
+		view = iotlb_view(device->iotlb, memory);
+		if (!view) {
+			memtable_free(memory);
+			return -ENOMEM;
+		}
+		/* The views have their own hold of the mappings. */
+		memtable_free(device->regions);
+		device->regions = memory;
 	}
-	/* A queue that stops needs all of its requests back while its ring is there. */
-	if (any_loses_ring(device, memory)) {
-		change->wanted = memory;
-	} else {
-		change->old = device->memory;
-		device->memory = memory;
-	}
-	for (unsigned int w = 0; w < device->worker_count; w++)
-		if (set >> w & 1)
-			ask(change, device->workers[w], memory);
-	answered(change, 0);
-	*result = change;
+	table_begin(device, view, result);
 	return 0;
+}
+
+int device_iotlb_changed_begin(struct device *device, struct device_change **result)
+{
+	struct memtable *view = iotlb_view(device->iotlb, device->regions);
+
+	if (!view)
+		return -ENOMEM;
+	table_begin(device, view, result);
+	return 0;
+}
+
+void device_quiet_begin(struct device *device, struct host_queue *queue,
+                        struct device_change **result)
+{
+	uint64_t set = device_workers(device);
+	struct device_change *change;
+
+	if (!set || (queue && !queue->started))
+		return;
+	/* Without memory for it: the queues will be waited for when they are stopped. */
+	change = change_new(device);
+	if (!change)
+		return;
+	change->queue = queue;
+	change->all = !queue;
+	for (unsigned int w = 0; queue && w < device->worker_count; w++)
+		if (device->workers[w] != queue->worker)
+			set &= ~(UINT64_C(1) << w);
+	ask(change, set);
+	*result = change;
 }
 
 int device_change_fd(const struct device_change *change)
@@ -126,7 +198,7 @@ int device_change_fd(const struct device_change *change)
 	return change->fd;
 }
 
-void device_memory_end(struct device_change *change)
+void device_change_end(struct device_change *change)
 {
 	struct pollfd fd = {.fd = change->fd, .events = POLLIN};
 	struct device *device = change->device;
@@ -137,7 +209,7 @@ void device_memory_end(struct device_change *change)
 	if (atomic_load(&change->late))
 		device_mark_stuck(device);
 	if (change->wanted) {
-		device_memory_set(device, change->wanted);
+		memtable_free(device_table_replace(device, change->wanted));
 		device_resume(device);
 	}
 	/* What late requests may still touch is kept. */

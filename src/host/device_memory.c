@@ -100,9 +100,7 @@ static void rings_check(struct device *device, const struct memtable *memory)
 	}
 }
 
-/* Have everyone use another table. The old one is the caller's then, and may be freed. NULL: it may
- * not. */
-static struct memtable *table_replace(struct device *device, struct memtable *memory)
+struct memtable *device_table_replace(struct device *device, struct memtable *memory)
 {
 	struct memtable *old = device->memory, *gone;
 
@@ -126,26 +124,6 @@ const struct memtable *device_regions(const struct device *device)
 	return device->iotlb ? device->regions : device->memory;
 }
 
-int device_memory_set(struct device *device, struct memtable *memory)
-{
-	struct memtable *view;
-
-	if (!device->iotlb) {
-		memtable_free(table_replace(device, memory));
-		return 0;
-	}
-	view = iotlb_view(device->iotlb, memory);
-	if (!view) {
-		memtable_free(memory);
-		return -ENOMEM;
-	}
-	memtable_free(table_replace(device, view));
-	/* The views have their own hold of the mappings. */
-	memtable_free(device->regions);
-	device->regions = memory;
-	return 0;
-}
-
 /* ---- the guest's IOMMU ---- */
 
 static int iommu_on(struct device *device)
@@ -162,13 +140,13 @@ static int iommu_on(struct device *device)
 	device->iotlb = iotlb;
 	device->miss_fd = fd;
 	device->regions = device->memory;
-	table_replace(device, view);
+	device_table_replace(device, view);
 	return 0;
 }
 
 static void iommu_off(struct device *device)
 {
-	memtable_free(table_replace(device, device->regions));
+	memtable_free(device_table_replace(device, device->regions));
 	device->regions = NULL;
 	iotlb_free(device->iotlb);
 	device->iotlb = NULL;
@@ -184,16 +162,6 @@ int device_iommu(struct device *device, bool on)
 	if (on)
 		return iommu_on(device);
 	iommu_off(device);
-	return 0;
-}
-
-int device_iotlb_changed(struct device *device)
-{
-	struct memtable *view = iotlb_view(device->iotlb, device->regions);
-
-	if (!view)
-		return -ENOMEM;
-	memtable_free(table_replace(device, view));
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the device: device.c (queues, sessions, life) and device_memory.c. Main thread.
+ * Private to the device: device.c (queues, sessions, life), device_memory.c and device_change.c.
+ * Main thread.
  */
 #ifndef VC_HOST_DEVICE_PRIVATE_H
 #define VC_HOST_DEVICE_PRIVATE_H
@@ -15,7 +16,10 @@ static inline unsigned int device_queue_count(const struct device *device)
 /* The workers that have a queue of the device, each once, as bits. */
 uint64_t device_workers(const struct device *device);
 
-/* device_memory.c: set a queue's ring up; where its parts lie scattered, they get windows. 0,
+/* device_memory.c: have everyone use another table. The old one is the caller's then, and may be
+ * freed; NULL: it may not. Waits for what is in flight in memory that goes. */
+struct memtable *device_table_replace(struct device *device, struct memtable *memory);
+/* Set a queue's ring up; where its parts lie scattered, they get windows. 0,
  * -errno of vring_setup() and ring_window_new(). */
 int device_ring_setup(struct device *device, struct host_queue *queue);
 /* Whether a ring lies in a table as it does now. */

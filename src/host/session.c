@@ -90,14 +90,40 @@ uint32_t session_table_count(const struct session_table *table)
 	return atomic_load_explicit(&table->count, memory_order_relaxed);
 }
 
-struct session *session_table_next(struct session_table *table, uint32_t *cursor)
+/* Under the lock. */
+static struct session *next_live(struct session_table *table, uint32_t *cursor)
 {
 	struct session *session = NULL;
 
-	pthread_mutex_lock(&table->lock);
 	while (!session && *cursor < table->fresh)
 		session = atomic_load_explicit(&slot_at(table, (*cursor)++)->session,
 		                               memory_order_relaxed);
+	return session;
+}
+
+struct session *session_table_next(struct session_table *table, uint32_t *cursor)
+{
+	struct session *session;
+
+	pthread_mutex_lock(&table->lock);
+	session = next_live(table, cursor);
+	pthread_mutex_unlock(&table->lock);
+	return session;
+}
+
+bool session_table_look(struct session_table *table, uint32_t *cursor, uint64_t *id,
+                        struct session_params *params)
+{
+	const struct session *session;
+
+	pthread_mutex_lock(&table->lock);
+	session = next_live(table, cursor);
+	if (session) {
+		/* It cannot be released before session_remove() has had the lock. */
+		*id = session->id;
+		*params = session->params;
+		params->key = params->auth_key = NULL;
+	}
 	pthread_mutex_unlock(&table->lock);
 	return session;
 }

@@ -64,7 +64,7 @@ struct session {
 	struct session_params params; /* keys point into locked memory owned by the session */
 	_Atomic(struct session_local *) local[HOST_MAX_WORKERS]; /* written by the worker alone */
 	atomic_uint views;          /* workers that have still to let go, once destroyed */
-	struct session *ended_next; /* of those that were destroyed in the same round */
+	struct session *ended_next; /* of those that ended together */
 };
 
 /*
@@ -83,6 +83,10 @@ void session_table_free(struct session_table *table);
 uint32_t session_table_count(const struct session_table *table);
 /* n-th live session from a cursor, for destroying all of a device: NULL at the end. */
 struct session *session_table_next(struct session_table *table, uint32_t *cursor);
+/* The same to look at, while workers go on and sessions come and go: id and parameters are copies,
+ * without keys. False at the end. */
+bool session_table_look(struct session_table *table, uint32_t *cursor, uint64_t *id,
+                        struct session_params *params);
 
 /*
  * Check parameters and add a session with copies of the keys. Returns 0 or a negative errno:
@@ -93,7 +97,7 @@ int session_create(struct session_table *table, const struct session_params *par
                    session_can_fn *can, void *context, uint64_t *id);
 
 /* Take a session out: no lookup finds it any more. NULL: there was none. The caller then has each
- * worker let go (worker_session_drop) and the last one calls session_release(). */
+ * worker let go (worker_sessions_leave) and the last one calls session_release(). */
 struct session *session_remove(struct session_table *table, uint64_t id);
 /* Wipe the keys and free. */
 void session_release(struct session *session);

@@ -230,24 +230,23 @@ static json_t *on_devices(void *context, const json_t *request, char **error)
 	return devices_json(context);
 }
 
-/* Sessions come and go on the workers: they pause for the look. */
+/* Sessions come and go on the workers meanwhile. */
 static json_t *device_sessions_json(struct device *device)
 {
 	json_t *list = json_array();
-	const struct session *session;
+	struct session_params params;
 	uint32_t cursor = 0;
+	uint64_t number;
 
-	device_pause(device);
 	while (json_array_size(list) < MAX_LISTED &&
-	       (session = session_table_next(device->sessions, &cursor))) {
+	       session_table_look(device->sessions, &cursor, &number, &params)) {
 		char name[64], id[24];
 
-		snprintf(id, sizeof(id), "0x%" PRIx64, session->id);
-		json_array_append_new(
-			list, json_pack("{s:s, s:s}", "id", id, "what",
-		                        session_params_name(&session->params, name, sizeof(name))));
+		snprintf(id, sizeof(id), "0x%" PRIx64, number);
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:s}", "id", id, "what",
+		                                session_params_name(&params, name, sizeof(name))));
 	}
-	device_resume(device);
 	return list;
 }
 

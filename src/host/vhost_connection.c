@@ -5,6 +5,14 @@
  * Main thread. A front end that stalls in the middle of a message, floods us or sends rubbish loses
  * its own connection only; when a connection ends, for whatever reason, all that it brought is gone
  * before its owner hears of it.
+ *
+ * Neither a message nor the end is done while requests in flight need what it takes away, and these
+ * may be slow. So a connection is in one of three states, and nobody else waits in any of them:
+ *   READS    watch: messages are read and handled. One that has to wait: WAITS. The end: ENDS.
+ *   WAITS    going_on: its front end's messages, and its hanging up, stay unread until the message
+ *            is done: READS, or ENDS if it failed or the next front end is there already.
+ *   ENDS     going_on: the front end is gone, the device paused. When nothing is in flight it is
+ *            reset, and the next front end may come (vhost_socket.c).
  */
 #include "host/vhost_connection.h"
 
@@ -28,40 +36,69 @@
 struct connection {
 	struct evloop *loop;
 	struct device *device;
-	int fd;
+	int fd; /* -1: ENDS */
 	struct ucred peer;
-	struct evwatch *watch;    /* NULL: paused, */
-	struct evwatch *going_on; /* until this message is done */
+	struct evwatch *watch;    /* READS */
+	struct evwatch *going_on; /* WAITS, ENDS */
 	struct evwatch *deadline; /* while a message is incomplete */
 	bool quiet;
+	bool unwanted; /* WAITS, and ENDS then */
 	connection_end_fn *on_end;
 	void *context;
 	struct front_end front_end;
-	struct message message;
+	struct message message;      /* WAITS: for it */
+	struct device_change *drain; /* ENDS: for it */
 };
+
+/* Nothing of the front end's is heard or said any more. */
+static void front_end_leaves(struct connection *connection)
+{
+	evloop_remove(connection->deadline);
+	evloop_remove(connection->watch);
+	evloop_remove(connection->going_on);
+	connection->deadline = connection->watch = connection->going_on = NULL;
+	front_end_fini(&connection->front_end);
+	message_reset(&connection->message);
+	close(connection->fd);
+	connection->fd = -1;
+}
 
 void connection_close(struct connection *connection)
 {
 	if (!connection)
 		return;
-	evloop_remove(connection->deadline);
-	evloop_remove(connection->watch);
+	if (connection->fd >= 0)
+		front_end_leaves(connection);
 	evloop_remove(connection->going_on);
-	front_end_fini(&connection->front_end);
+	if (connection->drain)
+		device_change_end(connection->drain);
 	device_reset(connection->device);
-	message_reset(&connection->message);
-	close(connection->fd);
 	secmem_free(connection);
 }
 
-/* It ended by itself. */
-static void connection_end(struct connection *connection)
+/* Nothing is in flight: nobody waits now. */
+static void on_drained(void *context, int fd, uint32_t events)
 {
+	struct connection *connection = context;
 	connection_end_fn *on_end = connection->on_end;
-	void *context = connection->context;
+	void *end_context = connection->context;
 
 	connection_close(connection);
-	on_end(context);
+	on_end(end_context);
+}
+
+void connection_end(struct connection *connection)
+{
+	connection->unwanted = true;
+	if (connection->going_on)
+		return;
+	front_end_leaves(connection);
+	device_quiet_begin(connection->device, NULL, &connection->drain);
+	if (connection->drain &&
+	    !evloop_add(connection->loop, device_change_fd(connection->drain), EPOLLIN, on_drained,
+	                connection, &connection->going_on))
+		return;
+	on_drained(connection, -1, 0);
 }
 
 static void on_deadline(void *context)
@@ -87,32 +124,51 @@ static int deadline_set(struct connection *connection, bool armed)
 	return 0;
 }
 
-static void on_readable(void *context, int fd, uint32_t events);
+static void failed(struct connection *connection, const char *why, int err)
+{
+	const char *name = connection->device->name;
 
-/* The message that went on is done: read others. */
-static void on_done(void *context, int fd, uint32_t events)
+	if (connection->quiet)
+		log_debug("device %s: front end disconnected", name);
+	else if (err == -EPIPE)
+		log_info("device %s: front end disconnected", name);
+	else
+		log_notice("device %s: %s: %s: front end disconnected", name, why, strerror(-err));
+	connection_end(connection);
+}
+
+static void on_readable(void *context, int fd, uint32_t events);
+static void on_going_on(void *context, int fd, uint32_t events);
+
+/* After front_end_handle() or front_end_finish(). 1: the message is done; 0: it waits; -errno. */
+static int message_went(struct connection *connection, int result)
+{
+	if (result > 0) {
+		evloop_remove(connection->watch);
+		connection->watch = NULL;
+		return evloop_add(connection->loop, front_end_fd(&connection->front_end), EPOLLIN,
+		                  on_going_on, connection, &connection->going_on);
+	}
+	message_reset(&connection->message);
+	return result ? result : 1;
+}
+
+/* What the message waited for is there. */
+static void on_going_on(void *context, int fd, uint32_t events)
 {
 	struct connection *connection = context;
+	const char *why;
 	int err;
 
 	evloop_remove(connection->going_on);
 	connection->going_on = NULL;
-	err = front_end_finish(&connection->front_end);
-	if (!err)
+	err = message_went(connection,
+	                   front_end_finish(&connection->front_end, &connection->message, &why));
+	if (err > 0 && !connection->unwanted)
 		err = evloop_add(connection->loop, connection->fd, EPOLLIN, on_readable, connection,
 		                 &connection->watch);
-	if (err)
-		connection_end(connection);
-}
-
-/* What this front end has asked for takes as long as its requests take: it is not heard until that
- * is done, not even when it hangs up; all others are. 0, -errno. */
-static int pause_reading(struct connection *connection)
-{
-	evloop_remove(connection->watch);
-	connection->watch = NULL;
-	return evloop_add(connection->loop, front_end_fd(&connection->front_end), EPOLLIN, on_done,
-	                  connection, &connection->going_on);
+	if (err < 0 || (err > 0 && connection->unwanted))
+		failed(connection, why, err < 0 ? err : -EPIPE);
 }
 
 /* One message, as far as it has come. 1: done, there may be another; 0: wait; -errno: the end. */
@@ -129,30 +185,19 @@ static int message_step(struct connection *connection, const char **why)
 	err = deadline_set(connection, false);
 	if (!err)
 		err = front_end_handle(&connection->front_end, message, why);
-	message_reset(message);
-	if (err > 0)
-		return pause_reading(connection);
-	return err ? err : 1;
+	return message_went(connection, err);
 }
 
 static void on_readable(void *context, int fd, uint32_t events)
 {
 	struct connection *connection = context;
-	const char *name = connection->device->name;
 	const char *why = NULL;
 	int err = 1;
 
 	for (unsigned int i = 0; i < MESSAGES_A_ROUND && err > 0; i++)
 		err = message_step(connection, &why);
-	if (err >= 0)
-		return;
-	if (connection->quiet)
-		log_debug("device %s: front end disconnected", name);
-	else if (err == -EPIPE)
-		log_info("device %s: front end disconnected", name);
-	else
-		log_notice("device %s: %s: %s: front end disconnected", name, why, strerror(-err));
-	connection_end(connection);
+	if (err < 0)
+		failed(connection, why, err);
 }
 
 int connection_create(const struct connection_options *options, struct connection **connection)
@@ -191,9 +236,8 @@ bool connection_hung_up(const struct connection *connection)
 {
 	struct pollfd p = {.fd = connection->fd, .events = POLLRDHUP};
 
-	/* To close a paused one would be to wait. */
-	return connection->watch && poll(&p, 1, 0) == 1 &&
-	       (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+	return connection->unwanted ||
+	       (poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)));
 }
 
 void connection_peer(const struct connection *connection, pid_t *pid, uid_t *uid)

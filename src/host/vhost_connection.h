@@ -13,7 +13,7 @@
 
 struct connection;
 
-/* It ended by itself: it is gone, and the device is reset. */
+/* It has ended: it is gone, and the device is reset. */
 typedef void connection_end_fn(void *context);
 
 struct connection_options {
@@ -27,9 +27,12 @@ struct connection_options {
 
 /* 0, -ENOMEM, -errno. */
 int connection_create(const struct connection_options *options, struct connection **connection);
-/* The device is reset; on_end is not called. NULL is allowed. */
+/* As if it ended by itself: soon, or before this returns, on_end is called. */
+void connection_end(struct connection *connection);
+/* At once, waiting for what is in flight. The device is reset; on_end is not called. NULL is
+ * allowed. */
 void connection_close(struct connection *connection);
-/* The other end has hung up, though there may be messages of it that were not read. */
+/* The other end has hung up, though there may be messages of it that were not read; or it ends. */
 bool connection_hung_up(const struct connection *connection);
 /* Who is at the other end, as the kernel says. */
 void connection_peer(const struct connection *connection, pid_t *pid, uid_t *uid);

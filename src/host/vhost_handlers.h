@@ -53,6 +53,8 @@ int front_end_send(struct front_end *front_end, uint32_t request, const void *pa
                    uint32_t size);
 
 /* vhost_queue.c */
+/* The queue that a message is about, NULL: there is none. */
+struct host_queue *queue_find(const struct front_end *front_end, uint64_t index);
 /* Start a queue that has all it needs for that. 0, -errno. */
 int queue_start_if_ready(struct front_end *front_end, struct host_queue *queue);
 int on_set_vring_num(struct front_end *front_end, struct message *message);

@@ -56,7 +56,8 @@ static void timer_set(struct front_end *front_end)
 		front_end->miss_timer = NULL;
 }
 
-/* No answer: what the queue wanted is nowhere. */
+/* No answer: what the queue wanted is nowhere. Unless a message waits for requests in flight: the
+ * answer may be behind it, and has its time when it can be read. */
 static void on_answer_late(void *context)
 {
 	struct front_end *front_end = context;
@@ -67,11 +68,13 @@ static void on_answer_late(void *context)
 	evloop_remove(front_end->miss_timer);
 	front_end->miss_timer = NULL;
 	for (unsigned int i = 0; i <= device->data_queues; i++) {
-		uint64_t until = front_end->queue[i].asked_until;
+		uint64_t *until = &front_end->queue[i].asked_until;
 
-		if (!until)
+		if (!*until)
 			continue;
-		if (now < until) {
+		if (front_end->change)
+			*until = now + ANSWER_MS * UINT64_C(1000000);
+		if (now < *until) {
 			waiting = true;
 			continue;
 		}
@@ -189,6 +192,22 @@ static int iotlb_apply(struct device *device, const struct vhost_user_iotlb *wir
 	}
 }
 
+/* The view is another: what was missed may be there. */
+static void iotlb_changed(struct front_end *front_end)
+{
+	struct device *device = front_end->device;
+
+	for (unsigned int i = 0; i <= device->data_queues; i++) {
+		uint64_t gap;
+
+		if (front_end->queue[i].asked_until &&
+		    !memtable_gap(device->memory, front_end->queue[i].asked_addr, 1,
+		                  front_end->queue[i].asked_write, &gap))
+			front_end->queue[i].asked_until = 0;
+		queue_start_if_ready(front_end, &device->queue[i]);
+	}
+}
+
 /* Answered when no request points any more into what was taken away. */
 int on_iotlb_msg(struct front_end *front_end, struct message *message)
 {
@@ -202,17 +221,12 @@ int on_iotlb_msg(struct front_end *front_end, struct message *message)
 	err = iotlb_apply(device, &wire);
 	if (err)
 		return err;
-	err = device_iotlb_changed(device);
+	err = device_iotlb_changed_begin(device, &front_end->change);
 	if (err)
 		return err;
-	for (unsigned int i = 0; i <= device->data_queues; i++) {
-		uint64_t gap;
-
-		if (front_end->queue[i].asked_until &&
-		    !memtable_gap(device->memory, front_end->queue[i].asked_addr, 1,
-		                  front_end->queue[i].asked_write, &gap))
-			front_end->queue[i].asked_until = 0;
-		queue_start_if_ready(front_end, &device->queue[i]);
-	}
+	if (front_end->change)
+		front_end->then = iotlb_changed;
+	else
+		iotlb_changed(front_end);
 	return 0;
 }

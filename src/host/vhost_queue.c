@@ -11,8 +11,7 @@
 #include "base/notifier.h"
 #include "host/vhost_handlers.h"
 
-/* The queue that a message is about, NULL: there is none. */
-static struct host_queue *queue_find(const struct front_end *front_end, uint64_t index)
+struct host_queue *queue_find(const struct front_end *front_end, uint64_t index)
 {
 	if (index > front_end->device->data_queues)
 		return NULL;

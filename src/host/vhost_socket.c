@@ -2,7 +2,9 @@
 /*
  * The socket of a device, in either mode. Main thread.
  *
- * server: front ends come and go, one at a time. client: a front end listens (QEMU's server=on),
+ * server: front ends come and go, one at a time. Who comes while the last one's requests are still
+ * in flight waits in the listener's queue.
+ *  client: a front end listens (QEMU's server=on),
  * and we connect; when there is nobody, or the connection has ended, we try again after a while,
  * which grows while nobody is there. connect(2) on a UNIX socket does not wait.
  */
@@ -55,8 +57,10 @@ static void on_end(void *context)
 
 	socket->connection = NULL;
 	socket->refused = false;
-	if (!socket->client)
+	if (!socket->client) {
+		evloop_modify(socket->watch, EPOLLIN);
 		return;
+	}
 	if (clock_now_ns() - socket->connected_ns > GOOD_NS)
 		socket->retry_ms = RETRY_MIN_MS;
 	retry_later(socket);
@@ -105,20 +109,23 @@ static void accept_and_refuse(struct vhost_socket *socket, int listener)
 static void on_connect(void *context, int listener, uint32_t events)
 {
 	struct vhost_socket *socket = context;
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int err;
+	int fd;
 
+	/* Who closes and connects again at once may be heard of in the other order. */
+	if (socket->connection && connection_hung_up(socket->connection)) {
+		log_debug("device %s: front end disconnected", socket->device->name);
+		connection_end(socket->connection);
+		if (socket->connection) {
+			evloop_modify(socket->watch, 0);
+			return;
+		}
+	}
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE)
 			accept_and_refuse(socket, listener);
 		return;
-	}
-	/* Who closes and connects again at once may be heard of in the other order. */
-	if (socket->connection && connection_hung_up(socket->connection)) {
-		log_debug("device %s: front end disconnected", socket->device->name);
-		connection_close(socket->connection);
-		socket->connection = NULL;
-		socket->refused = false;
 	}
 	if (socket->connection || socket->device->stuck) {
 		if (!socket->refused)

@@ -335,7 +335,7 @@ void front_end_fini(struct front_end *front_end)
 	front_end_iommu_end(front_end);
 	backend_close(front_end);
 	if (front_end->change)
-		device_memory_end(front_end->change);
+		device_change_end(front_end->change);
 	front_end->change = NULL;
 }
 
@@ -382,31 +382,74 @@ static int acknowledge(struct front_end *front_end, uint32_t request, int err)
 	return message_reply(front_end->socket, request, &failed, sizeof(failed), -1);
 }
 
+/* ---- messages that wait for requests in flight ---- */
+
+/* Whether the message stops queues that run: all of the device, or (not NULL) that one. */
+static bool stops_queues(const struct front_end *front_end, const struct message *message,
+                         struct host_queue **queue)
+{
+	const struct vhost_user_vring_state *state = (void *)message->payload;
+	const struct device *device = front_end->device;
+
+	*queue = NULL;
+	switch (message->header.request) {
+	case VHOST_USER_GET_VRING_BASE:
+		*queue = queue_find(front_end, state->index);
+		return *queue;
+	case VHOST_USER_SET_VRING_ENABLE:
+		*queue = queue_find(front_end, state->index);
+		return *queue && !state->num;
+	case VHOST_USER_SET_VRING_KICK:
+		*queue = queue_find(front_end, payload_u64(message) & VHOST_USER_VRING_INDEX_MASK);
+		return *queue;
+	case VHOST_USER_RESET_DEVICE:
+		return true;
+	case VHOST_USER_SET_STATUS:
+		return !payload_u64(message);
+	/* An IOMMU: nothing is where it was. */
+	case VHOST_USER_SET_FEATURES:
+		return !device->iotlb && payload_u64(message) >> VIRTIO_F_ACCESS_PLATFORM & 1;
+	case VHOST_USER_IOTLB_MSG:
+		return !device->iotlb;
+	default:
+		return false;
+	}
+}
+
+/* The handler has run: say so to whom it may concern. */
+static int handled(struct front_end *front_end, const struct handler *handler,
+                   const struct message *message, int err)
+{
+	if (handler && handler->answers)
+		return err ? err : answer(front_end, message);
+	if (has(front_end, VHOST_USER_PROTOCOL_F_REPLY_ACK) &&
+	    message->header.flags & VHOST_USER_FLAG_NEED_REPLY)
+		return acknowledge(front_end, message->header.request, err);
+	return handler && !handler->soft ? err : 0;
+}
+
+static int handle(struct front_end *front_end, const struct handler *handler,
+                  struct message *message)
+{
+	int err = handler->handle(front_end, message);
+
+	return front_end->change ? 1 : handled(front_end, handler, message, err);
+}
+
 int front_end_handle(struct front_end *front_end, struct message *message, const char **why)
 {
 	const struct handler *handler = handler_find(message->header.request);
-	uint32_t request = message->header.request;
-	bool ack = has(front_end, VHOST_USER_PROTOCOL_F_REPLY_ACK) &&
-	           (message->header.flags & VHOST_USER_FLAG_NEED_REPLY);
-	int err;
+	struct host_queue *queue;
 
 	*why = handler ? handler->name : "unknown message";
 	if (!handler)
-		err = unknown_message(front_end, message);
-	else if (message->nfds < handler->min_fds || message->nfds > handler->max_fds)
+		return handled(front_end, NULL, message, unknown_message(front_end, message));
+	if (message->nfds < handler->min_fds || message->nfds > handler->max_fds)
 		return -EPROTO;
-	else
-		err = handler->handle(front_end, message);
-
-	if (handler && handler->answers)
-		return err ? err : answer(front_end, message);
-	if (front_end->change) {
-		front_end->late_ack = ack ? request : 0;
-		return 1;
-	}
-	if (ack)
-		return acknowledge(front_end, request, err);
-	return handler && !handler->soft ? err : 0;
+	if (stops_queues(front_end, message, &queue))
+		device_quiet_begin(front_end->device, queue, &front_end->change);
+	front_end->quiet_first = front_end->change;
+	return front_end->change ? 1 : handle(front_end, handler, message);
 }
 
 int front_end_fd(const struct front_end *front_end)
@@ -414,9 +457,24 @@ int front_end_fd(const struct front_end *front_end)
 	return device_change_fd(front_end->change);
 }
 
-int front_end_finish(struct front_end *front_end)
+int front_end_finish(struct front_end *front_end, struct message *message, const char **why)
 {
-	device_memory_end(front_end->change);
+	const struct handler *handler = handler_find(message->header.request);
+	void (*then)(struct front_end *) = front_end->then;
+	int err;
+
+	*why = handler->name;
+	device_change_end(front_end->change);
 	front_end->change = NULL;
-	return front_end->late_ack ? acknowledge(front_end, front_end->late_ack, 0) : 0;
+	front_end->then = NULL;
+	if (front_end->quiet_first) {
+		front_end->quiet_first = false;
+		err = handle(front_end, handler, message);
+		/* It may have been refused, or be about a queue that was not meant to stay so. */
+		device_resume(front_end->device);
+		return err;
+	}
+	if (then)
+		then(front_end);
+	return handled(front_end, handler, message, 0);
 }

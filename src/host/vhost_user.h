@@ -25,9 +25,11 @@ struct front_end {
 	                 */
 	uint8_t status; /* of virtio: what the driver said last */
 	uint64_t unknown; /* bit n: that message n is unknown has been said */
-	/* Of the message at hand, which is not done yet; NULL: there is none. */
+	/* What the message at hand waits for; NULL: nothing. */
 	struct device_change *change;
-	uint32_t late_ack; /* the message that is to be acknowledged then; 0: none */
+	bool quiet_first;                          /* before it is handled at all */
+	void (*then)(struct front_end *front_end); /* what is left to do afterwards; NULL: nothing
+	                                            */
 	struct {
 		bool kicked;   /* SET_VRING_KICK has come and GET_VRING_BASE has not */
 		bool disabled; /* the last SET_VRING_ENABLE said 0 */
@@ -53,13 +55,14 @@ bool front_end_size_ok(const struct vhost_user_header *header);
 /*
  * Do what a complete message says and answer it where it wants an answer; message_reset() is left
  * to the caller. 0, also when the message was refused in a way that the front end learns; 1: it is
- * going on, and no other may be handled until front_end_fd() is readable and front_end_finish() has
- * been called; -errno: the connection must be closed, and *why is a static text.
+ * waiting for requests in flight, and no other may be handled until front_end_fd() is readable and
+ * front_end_finish() has been called with the same message; -errno: the connection must be closed,
+ * and *why is a static text.
  */
 int front_end_handle(struct front_end *front_end, struct message *message, const char **why);
 int front_end_fd(const struct front_end *front_end);
-/* 0, -errno as above. */
-int front_end_finish(struct front_end *front_end);
+/* As front_end_handle(); 1: it has to wait once more. */
+int front_end_finish(struct front_end *front_end, struct message *message, const char **why);
 
 /*
  * CREATE_CRYPTO_SESSION in any of QEMU's layouts (vhost_session.c): make the session and turn the

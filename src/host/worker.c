@@ -274,6 +274,12 @@ int worker_queue_stop(struct worker *worker, struct host_queue *queue)
 	return worker_call(worker, &(struct message){.type = MESSAGE_QUEUE_STOP, .queue = queue});
 }
 
+void worker_queue_set_fd(struct worker *worker, int *member, int fd)
+{
+	worker_call(worker,
+	            &(struct message){.type = MESSAGE_QUEUE_FD, .member = member, .fd = fd});
+}
+
 int worker_device_pause(struct worker *worker, struct device *device)
 {
 	return worker_call(worker,
@@ -305,6 +311,15 @@ static int post_copy(struct worker *worker, const struct message *message)
 	return 0;
 }
 
+int worker_queue_pause_begin(struct worker *worker, struct host_queue *queue,
+                             worker_answered_fn *answered, void *context)
+{
+	return post_copy(worker, &(struct message){.type = MESSAGE_QUEUE_PAUSE,
+	                                           .queue = queue,
+	                                           .answered = answered,
+	                                           .context = context});
+}
+
 int worker_device_pause_begin(struct worker *worker, struct device *device,
                               worker_answered_fn *answered, void *context)
 {
@@ -324,12 +339,6 @@ int worker_device_remap_begin(struct worker *worker, struct device *device,
 	                                           .gone = gone,
 	                                           .answered = answered,
 	                                           .context = context});
-}
-
-int worker_session_drop(struct worker *worker, struct session *session)
-{
-	return worker_call(worker,
-	                   &(struct message){.type = MESSAGE_SESSION_DROP, .session = session});
 }
 
 const struct worker_counters *worker_counters(const struct worker *worker)

@@ -4,7 +4,8 @@
  * instance of every resource, and sleeps on eventfds when there is nothing to do.
  *
  * All functions here are the main thread's; each posts a command and waits until the worker has
- * done it (microseconds; at most as long as what is in flight takes).
+ * done it, which is a matter of microseconds where nothing is in flight. Who cannot know that
+ * begins with one of those that do not wait (..._begin()).
  *
  * Those that wait for requests in flight return 0, or -ETIMEDOUT when a resource has not brought
  * them back in time (wait_ms). The queue is then stopped all the same, and the late requests will
@@ -48,6 +49,9 @@ void worker_stop(struct worker *worker);
 void worker_queue_start(struct worker *worker, struct host_queue *queue);
 /* Stop taking, bring back what is in flight, give it to the driver, let go of the queue. */
 int worker_queue_stop(struct worker *worker, struct host_queue *queue);
+/* Have a queue use another call or error descriptor (a member of it), between two rounds. Nothing
+ * in flight is waited for; the old one is the caller's to close. */
+void worker_queue_set_fd(struct worker *worker, int *member, int fd);
 /* Bring back everything of a device that is in flight and stop polling it, until resumed; between
  * the two the main thread may change its descriptors. */
 int worker_device_pause(struct worker *worker, struct device *device);
@@ -59,18 +63,19 @@ void worker_device_resume(struct worker *worker, struct device *device);
  */
 int worker_device_remap(struct worker *worker, struct device *device, const struct memtable *memory,
                         const struct memtable *gone);
-/* The same two, without waiting: the worker calls answered, once, with what they would have
- * returned. 0; -ENOMEM, and it is never called. */
+/* The same two without waiting, and the first of a single queue: the worker calls answered, once,
+ * with what they would have returned. 0; -ENOMEM, and it is never called. */
 typedef void worker_answered_fn(void *context, int result);
+int worker_queue_pause_begin(struct worker *worker, struct host_queue *queue,
+                             worker_answered_fn *answered, void *context);
 int worker_device_pause_begin(struct worker *worker, struct device *device,
                               worker_answered_fn *answered, void *context);
 int worker_device_remap_begin(struct worker *worker, struct device *device,
                               const struct memtable *memory, const struct memtable *gone,
                               worker_answered_fn *answered, void *context);
-/* Let go of a session that session_remove() took out; the caller releases it afterwards. */
-int worker_session_drop(struct worker *worker, struct session *session);
-/* Have every worker let go of such a session, without waiting: the last one releases it. */
-void worker_session_leave(struct session *session);
+/* Have every worker let go of sessions that session_remove() took out (the first; ended_next leads
+ * to the others), without waiting: the last worker releases each. */
+void worker_sessions_leave(struct session *first);
 
 const struct worker_counters *worker_counters(const struct worker *worker);
 int worker_cpu(const struct worker *worker);

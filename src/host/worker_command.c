@@ -188,13 +188,12 @@ static bool message_satisfied(const struct worker *worker, struct message *messa
 {
 	switch (message->type) {
 	case MESSAGE_QUEUE_STOP:
+	case MESSAGE_QUEUE_PAUSE:
 		return !message->queue->in_flight;
 	case MESSAGE_DEVICE_PAUSE:
 		return device_quiet(worker, message->device);
 	case MESSAGE_DEVICE_REMAP:
 		return memory_quiet(worker, message);
-	case MESSAGE_SESSION_DROP:
-		return view_gone(worker, message->session);
 	default:
 		return true;
 	}
@@ -212,7 +211,7 @@ static void message_give_up(struct worker *worker, struct message *message)
 	log_error(
 		"worker %u: a resource has not brought requests back for %u ms; they are given up",
 		worker->options.index, worker->options.wait_ms);
-	if (message->type == MESSAGE_QUEUE_STOP)
+	if (message->type == MESSAGE_QUEUE_STOP || message->type == MESSAGE_QUEUE_PAUSE)
 		queue_abandon(worker, message->queue);
 	else if (message->type == MESSAGE_DEVICE_PAUSE || message->type == MESSAGE_DEVICE_REMAP)
 		device_each(worker, message->device, queue_abandon);
@@ -226,7 +225,12 @@ static void message_begin(struct worker *worker, struct message *message)
 		queue_start(worker, message->queue);
 		break;
 	case MESSAGE_QUEUE_STOP:
+	case MESSAGE_QUEUE_PAUSE:
 		queue_pause(worker, message->queue);
+		break;
+	case MESSAGE_QUEUE_FD:
+		/* Each round ends with a flush: nothing is about to be signalled (notifier.h). */
+		*message->member = message->fd;
 		break;
 	case MESSAGE_DEVICE_PAUSE:
 		device_each(worker, message->device, queue_pause);
@@ -236,9 +240,6 @@ static void message_begin(struct worker *worker, struct message *message)
 		break;
 	case MESSAGE_DEVICE_REMAP:
 		device_remap(worker, message->device, message->memory);
-		break;
-	case MESSAGE_SESSION_DROP:
-		view_close(worker, message->session, false);
 		break;
 	case MESSAGE_SESSION_LEAVE:
 		views_close(worker, message->session);

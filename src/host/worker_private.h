@@ -25,11 +25,12 @@
 enum message_type {
 	MESSAGE_QUEUE_START,
 	MESSAGE_QUEUE_STOP,
+	MESSAGE_QUEUE_PAUSE,
+	MESSAGE_QUEUE_FD,
 	MESSAGE_DEVICE_PAUSE,
 	MESSAGE_DEVICE_RESUME,
 	MESSAGE_DEVICE_REMAP,
-	MESSAGE_SESSION_DROP,  /* of the main thread, which waits and then releases the session */
-	MESSAGE_SESSION_LEAVE, /* of a worker, which does not wait: the last one releases it */
+	MESSAGE_SESSION_LEAVE, /* nobody waits: the last one releases it */
 	MESSAGE_STOP,
 };
 
@@ -41,6 +42,7 @@ struct message {
 	const struct memtable *memory, *gone;
 	unsigned int looked; /* requests of the slab that do not point into gone */
 	struct session *session;
+	int *member, fd; /* a queue's descriptor, and the next one */
 	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */
 	/* Of those that are not waited for: the worker calls it with the result. May be NULL. */
 	worker_answered_fn *answered;
@@ -55,7 +57,6 @@ struct view {
 	struct session_local local; /* first: a pointer to it is a pointer to the view */
 	struct session *session;
 	struct view *next, **link; /* all views of the worker */
-	bool counted;              /* closing: counts in session->views */
 };
 
 /* Requests on their way into a resource, in order; never more than the slab has. */
@@ -129,10 +130,6 @@ void worker_sleep(struct worker *worker);
 struct session_local *view_get(struct worker *worker, struct session *session);
 /* A request of it has come back for good. */
 void view_put(struct worker *worker, struct session_local *local);
-/* The session is out of its table: let go as soon as nothing of it is in flight. counted: this
- * worker is one of session->views, and the last of them releases the session. */
-void view_close(struct worker *worker, struct session *session, bool counted);
-bool view_gone(const struct worker *worker, const struct session *session);
 /* The worker ends. */
 void views_free(struct worker *worker);
 /* The queue starts, or goes: the keys of stateless requests of its device in this worker, which all
@@ -144,7 +141,8 @@ void stateless_leave(struct worker *worker, struct host_queue *queue);
 void session_destroyed(struct worker *worker, struct session *session);
 /* End of a round: tell everyone of worker->ended. */
 void sessions_end(struct worker *worker);
-/* view_close() of each session of a list, counted. */
+/* Sessions of a list are out of their table: let go of each as soon as nothing of it is in flight.
+ * The last of session->views workers releases it. */
 void views_close(struct worker *worker, struct session *first);
 
 /* worker_command.c */

@@ -9,14 +9,11 @@
  * finds it. A worker may have looked it up just before and still use it in this round; so it is
  * only gone for a worker when that worker, between two rounds, has read a message about it, and
  * nothing of it is in flight there any more. Then the worker drops its realisations and its view.
- *   - With its device: the main thread sends each worker MESSAGE_SESSION_DROP, waits for each, and
- *     releases the session itself.
- *   - Destroyed on a control queue, or in band: nobody may wait. At the end of the round the worker
- *     sets session->views to the number of workers and sends each of the others one
- *     MESSAGE_SESSION_LEAVE for all sessions of the round; each one that lets go, itself too,
- *     counts down, and the last one releases the session (keys wiped).
- *   - Destroyed by message: the main thread does the same, since what is in flight may be slow and
- *     other front ends wait for it.
+ * Nobody waits for that, neither a worker (destroyed on a control queue, or in band) nor the main
+ * thread (destroyed by message, or with its device): what is in flight may be slow, and others wait
+ * for them. Who ends sessions sets session->views of each to the number of workers and sends each
+ * worker (a worker at the end of its round: each of the others) one MESSAGE_SESSION_LEAVE for all
+ * of them; each one that lets go counts down, and the last one releases the session (keys wiped).
  */
 #include <stdlib.h>
 
@@ -61,7 +58,7 @@ static void session_leave(struct session *session)
 static void view_free(struct worker *worker, struct view *view)
 {
 	struct session *session = view->session;
-	bool counted = view->counted;
+	bool closing = view->local.closing;
 
 	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
 		struct resource_instance *instance = worker->instance[r];
@@ -69,13 +66,13 @@ static void view_free(struct worker *worker, struct view *view)
 		if (view->local.handle[r])
 			instance->resource->ops->drop(instance, view->local.handle[r]);
 	}
-	/* Release: the main thread may look (acquire) whether this worker has let go. */
-	atomic_store_explicit(&session->local[worker->options.index], NULL, memory_order_release);
+	/* Relaxed: session_leave() is what others learn of it by. */
+	atomic_store_explicit(&session->local[worker->options.index], NULL, memory_order_relaxed);
 	*view->link = view->next;
 	if (view->next)
 		view->next->link = view->link;
 	free(view);
-	if (counted)
+	if (closing)
 		session_leave(session);
 }
 
@@ -85,25 +82,18 @@ void view_put(struct worker *worker, struct session_local *local)
 		view_free(worker, (struct view *)local);
 }
 
-void view_close(struct worker *worker, struct session *session, bool counted)
+static void view_close(struct worker *worker, struct session *session)
 {
 	struct view *view = (struct view *)atomic_load_explicit(
 		&session->local[worker->options.index], memory_order_relaxed);
 
 	if (!view) {
-		if (counted)
-			session_leave(session);
+		session_leave(session);
 		return;
 	}
-	view->counted = counted;
 	view->local.closing = true;
 	if (!view->local.in_flight)
 		view_free(worker, view);
-}
-
-bool view_gone(const struct worker *worker, const struct session *session)
-{
-	return !atomic_load_explicit(&session->local[worker->options.index], memory_order_relaxed);
 }
 
 void views_free(struct worker *worker)
@@ -125,7 +115,7 @@ void views_close(struct worker *worker, struct session *first)
 	for (struct session *s = first; s; s = next) {
 		/* Read first: it may be released here. What follows it waits for us, too. */
 		next = s->ended_next;
-		view_close(worker, s, true);
+		view_close(worker, s);
 	}
 }
 
@@ -167,10 +157,10 @@ void sessions_end(struct worker *worker)
 	views_close(worker, first);
 }
 
-void worker_session_leave(struct session *session)
+void worker_sessions_leave(struct session *first)
 {
-	session->ended_next = NULL;
-	leave_all(session, NULL);
+	if (first)
+		leave_all(first, NULL);
 }
 
 /* ---- sessions that come with the request ---- */
@@ -179,7 +169,7 @@ void worker_session_leave(struct session *session)
 static void stateless_drop(void *context, struct session *session)
 {
 	atomic_store_explicit(&session->views, 1, memory_order_relaxed);
-	view_close(context, session, true);
+	view_close(context, session);
 }
 
 static struct host_queue *stateless_sibling(const struct worker *worker,

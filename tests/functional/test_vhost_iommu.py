@@ -71,9 +71,9 @@ class Iommu(threading.Thread):
 class IommuDriver(Driver):
     """As its base, with an IOMMU before it."""
 
-    def __init__(self, path, ring=fe.Ring, features=FEATURES, **options):
+    def __init__(self, path, ring=fe.Ring, features=FEATURES, size=64, **options):
         self.options = options
-        super().__init__(path, ring, features)
+        super().__init__(path, ring, features, size)
 
     def prepare(self):
         self.iommu = Iommu(self.front_end, self.memory, **self.options)

@@ -114,6 +114,14 @@ static void test_table_is_full_at_its_capacity(void **state)
 	while (session_table_next(table, &cursor))
 		n++;
 	assert_int_equal(n, capacity - 2);
+	for (n = cursor = 0; session_table_look(table, &cursor, &id, &params); n++) {
+		assert_int_equal(session_get(table, id)->id, id);
+		assert_int_equal(params.key_len, 16);
+		assert_null(params.key);
+		assert_null(params.auth_key);
+	}
+	assert_int_equal(n, capacity - 2);
+	params = aes(key);
 	create(table, 1);
 	create(table, 1);
 	assert_int_equal(session_create(table, &params, NULL, NULL, &id), -ENOSPC);

@@ -438,6 +438,88 @@ static void a_paused_device_is_left_alone(void **state)
 	fakes_close(&f);
 }
 
+static void note_answer(void *context, int result)
+{
+	atomic_int *answer = context;
+
+	atomic_store(answer, result ? result : 1);
+}
+
+static void a_paused_queue_is_told_of_and_no_other_waits(void **state)
+{
+	atomic_int answer = 0;
+	struct sent sent[2];
+	struct fakes f;
+	uint64_t session;
+
+	fakes_open(&f, 1);
+	session = bench_session(&f.b);
+	bench_start(&f.b, 0, 0);
+	bench_start(&f.b, 1, 0);
+	atomic_store(&f.fake[0]->hold, true);
+	sent[0] = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	while (atomic_load(&f.fake[0]->submitted) < 1)
+		sleep_ms(1);
+	assert_int_equal(worker_queue_pause_begin(f.b.worker[0], &f.b.device->queue[0], note_answer,
+	                                          &answer),
+	                 0);
+	/* Answered after it has read the other. */
+	worker_queue_set_fd(f.b.worker[0], &f.b.device->queue[0].err_fd,
+	                    f.b.device->queue[0].err_fd);
+	/* It takes nothing more; the other queue does. */
+	sent[1] = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	bench_send(&f.b, 1, session, 64);
+	bench_kick(&f.b, 1);
+	while (atomic_load(&f.fake[0]->submitted) < 2)
+		sleep_ms(1);
+	sleep_ms(30);
+	assert_int_equal(atomic_load(&answer), 0);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_true(bench_wait(&f.b, 1, 1));
+	while (!atomic_load(&answer))
+		sleep_ms(1);
+	assert_int_equal(atomic_load(&answer), 1);
+	check_done(&f.b, 0, sent[0]);
+	assert_int_equal(bench_status(&f.b, 0, sent[1]), 0xee);
+	worker_device_resume(f.b.worker[0], f.b.device);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_int_equal(bench_stop(&f.b, 1), 0);
+	fakes_close(&f);
+}
+
+/* QEMU does that whenever the guest masks an interrupt. */
+static void a_call_descriptor_is_changed_under_requests(void **state)
+{
+	int next = event_create(), old;
+	struct host_queue *queue;
+	struct fakes f;
+
+	fakes_open(&f, 1);
+	bench_start(&f.b, 0, 0);
+	queue = &f.b.device->queue[0];
+	old = queue->call_fd;
+	atomic_store(&f.fake[0]->hold, true);
+	bench_send(&f.b, 0, bench_session(&f.b), 64);
+	bench_kick(&f.b, 0);
+	while (atomic_load(&f.fake[0]->submitted) < 1)
+		sleep_ms(1);
+	event_clear(old);
+	worker_queue_set_fd(f.b.worker[0], &queue->call_fd, next);
+	fake_release(f.fake[0]);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	assert_true(event_clear(next));
+	assert_false(event_clear(old));
+	queue->call_fd = old;
+	assert_int_equal(close(next), 0);
+	fakes_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +536,8 @@ int main(void)
 		cmocka_unit_test(a_broken_ring_stops_its_queue_only),
 		cmocka_unit_test(memory_cut_short_stops_its_device_only),
 		cmocka_unit_test(a_paused_device_is_left_alone),
+		cmocka_unit_test(a_paused_queue_is_told_of_and_no_other_waits),
+		cmocka_unit_test(a_call_descriptor_is_changed_under_requests),
 	};
 
 	log_open("test", LOG_LEVEL_ERROR);
