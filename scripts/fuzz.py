@@ -33,19 +33,21 @@ TARGETS = {
     "control": ["src/host/control.c", "src/host/inband.c", "src/host/session.c",
                 "src/host/session_params.c", "src/host/session_wire.c", "src/host/der.c"],
     "request": ["src/host/request.c", "src/host/request_memory.c", "src/host/request_finish.c",
-                "src/host/request_revision.c", "src/host/stateless.c", "src/host/stream.h",
-                "src/host/bounce.c"],
+                "src/host/request_revision.c", "src/host/request_akcipher.c",
+                "src/host/stateless.c", "src/host/stream.h", "src/host/bounce.c"],
     "vhost": [f"src/host/{name}.c" for name in
               ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
-               "vhost_user", "device", "device_change", "memtable", "memguard", "order", "worker_command",
-               "worker_poll", "worker_session", "sched/sched", "control", "inband", "request",
-               "request_finish", "request_memory", "inflight", "inflight_packed")],
+               "vhost_user", "vhost_iotlb", "device", "device_change", "device_memory", "iotlb",
+               "ring_window", "memtable", "memguard", "order", "worker_command", "worker_poll",
+               "worker_session", "sched/sched", "control", "inband", "request", "request_finish",
+               "request_memory", "request_akcipher", "inflight", "inflight_packed")],
     "engine": [*(f"src/engined/{name}.c" for name in
                  ("cache", "channel", "client", "device", "region", "request", "session", "status",
                   "wake")), "src/base/ctl_server.c"],
     "driver": [f"src/virtio/{name}" for name in
-               ("queue.c", "op.c", "ring.c", "ring.h", "ring_split.c", "ring_split.h",
+               ("queue.c", "op.c", "op_revised.c", "ring.c", "ring.h", "ring_split.c", "ring_split.h",
                 "ring_packed.c", "ring_packed.h")],
+    "pci": ["src/virtio/pci_layout.c"],
     "ring": ["src/host/vring.c", "src/host/vring_found.c", "src/host/vring_packed.c",
              "src/host/vring_private.h"],
 }
