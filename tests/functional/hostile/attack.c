@@ -22,8 +22,8 @@ const char *const attack_names[ATTACK_KINDS] = {
 	[ATTACK_SOUND] = "sound",       [ATTACK_HEADERS] = "headers",
 	[ATTACK_SESSIONS] = "sessions", [ATTACK_DESCRIPTORS] = "descriptors",
 	[ATTACK_LONG] = "long",         [ATTACK_RINGS] = "rings",
-	[ATTACK_MEMORY] = "memory",     [ATTACK_MESSAGES] = "messages",
-	[ATTACK_SIGBUS] = "sigbus",
+	[ATTACK_MEMORY] = "memory",     [ATTACK_RESETS] = "resets",
+	[ATTACK_MESSAGES] = "messages", [ATTACK_SIGBUS] = "sigbus",
 };
 
 uint32_t attack_random(struct attacker *a)
@@ -453,6 +453,39 @@ static int sigbus_round(struct attacker *a)
 	return ftruncate(a->front.memory[n].fd, 0) ? rings_wait(a) : 1;
 }
 
+/* ---- resets ---- */
+
+static int reset_once(struct attacker *a)
+{
+	uint64_t status = 0;
+
+	return below(a, 2) ? front_tell(&a->front, VHOST_USER_RESET_DEVICE, NULL, 0, -1)
+	                   : front_tell(&a->front, VHOST_USER_SET_STATUS, &status, 8, -1);
+}
+
+/* With requests, sound and not, taken and not yet taken. Some of the resets come in a row. */
+static int resets_round(struct attacker *a)
+{
+	struct front *front = &a->front;
+	int rc = 0;
+
+	for (unsigned int round = 0; round < 4 && !rc; round++) {
+		for (unsigned int n = 0; n < front->queues; n++)
+			burst(a, &front->ring[n], below(a, ATTACK_LONG + 1));
+		rc = reset_once(a);
+		while (!rc && !below(a, 3))
+			rc = reset_once(a);
+		if (!rc)
+			rc = front_tell(front, VHOST_USER_SET_FEATURES, &front->features, 8, -1);
+		for (unsigned int n = 0; n < front->queues && !rc; n++)
+			rc = front_ring_start(front, &front->ring[n]);
+	}
+	if (!rc)
+		rc = attack_sessions_make(a);
+	/* Nothing of it may be refused. */
+	return rc > 0 ? -EPROTO : rc;
+}
+
 /* ---- messages ---- */
 
 static uint32_t message_make(struct attacker *a, uint8_t *bytes, int *fd, unsigned int *nfds)
@@ -517,6 +550,9 @@ int attack_round(struct attacker *a, enum attack kind)
 		break;
 	case ATTACK_MEMORY:
 		rc = memory_round(a);
+		break;
+	case ATTACK_RESETS:
+		rc = resets_round(a);
 		break;
 	case ATTACK_MESSAGES:
 		return messages_round(a);

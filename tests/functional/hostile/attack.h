@@ -19,6 +19,7 @@ enum attack {
 	ATTACK_LONG,        /* chains as long as can be, sound and not */
 	ATTACK_RINGS,       /* indices that jump, heads that do not exist */
 	ATTACK_MEMORY,      /* regions that go while requests use them */
+	ATTACK_RESETS,      /* resets of the device, by message and by status, under load */
 	ATTACK_MESSAGES,    /* vhost-user messages at random */
 	ATTACK_SIGBUS,      /* files cut short */
 	ATTACK_KINDS,
