@@ -184,6 +184,16 @@ void fuzz_seeds(void)
 	req.u.akcipher.key_len = (uint32_t)fuzz_rsa_private(keys, 512);
 	create_save("rsa-private", &req, keys, req.u.akcipher.key_len);
 
+	req.u.akcipher = (struct virtio_crypto_akcipher_session_para){
+		.algo = VIRTIO_CRYPTO_AKCIPHER_ECDSA,
+		.key_type = VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC,
+		.u.ecdsa.curve_id = VIRTIO_CRYPTO_CURVE_NIST_P256};
+	req.u.akcipher.key_len = (uint32_t)fuzz_ec_public(keys, 32);
+	create_save("ecdsa-public", &req, keys, req.u.akcipher.key_len);
+	req.u.akcipher.key_type = VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE;
+	req.u.akcipher.key_len = (uint32_t)fuzz_ec_private(keys, 32);
+	create_save("ecdsa-private", &req, keys, req.u.akcipher.key_len);
+
 	request_put(&hello, 0, VCRYPTO_INBAND_HELLO, &req, NULL, 0, 64);
 	seed_save("hello", hello.bytes, hello.size);
 }

@@ -61,3 +61,21 @@ size_t fuzz_rsa_private(uint8_t *der, unsigned int bits)
 {
 	return key(der, bits, 1);
 }
+
+size_t fuzz_ec_public(uint8_t *point, unsigned int bytes)
+{
+	point[0] = 4;
+	memset(point + 1, 0x55, 2 * (size_t)bytes);
+	return 1 + 2 * (size_t)bytes;
+}
+
+size_t fuzz_ec_private(uint8_t *der, unsigned int bytes)
+{
+	uint8_t *at = element(der, 0x30, 3 + 2 + (size_t)bytes);
+
+	at = element(at, 2, 1);
+	*at++ = 1;
+	at = element(at, 4, bytes);
+	memset(at, 0x55, bytes);
+	return (size_t)(at + bytes - der);
+}

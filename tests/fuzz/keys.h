@@ -15,4 +15,9 @@
 size_t fuzz_rsa_public(uint8_t *der, unsigned int bits);
 size_t fuzz_rsa_private(uint8_t *der, unsigned int bits);
 
+/* Keys of a curve whose numbers have so many bytes (at most 66): a point, which lies on no curve,
+ * and an ECPrivateKey (RFC 5915) that names none. */
+size_t fuzz_ec_public(uint8_t *point, unsigned int bytes);
+size_t fuzz_ec_private(uint8_t *der, unsigned int bytes);
+
 #endif
