@@ -15,10 +15,10 @@
 #include <string.h>
 
 #include "host/stateless.h"
+#include "request_layouts.h"
 #include "request_model.h"
 
 #define REVISION_1 (1u << VIRTIO_CRYPTO_F_REVISION_1)
-#define SESSION 0x100 /* a session, in the layout of stateless mode */
 
 static bool deny;
 
@@ -56,156 +56,6 @@ static int revision_close(void **state)
 
 #define revision_test(t) cmocka_unit_test_setup_teardown(t, revision_open, revision_close)
 
-static const struct session_params *params_of(const struct fixture *f, const struct test_case *c)
-{
-	return &session_get(f->context.sessions, f->session[c->session])->params;
-}
-
-/* ---- layouts, from the specification and not from our structures ---- */
-
-struct writer {
-	uint8_t *at;
-};
-
-static void put(struct writer *w, uint32_t value)
-{
-	memcpy(w->at, &value, sizeof(value));
-	w->at += sizeof(value);
-}
-
-static void put_words(struct writer *w, const void *words, unsigned int n)
-{
-	memcpy(w->at, words, n * sizeof(uint32_t));
-	w->at += n * sizeof(uint32_t);
-}
-
-static void put_bytes(struct writer *w, const uint8_t *bytes, uint32_t n)
-{
-	if (n)
-		memcpy(w->at, bytes, n);
-	w->at += n;
-}
-
-/* struct virtio_crypto_sym_data_flf_stateless: 72 bytes, then op_type. */
-static void put_sym(struct writer *w, const struct virtio_crypto_op_data_req *r,
-                    const struct session_params *p)
-{
-	uint8_t *begin = w->at;
-	uint32_t op = p->encrypt ? 1 : 2;
-
-	memset(begin, 0xdd, 72);
-	if (p->chain) {
-		put(w, p->chain);
-		put(w, 0); /* aad_len */
-		put(w, p->cipher);
-		put(w, p->key_len);
-		put(w, op);
-		put(w, p->mac ? p->mac : p->hash);
-		put(w, p->auth_key_len);
-		put(w, p->mac ? 2 : 1);
-		put_words(w, &r->u.sym.u.chain, 10);
-	} else {
-		put(w, p->cipher);
-		put(w, p->key_len);
-		put(w, op);
-		put(w, r->u.sym.u.cipher.iv_len);
-		put(w, r->u.sym.u.cipher.src_len);
-		put(w, r->u.sym.u.cipher.dst_len);
-	}
-	w->at = begin + 72;
-	put(w, r->u.sym.op_type);
-}
-
-static void put_akcipher(struct writer *w, const struct virtio_crypto_op_data_req *r,
-                         const struct session_params *p)
-{
-	bool rsa = p->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA;
-
-	put(w, p->akcipher);
-	put(w, p->private_key ? 2 : 1);
-	put(w, p->key_len);
-	put(w, rsa ? p->rsa_padding : p->curve);
-	put(w, rsa ? p->rsa_hash : 0xdddddddd);
-	put_words(w, &r->u.akcipher, 2);
-}
-
-/* Header and fixed parameters of stateless mode. key_len and auth_key_len of p are announced. */
-static void put_stateless(struct writer *w, const struct virtio_crypto_op_data_req *r,
-                          const struct session_params *p)
-{
-	put_words(w, &r->header, 6);
-	switch (p->service) {
-	case VIRTIO_CRYPTO_SERVICE_CIPHER:
-		put_sym(w, r, p);
-		break;
-	case VIRTIO_CRYPTO_SERVICE_HASH:
-		put(w, p->hash);
-		put_words(w, &r->u.hash, 2);
-		put(w, 0xdddddddd);
-		break;
-	case VIRTIO_CRYPTO_SERVICE_MAC:
-		put(w, p->mac);
-		put(w, p->auth_key_len);
-		put_words(w, &r->u.mac, 2);
-		break;
-	case VIRTIO_CRYPTO_SERVICE_AEAD:
-		put(w, p->aead);
-		put(w, p->key_len);
-		put(w, p->encrypt ? 1 : 2);
-		put(w, r->u.aead.iv_len);
-		put(w, r->u.aead.tag_len);
-		put(w, r->u.aead.aad_len);
-		put(w, r->u.aead.src_len);
-		put(w, r->u.aead.dst_len);
-		break;
-	default:
-		put_akcipher(w, r, p);
-		break;
-	}
-}
-
-/* The OUT bytes of a case, with keys in front of what follows the parameters (service's own when
- * flags has no SESSION). Returns how many. */
-static uint32_t stateless_bytes(const struct fixture *f, const struct test_case *c,
-                                const struct session_params *p, unsigned int mode, uint8_t *out)
-{
-	static uint8_t legacy[MAX_OUT];
-	struct virtio_crypto_op_data_req header;
-	struct session_params announce = *p;
-	uint32_t n = case_bytes(f, c, legacy);
-	struct writer w = {out};
-
-	memcpy(&header, legacy, sizeof(header));
-	if (mode == SESSION) {
-		header.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
-		announce.key_len = announce.auth_key_len = 0;
-	} else {
-		header.header.flag = 0;
-		header.header.session_id = UINT64_MAX;
-	}
-	put_stateless(&w, &header, &announce);
-	if (mode != SESSION) {
-		put_bytes(&w, p->key, p->key_len);
-		put_bytes(&w, p->auth_key, p->auth_key_len);
-	}
-	put_bytes(&w, legacy + 72, n - 72);
-	return (uint32_t)(w.at - out);
-}
-
-/* Session mode, parameters not padded. */
-static uint32_t revision_bytes(const struct fixture *f, const struct test_case *c, uint8_t *out)
-{
-	static const uint8_t sizes[] = {48, 8, 8, 24, 8};
-	static uint8_t legacy[MAX_OUT];
-	uint32_t n = case_bytes(f, c, legacy), size = 24u + sizes[params_of(f, c)->service];
-	const uint32_t flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
-
-	memcpy(out, legacy, size);
-	memcpy(out + 16, &flag, sizeof(flag));
-	memcpy(out + size, legacy + 72, n - 72);
-	return size + n - 72;
-}
-
 /* ---- every kind of request ---- */
 
 enum layout { NOT_PADDED, OF_STATELESS, STATELESS };
@@ -214,8 +64,9 @@ static uint32_t bytes_of(struct fixture *f, const struct test_case *c, enum layo
                          uint8_t *out)
 {
 	if (layout == NOT_PADDED)
-		return revision_bytes(f, c, out);
-	return stateless_bytes(f, c, params_of(f, c), layout == OF_STATELESS ? SESSION : 0, out);
+		return layout_revision(f, c, out);
+	return layout_stateless(f, c, layout_params(f, c),
+	                        layout == OF_STATELESS ? LAYOUT_SESSION : 0, out);
 }
 
 static void run_all(struct fixture *f, enum layout layout)
@@ -263,7 +114,7 @@ static void test_stateless_mode_is_negotiated_by_service(void **state)
 		f->context.features = REVISION_1 | 2u << service;
 		for (size_t i = 0; i < test_case_count; i++) {
 			const struct test_case *c = &test_cases[i];
-			bool is = params_of(f, c)->service == service;
+			bool is = layout_params(f, c)->service == service;
 
 			model_run(f, c, out, bytes_of(f, c, is ? STATELESS : NOT_PADDED, out),
 			          &seed, 100);
@@ -283,7 +134,7 @@ static struct session *session_of(struct fixture *f, const struct test_case *c,
 	struct session *session;
 	uint64_t seed = 41;
 
-	offer(f, &seed, out, stateless_bytes(f, c, p, 0, out), c->in + 1, 0, &o);
+	offer(f, &seed, out, layout_stateless(f, c, p, 0, out), c->in + 1, 0, &o);
 	assert_int_equal(vring_pop(&f->guest.ring, &chain), 1);
 	assert_int_equal(request_parse(&req, &chain, &f->context), 0);
 	session = req.session;
@@ -297,7 +148,7 @@ static void test_equal_keys_are_one_session(void **state)
 {
 	struct fixture *f = *state;
 	const struct test_case *c = test_case("chain");
-	struct session_params p = *params_of(f, c);
+	struct session_params p = *layout_params(f, c);
 	uint8_t key[16] = {9}, auth_key[20] = {9};
 	struct session *first = session_of(f, c, &p);
 	struct stateless_counters counters;
@@ -309,10 +160,10 @@ static void test_equal_keys_are_one_session(void **state)
 	assert_int_equal(first->params.mac, p.mac);
 	p.key = key;
 	assert_ptr_not_equal(session_of(f, c, &p), first);
-	p = *params_of(f, c);
+	p = *layout_params(f, c);
 	p.auth_key = auth_key;
 	assert_ptr_not_equal(session_of(f, c, &p), first);
-	p = *params_of(f, c);
+	p = *layout_params(f, c);
 	p.mac = VIRTIO_CRYPTO_MAC_HMAC_SHA_256;
 	assert_ptr_not_equal(session_of(f, c, &p), first);
 	stateless_count(f->context.stateless, &counters);
@@ -372,7 +223,7 @@ static void test_without_the_flag_there_is_no_session(void **state)
 	f->context.features = REVISION_1;
 	for (size_t i = 0; i < test_case_count; i++) {
 		const struct test_case *c = &test_cases[i];
-		uint32_t n = revision_bytes(f, c, out);
+		uint32_t n = layout_revision(f, c, out);
 
 		for (size_t k = 0; k < vc_array_size(flags); k++) {
 			memcpy(out + 16, &flags[k], 4);
@@ -397,7 +248,7 @@ static void test_services_and_sessions_that_are_not_there(void **state)
 	const struct test_case *c = test_case("cbc 16");
 	const uint32_t opcodes[] = {0x500, 0x56430000, UINT32_MAX};
 	uint64_t id = f->session[c->session] + (1u << 24);
-	uint32_t n = revision_bytes(f, c, out);
+	uint32_t n = layout_revision(f, c, out);
 
 	for (unsigned int i = 0; i < 2; i++) {
 		f->context.features = i ? VIRTIO_CRYPTO_FEATURES : REVISION_1;
@@ -480,7 +331,7 @@ static void test_stateless_requests_that_lie(void **state)
 
 	for (size_t i = 0; i < vc_array_size(lies); i++) {
 		const struct test_case *c = test_case(lies[i].base);
-		uint32_t n = stateless_bytes(f, c, params_of(f, c), 0, out);
+		uint32_t n = layout_stateless(f, c, layout_params(f, c), 0, out);
 
 		memcpy(out + 24 + lies[i].at, &lies[i].value, 4);
 		/* More than enough bytes, so that the chain is not what is too short. */
@@ -497,7 +348,7 @@ static void test_half_a_key_is_no_key(void **state)
 	const struct test_case *c = test_case("cbc 16");
 	struct stateless_counters counters;
 
-	stateless_bytes(f, c, params_of(f, c), 0, out);
+	layout_stateless(f, c, layout_params(f, c), 0, out);
 	expect_status(f, out, 24 + 76 + 15, c->in + 1, VIRTIO_CRYPTO_ERR);
 	stateless_count(f->context.stateless, &counters);
 	assert_int_equal(counters.count, 0);
@@ -516,8 +367,8 @@ static void test_a_session_brings_no_key(void **state)
 
 	for (size_t i = 0; i < test_case_count; i++) {
 		const struct test_case *c = &test_cases[i];
-		const struct session_params *p = params_of(f, c);
-		uint32_t n = stateless_bytes(f, c, p, 0, out);
+		const struct session_params *p = layout_params(f, c);
+		uint32_t n = layout_stateless(f, c, p, 0, out);
 
 		if (!p->key_len && !p->auth_key_len)
 			continue;
