@@ -29,13 +29,14 @@ SIZES = (64, 256, 1024, 2048, 4096, 16384)
 BULK_SIZES = (1024, 4096, 16384)
 # DPDK's vhost_crypto cannot do more in one request than this.
 PEER_SIZES = (64, 256, 1024, 2048)
+STATELESS_SIZES = (64, 1024, 4096)
 DEVICES = 64
 DEPTH = 256
 JOBS = 64
 # OpenSSL 3.5 makes a key for each job first.
 RSA_JOBS = 16
 IDLE_SECONDS = 10
-ROWS = "cbc,gcm,cbc_hmac_sha1,kicks,peer,rsa,openssl,devices,hostile,sessions,memory,idle,wake"
+ROWS = "cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,openssl,devices,hostile,sessions,memory,idle,wake"
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HOSTILE_SIZES = (1024, 16384)
 HUGE_PAGES = 640
@@ -120,6 +121,8 @@ class Bench:
                   "against": ({"name": against, "value": round(statistics.median(theirs), 3)}
                               if theirs else None),
                   "ratio": round(statistics.median(ratios), 3) if ratios else None}
+        if len(ratios) > 1:
+            result["spread"] = [round(min(ratios), 3), round(max(ratios), 3)]
         self.results.append(result)
         show(result, ratios)
 
@@ -159,6 +162,17 @@ class Bench:
         """Of all that was measured so far."""
         if self.kicks_and_calls:
             self.add("host.kicks_calls_per_op", "each", [(max(self.kicks_and_calls), None)], "")
+
+    def stateless(self):
+        """Requests that bring their key, next to those of sessions."""
+        pairs = {size: [] for size in STATELESS_SIZES}
+        for _ in range(self.rounds):
+            for size in STATELESS_SIZES:
+                sessions = self.perf("aes-128-cbc", size)
+                ours = self.perf("aes-128-cbc", size, "--session-via", "stateless")
+                pairs[size].append((ours["gbit_per_s"], sessions["gbit_per_s"]))
+        for size in STATELESS_SIZES:
+            self.add(f"host.stateless.{size}", "Gbit/s", pairs[size], "the same with a session")
 
     def peer(self):
         """Another back end behind the same front end, on the same CPU, in turn with ours."""
