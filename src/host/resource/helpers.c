@@ -4,7 +4,8 @@
  *
  * One submit ring for all helpers of an instance, so that a long operation in one does not hold up
  * what another could take; one done ring for each. No locks. A helper without work spins for some
- * microseconds, then sleeps on a futex; the worker makes a system call only if one sleeps.
+ * microseconds (unless it has the worker's CPU), then sleeps on a futex; the worker makes a system
+ * call only if one sleeps.
  *
  * Only so much is in the ring as keeps the helpers busy; the rest waits in the worker, in a list
  * for each device (flow). The one for which the helpers have worked the least time is next: a
@@ -69,6 +70,9 @@ static void wait_for_work(struct helpers *in, uint64_t ns)
 	for (int i = 0; i < HELPER_SPINS; i++) {
 		if (!ring_empty(in))
 			return;
+		/* Not on the CPU on which the worker would find more. */
+		if (sched_getcpu() == atomic_load_explicit(&in->worker_cpu, memory_order_relaxed))
+			break;
 		cpu_relax();
 	}
 	uint32_t wake = atomic_load(&in->wake);
@@ -256,6 +260,7 @@ void helpers_feed(struct helpers *in)
 	}
 	if (tail == first)
 		return;
+	atomic_store_explicit(&in->worker_cpu, sched_getcpu(), memory_order_relaxed);
 	/* Pairs with ring_take() and, sequentially consistent, with wait_for_work(). */
 	atomic_store(&in->tail, tail);
 	wake_helpers(in, tail - first);

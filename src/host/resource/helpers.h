@@ -92,6 +92,7 @@ struct helpers {
 	uint64_t used;               /* of the flow that was fed last */
 	struct helper_flow flow[HELPERS_FLOWS];
 	vc_cache_aligned _Atomic(uint32_t) tail; /* worker */
+	_Atomic(int) worker_cpu;                 /* on which it last fed; a hint */
 	vc_cache_aligned _Atomic(uint32_t) head; /* helpers */
 	vc_cache_aligned _Atomic(uint32_t) wake; /* futex; counts wake-ups */
 	_Atomic(uint32_t) sleepers;
