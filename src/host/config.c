@@ -49,6 +49,8 @@ static const cyaml_schema_field_t resource_fields[] = {
                                CYAML_UNLIMITED),
 	CYAML_FIELD_UINT_PTR("threads", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_resource, threads),
+	CYAML_FIELD_UINT_PTR("wait-us", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_resource, wait_us),
 	CYAML_FIELD_END,
 };
 

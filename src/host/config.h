@@ -16,6 +16,7 @@ struct host_config_resource {
 	char *name;
 	char *type;
 	unsigned int *threads; /* NULL: the type's default */
+	unsigned int *wait_us;
 };
 
 struct host_config_group {

@@ -21,7 +21,8 @@
 
 #define MAX_NAME 31
 #define MAX_DEVICES 256
-#define MAX_THREADS 64
+#define MAX_THREADS 32
+#define MAX_WAIT_US 10000
 #define MAX_SESSIONS (1u << 20)
 /* Less would hardly be a device; the rings of one of ours lie in the memory that it shares. */
 #define MIN_INFLIGHT_BYTES 4096
@@ -201,6 +202,10 @@ static int resources_check(struct check *check)
 		}
 		place.key = "threads";
 		err = number_check(check, &place, resource->threads, 1, MAX_THREADS);
+		if (err)
+			return err;
+		place.key = "wait-us";
+		err = number_check(check, &place, resource->wait_us, 0, MAX_WAIT_US);
 		if (err)
 			return err;
 	}

@@ -18,6 +18,7 @@ static int resources_create(struct pool *pool, const struct host_config *config,
 			.name = r->name,
 			.type = r->type,
 			.threads = r->threads ? *r->threads : 0,
+			.wait_us = r->wait_us,
 		};
 		char *why = NULL;
 		int err = resource_create(&options, &pool->resource[i], &why);

@@ -14,6 +14,9 @@
 const struct resource_ops *const resource_types[] = {
 	&resource_ipsec_mb,
 	&resource_libcrypto,
+#ifdef VC_HAVE_CRYPTO_MB
+	&resource_crypto_mb,
+#endif
 	NULL,
 };
 

@@ -21,7 +21,8 @@
 struct resource_config {
 	const char *name;
 	const char *type;
-	unsigned int threads; /* libcrypto: of each instance; default 1 */
+	unsigned int threads; /* libcrypto, crypto-mb: of each instance; default 1 */
+	const unsigned int *wait_us; /* crypto-mb: NULL: default */
 };
 
 struct resource;
@@ -95,6 +96,7 @@ struct resource_instance {
 extern const struct resource_ops *const resource_types[];
 extern const struct resource_ops resource_ipsec_mb;
 extern const struct resource_ops resource_libcrypto;
+extern const struct resource_ops resource_crypto_mb; /* where libcrypto-mb is */
 
 /* Make a resource of the type that config names. -EINVAL unknown type. */
 int resource_create(const struct resource_config *config, struct resource **resource, char **error);

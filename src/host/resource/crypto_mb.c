@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Resource type crypto-mb: RSA of 1024 to 4096 bits and ECDSA on P-256 and P-384, eight at a time.
+ *
+ * create, destroy: main thread; open, close, realise, drop, submit, poll: the worker. The work is
+ * done by helpers (helpers.c): each sorts what it takes by operation and size, and does eight of a
+ * kind as soon as it has them. Fewer than eight wait for company for a bounded time, and only while
+ * requests come in such that there will be some; all eight lanes take as long as one.
+ *
+ * What the library does not do well goes on to the next resource of the group: decryption with
+ * PKCS#1 padding, verification with a private key on a curve, a key whose parts contradict each
+ * other.
+ */
+#include <crypto_mb/cpu_features.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secmem.h"
+#include "base/util.h"
+#include "host/resource/algorithm.h"
+#include "host/resource/crypto_mb.h"
+#include "host/resource/helpers.h"
+
+/* Of a burst that waits for company. */
+#define MB_WAIT_US 50u
+/* Longer gaps between requests count as so many of these waits, so that they are soon forgotten. */
+#define MB_LONG_GAP 4
+
+struct mb_resource {
+	struct resource base;
+	unsigned int threads;
+	uint64_t wait_ns;
+	cpu_set_t cpus; /* of the process, not of the pinned worker that opens an instance */
+};
+
+/* Requests of one class that a helper keeps. */
+struct mb_held {
+	struct vc_request *req[MB_LANES];
+	unsigned int count;
+	uint64_t since; /* ns; when the oldest came */
+};
+
+struct mb_thread {
+	struct mb_scratch scratch;
+	uint64_t wait_ns;
+	uint64_t last, gap; /* ns: when requests came last; between two of them, on average */
+	unsigned int held_count;
+	struct mb_held held[MB_CLASSES];
+};
+
+struct mb_instance {
+	struct resource_instance base;
+	struct helpers helpers;
+	struct mb_thread *thread[HELPERS_MAX];
+};
+
+void mb_words(uint64_t *words, unsigned int count, const uint8_t *number, size_t len)
+{
+	memset(words, 0, count * sizeof(*words));
+	for (size_t i = 0; i < len && i / 8 < count; i++)
+		words[i / 8] |= (uint64_t)number[len - 1 - i] << i % 8 * 8;
+}
+
+/* ---- helpers ---- */
+
+static void class_run(struct helper *helper, enum mb_class class)
+{
+	struct mb_thread *thread = helper->own;
+	struct mb_held *held = &thread->held[class];
+	uint64_t begin = helper_cpu_ns(), each;
+
+	if (class < MB_ECDSA_SIGN_P256)
+		mb_rsa_run(class, held->req, held->count, &thread->scratch);
+	else
+		mb_ecdsa_run(class, held->req, held->count, &thread->scratch);
+	each = (helper_cpu_ns() - begin) / held->count;
+	for (unsigned int i = 0; i < held->count; i++)
+		helper_done(helper, held->req[i], each);
+	thread->held_count -= held->count;
+	held->count = 0;
+}
+
+/* Those that have waited long enough; all of them when nobody is likely to come in time. The time
+ * (ns) until the next one has to go; HELPER_IDLE if none is kept. */
+static uint64_t classes_run(struct helper *helper)
+{
+	struct mb_thread *thread = helper->own;
+	uint64_t next = HELPER_IDLE, now = clock_now_ns();
+	bool alone = thread->gap > thread->wait_ns;
+
+	for (unsigned int c = 0; c < MB_CLASSES && thread->held_count; c++) {
+		const struct mb_held *held = &thread->held[c];
+		uint64_t age = now - held->since;
+
+		if (!held->count)
+			continue;
+		if (alone || age >= thread->wait_ns) {
+			class_run(helper, c);
+			now = clock_now_ns();
+		} else {
+			next = vc_min(next, thread->wait_ns - age);
+		}
+	}
+	return next;
+}
+
+static void work_run(struct helper *helper, struct vc_request *const *reqs, unsigned int n)
+{
+	struct mb_thread *thread = helper->own;
+	uint64_t now = clock_now_ns(), gap;
+
+	gap = vc_min((now - thread->last) / n, MB_LONG_GAP * thread->wait_ns);
+	thread->gap = (7 * thread->gap + gap) / 8;
+	thread->last = now;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vc_request *req = reqs[i];
+		const struct mb_session *session = req->handle;
+		enum mb_class class = mb_class_of(session->params, req->kind);
+		struct mb_held *held;
+
+		if (class == MB_NONE) {
+			req->status = VC_STATUS_RESOURCE;
+			helper_done(helper, req, 0);
+			continue;
+		}
+		held = &thread->held[class];
+		if (!held->count)
+			held->since = now;
+		held->req[held->count++] = req;
+		thread->held_count++;
+		if (held->count == MB_LANES)
+			class_run(helper, class);
+	}
+	/* While there is always more of one kind, another must not wait for ever. */
+	for (unsigned int c = 0; c < MB_CLASSES && thread->held_count; c++)
+		if (thread->held[c].count &&
+		    clock_now_ns() - thread->held[c].since >= thread->wait_ns)
+			class_run(helper, c);
+}
+
+static uint64_t work_idle(struct helper *helper)
+{
+	const struct mb_thread *thread = helper->own;
+
+	return thread->held_count ? classes_run(helper) : HELPER_IDLE;
+}
+
+static const struct helper_work mb_work = {
+	.name = "vc-crypto-mb",
+	.burst = MB_LANES,
+	.ahead = 2 * MB_LANES,
+	.run = work_run,
+	.idle = work_idle,
+};
+
+/* ---- resource ---- */
+
+static int mb_create(const struct resource_config *config, struct resource **resource, char **error)
+{
+	struct mb_resource *mb;
+
+	if (config->threads > HELPERS_MAX) {
+		*error = str_format("%u threads; at most %d", config->threads, HELPERS_MAX);
+		return -EINVAL;
+	}
+	if (!mbx_is_crypto_mb_applicable(0)) {
+		*error = str_format("crypto-mb needs a CPU with AVX-512 IFMA");
+		return -ENODEV;
+	}
+	mb = calloc(1, sizeof(*mb));
+	if (!mb)
+		return -ENOMEM;
+	mb->threads = config->threads ? config->threads : 1;
+	mb->wait_ns = 1000ull * (config->wait_us ? *config->wait_us : MB_WAIT_US);
+	if (sched_getaffinity(0, sizeof(mb->cpus), &mb->cpus) < 0)
+		CPU_ZERO(&mb->cpus);
+	*resource = &mb->base;
+	return 0;
+}
+
+static void mb_destroy(struct resource *resource)
+{
+	free(resource);
+}
+
+static bool mb_can(const struct resource *resource, const struct session_params *params)
+{
+	(void)resource;
+	return params->service == VIRTIO_CRYPTO_SERVICE_AKCIPHER &&
+	       (mb_rsa_can(params) || mb_ecdsa_can(params));
+}
+
+static void mb_offer(const struct resource *resource, struct virtio_crypto_config *config)
+{
+	(void)resource;
+	config->akcipher_algo |=
+		1u << VIRTIO_CRYPTO_AKCIPHER_RSA | 1u << VIRTIO_CRYPTO_AKCIPHER_ECDSA;
+	config->crypto_services |= 1u << VIRTIO_CRYPTO_SERVICE_AKCIPHER;
+	algorithm_offer_limits(config, 0);
+}
+
+static void instance_free(struct mb_instance *in)
+{
+	for (unsigned int t = 0; t < in->helpers.count; t++) {
+		if (in->thread[t])
+			secmem_free(in->thread[t]->scratch.buffer);
+		secmem_free(in->thread[t]);
+	}
+	free(in);
+}
+
+static int thread_make(struct mb_instance *in, unsigned int t, uint64_t wait_ns)
+{
+	struct mb_thread *thread = secmem_alloc(sizeof(*thread));
+
+	in->thread[t] = thread;
+	if (!thread)
+		return -ENOMEM;
+	thread->wait_ns = wait_ns;
+	thread->scratch.buffer = secmem_alloc(mb_rsa_buffer_size());
+	in->helpers.helper[t].own = thread;
+	return thread->scratch.buffer ? 0 : -ENOMEM;
+}
+
+static int mb_open(struct resource *resource, unsigned int worker,
+                   struct resource_instance **instance)
+{
+	struct mb_resource *mb = (struct mb_resource *)resource;
+	struct mb_instance *in = aligned_alloc(VC_CACHE_LINE, sizeof(*in));
+	int r = 0;
+
+	(void)worker;
+	if (!in)
+		return -ENOMEM;
+	memset(in, 0, sizeof(*in));
+	in->base.resource = resource;
+	in->helpers.work = &mb_work;
+	in->helpers.count = mb->threads;
+	for (unsigned int t = 0; t < mb->threads && r == 0; t++)
+		r = thread_make(in, t, mb->wait_ns);
+	if (r == 0)
+		r = helpers_start(&in->helpers, &mb->cpus);
+	if (r < 0) {
+		instance_free(in);
+		return r;
+	}
+	*instance = &in->base;
+	return 0;
+}
+
+static void mb_close(struct resource_instance *instance)
+{
+	struct mb_instance *in = (struct mb_instance *)instance;
+
+	helpers_stop(&in->helpers);
+	instance_free(in);
+}
+
+enum mb_class mb_class_of(const struct session_params *params, unsigned int kind)
+{
+	return params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA ? mb_rsa_class(params, kind)
+	                                                      : mb_ecdsa_class(params, kind);
+}
+
+static int mb_realise(struct resource_instance *instance, const struct session_params *params,
+                      void **handle)
+{
+	struct mb_session *session;
+	bool ok = true;
+
+	if (!mb_can(instance->resource, params))
+		return -ENOTSUP;
+	session = secmem_alloc(sizeof(*session));
+	if (!session)
+		return -ENOMEM;
+	session->params = params;
+	if (params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA)
+		mb_rsa_key_fill(params, &session->rsa);
+	else
+		ok = mb_ec_key_fill(params, &session->ec);
+	if (!ok) {
+		secmem_free(session);
+		return -EKEYREJECTED;
+	}
+	*handle = session;
+	return 0;
+}
+
+static void mb_drop(struct resource_instance *instance, void *handle)
+{
+	(void)instance;
+	secmem_free(handle);
+}
+
+static unsigned int mb_submit(struct resource_instance *instance, struct vc_request *const *reqs,
+                              unsigned int n)
+{
+	struct mb_instance *in = (struct mb_instance *)instance;
+
+	instance->in_flight += n;
+	for (unsigned int i = 0; i < n; i++)
+		helpers_add(&in->helpers, reqs[i]);
+	helpers_feed(&in->helpers);
+	return n;
+}
+
+static unsigned int mb_poll(struct resource_instance *instance, struct vc_request **reqs,
+                            unsigned int n, bool flush)
+{
+	struct mb_instance *in = (struct mb_instance *)instance;
+	unsigned int taken = helpers_poll(&in->helpers, reqs, n);
+
+	(void)flush;
+	instance->in_flight -= taken;
+	return taken;
+}
+
+static int mb_fd(struct resource_instance *instance)
+{
+	return ((struct mb_instance *)instance)->helpers.done_fd;
+}
+
+static bool mb_arm(struct resource_instance *instance)
+{
+	return helpers_arm(&((struct mb_instance *)instance)->helpers);
+}
+
+static void mb_disarm(struct resource_instance *instance)
+{
+	helpers_disarm(&((struct mb_instance *)instance)->helpers);
+}
+
+const struct resource_ops resource_crypto_mb = {
+	.type = "crypto-mb",
+	.create = mb_create,
+	.destroy = mb_destroy,
+	.can = mb_can,
+	.offer = mb_offer,
+	.open = mb_open,
+	.close = mb_close,
+	.realise = mb_realise,
+	.drop = mb_drop,
+	.submit = mb_submit,
+	.poll = mb_poll,
+	.fd = mb_fd,
+	.arm = mb_arm,
+	.disarm = mb_disarm,
+};
