@@ -169,7 +169,8 @@ static void *thread_run(void *argument)
 		                atomic_load_explicit(&worker->mail, memory_order_relaxed))) {
 			messages_handle(worker);
 		}
-		if (poller_idle(&worker->poller, worked))
+		/* Who has just been told to stop is told nothing more. */
+		if (poller_idle(&worker->poller, worked) && !worker->stopping)
 			worker_sleep(worker);
 	}
 	worker_end(worker);

@@ -520,12 +520,27 @@ static void a_call_descriptor_is_changed_under_requests(void **state)
 	fakes_close(&f);
 }
 
+static void a_worker_that_sleeps_at_once_stops(void **state)
+{
+	const struct worker_options options = {.cpu = -1, .spin_us = 0, .idle_us = 0};
+	struct worker *worker;
+	char *error;
+
+	assert_int_equal(worker_start(&options, &worker, &error), 0);
+	sleep_ms(20);
+	/* Else for ever. */
+	alarm(30);
+	worker_stop(worker);
+	alarm(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_come_back_right),
 		cmocka_unit_test(an_idle_worker_sleeps_and_wakes),
 		cmocka_unit_test(a_sleeping_worker_is_woken_by_its_resource),
+		cmocka_unit_test(a_worker_that_sleeps_at_once_stops),
 		cmocka_unit_test(the_driver_is_called_when_it_wants),
 		cmocka_unit_test(stop_waits_for_what_is_in_flight),
 		cmocka_unit_test(stop_gives_up_on_a_dead_resource),
