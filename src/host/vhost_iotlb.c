@@ -134,7 +134,7 @@ bool front_end_ring_awaited(struct front_end *front_end, struct host_queue *queu
 		return true;
 	}
 	/* Told no features: the addresses may be those of an IOMMU of which we are to hear. */
-	if (!queue->config.always_call || front_end->backend_fd < 0)
+	if (!queue->config.untold || front_end->backend_fd < 0)
 		return false;
 	log_debug("device %s: queue %u: its ring is not in shared memory: waits for the IOMMU",
 	          device->name, queue->index);

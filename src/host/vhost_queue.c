@@ -36,8 +36,8 @@ int queue_start_if_ready(struct front_end *front_end, struct host_queue *queue)
 
 	if (queue->started || !front_end->queue[i].kicked || front_end->queue[i].disabled)
 		return 0;
-	/* Without VERSION_1 we were not told the features (QEMU's crypto back end): call always. */
-	queue->config.always_call = !(features >> VIRTIO_F_VERSION_1 & 1);
+	/* Without VERSION_1 we were not told the features (QEMU's crypto back end). */
+	queue->config.untold = !(features >> VIRTIO_F_VERSION_1 & 1);
 	queue->config.event_idx = features >> VIRTIO_F_RING_EVENT_IDX & 1;
 	queue->config.packed = is_packed(front_end);
 	queue->config.in_order = features >> VIRTIO_F_IN_ORDER & 1;

@@ -110,7 +110,7 @@ int vring_setup(struct vring *ring, const struct memtable *memory,
 	ring->packed = config->packed;
 	ring->event_idx = config->event_idx;
 	ring->in_order = config->in_order;
-	ring->always_call = config->always_call;
+	ring->untold = config->untold;
 	if (config->packed)
 		return packed_base(ring, config->base);
 	if (config->base > UINT16_MAX)
@@ -492,8 +492,6 @@ bool vring_publish(struct vring *ring)
 	if (vc_unlikely(ring->inflight))
 		inflight_published(ring);
 	ring->published = ring->last_used;
-	if (ring->always_call)
-		return true;
 	/*
 	 * Our idx must be out before we look whether the driver sleeps. Partner: the driver writes
 	 * used_event (or flags), has the same barrier, and looks at idx once more before it sleeps.
@@ -501,6 +499,8 @@ bool vring_publish(struct vring *ring)
 	full_barrier();
 	if (ring->event_idx)
 		return need_event(load_u16(used_event(ring)), ring->last_used, old);
+	/* Also of a driver whose features we were not told: one that has EVENT_IDX must leave the
+	 * flag 0 (2.7.7.1), and then is called each time. */
 	return !(load_u16(&ring->avail->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT);
 }
 
@@ -512,8 +512,8 @@ void vring_notify_off(struct vring *ring)
 		packed_notify_off(ring);
 		return;
 	}
-	/* With features unknown (always_call) the driver may look at either. */
-	if (ring->event_idx || ring->always_call)
+	/* With features unknown the driver may look at either. */
+	if (ring->event_idx || ring->untold)
 		/* Just passed: not reached again for 65,535 chains. */
 		store_u16(avail_event(ring), (uint16_t)(ring->last_avail - 1));
 	if (!ring->event_idx)
@@ -524,7 +524,7 @@ bool vring_notify_on(struct vring *ring)
 {
 	if (ring->packed)
 		return packed_notify_on(ring);
-	if (ring->event_idx || ring->always_call)
+	if (ring->event_idx || ring->untold)
 		store_u16(avail_event(ring), ring->last_avail);
 	if (!ring->event_idx)
 		store_u16(&ring->used->flags, 0);

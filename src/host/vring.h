@@ -72,8 +72,8 @@ struct vring {
 	uint16_t size;             /* of a split ring a power of two */
 	bool packed;
 	bool event_idx;
-	bool always_call; /* features unknown (QEMU's crypto back end): signal regardless */
-	bool in_order;    /* one used entry may stand for several chains */
+	bool untold;   /* features unknown (QEMU's crypto back end) */
+	bool in_order; /* one used entry may stand for several chains */
 	/* Our own indices; what the guest writes over them does not matter. Those of a packed ring
 	 * are places in the ring. */
 	uint16_t last_avail;   /* next to take */
@@ -110,7 +110,7 @@ struct vring_config {
 	bool packed;
 	bool event_idx;
 	bool in_order;
-	bool always_call;
+	bool untold;
 };
 
 /* 0; -EINVAL size or alignment; -EFAULT not in memory. */

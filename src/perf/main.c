@@ -21,6 +21,7 @@
 struct arguments {
 	const char *sockets[MAX_DEVICES];
 	unsigned int socket_count;
+	const char *pci;
 	char *algos[MAX_LIST];
 	unsigned int algo_count;
 	uint32_t sizes[MAX_LIST];
@@ -42,6 +43,8 @@ static const char usage_text[] =
 	"  --socket PATH      vhost-user socket of the device (default: vcrypto.sock in\n"
 	"                     $VCRYPTO_RUNTIME_DIR or /run/vcrypto); given again: the threads\n"
 	"                     load all of these devices in turn\n"
+	"  --pci ADDRESS      the device at this address of the PCI bus (0000:00:04.0), in the\n"
+	"                     virtual machine whose device it is, in place of a socket\n"
 	"  --algo NAME,...    what to do; \"list\" shows the names\n"
 	"  --size BYTES,...   bytes of one operation (default 16384; not for rsa)\n"
 	"  --depth N          operations in flight in each queue (default 256)\n"
@@ -65,6 +68,7 @@ static const char usage_text[] =
 
 enum option_id {
 	OPTION_SOCKET = 256,
+	OPTION_PCI,
 	OPTION_ALGO,
 	OPTION_SIZE,
 	OPTION_DEPTH,
@@ -86,6 +90,7 @@ enum option_id {
 
 static const struct option options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
+	{"pci", required_argument, NULL, OPTION_PCI},
 	{"algo", required_argument, NULL, OPTION_ALGO},
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"depth", required_argument, NULL, OPTION_DEPTH},
@@ -213,6 +218,9 @@ static void option_take(struct arguments *a, int option, char *value)
 			usage_error("--socket: more than 64");
 		a->sockets[a->socket_count++] = value;
 		break;
+	case OPTION_PCI:
+		a->pci = value;
+		break;
 	case OPTION_ALGO:
 		a->algo_count = 0;
 		list(a, "--algo", value, add_algo);
@@ -300,7 +308,11 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 	}
 	if (a->socket_count > 1 && (a->run.sleep || a->sessions || a->ceiling))
 		usage_error("several --socket do not go with --sleep, --sessions or --ceiling");
-	if (!a->socket_count) {
+	if (a->pci && (a->socket_count || a->ceiling))
+		usage_error("--pci does not go with --socket or --ceiling");
+	if (a->pci) {
+		a->sockets[a->socket_count++] = NULL;
+	} else if (!a->socket_count) {
 		if (runtime_path("vcrypto.sock", default_socket, sizeof(default_socket))) {
 			fputs("vcrypto-perf: the runtime directory's name is too long\n", stderr);
 			exit(EXIT_USAGE);
@@ -320,6 +332,7 @@ static struct vcrypto_device *device_open(const struct arguments *a, const char 
                                           size_t memory)
 {
 	struct vcrypto_device_options device_options = {.socket = socket,
+	                                                .pci = socket ? NULL : a->pci,
 	                                                .queues = a->queues,
 	                                                .depth = 2,
 	                                                .memory = memory + (1u << 20),
@@ -334,8 +347,8 @@ static struct vcrypto_device *device_open(const struct arguments *a, const char 
 	error = a->ceiling ? ceiling_open(&device_options, &device, &text)
 	                   : vcrypto_device_open(&device_options, &device, &text);
 	if (error) {
-		fprintf(stderr, "vcrypto-perf: cannot open the device %s: %s\n", socket,
-		        text ? text : strerror(-error));
+		fprintf(stderr, "vcrypto-perf: cannot open the device %s: %s\n",
+		        socket ? socket : a->pci, text ? text : strerror(-error));
 		free(text);
 		return NULL;
 	}

@@ -424,19 +424,29 @@ def test_qemu_sequence_with_all_session_layouts():
         memory.close()
 
 
-def test_qemu_mode_calls_whatever_the_ring_says():
-    """The features are not known there: neither the flag nor used_event can be believed."""
+def test_qemu_mode_calls_unless_the_flag_says_no():
+    """The features are not known there: used_event cannot be believed. The flag can: with
+    EVENT_IDX it has to be 0."""
     with Host() as host:
         front_end, memory, ring = qemu_start(host.path)
         with front_end:
             crypto = fe.CryptoDriver(memory, ring)
             session = fe.session_id(front_end.ask(fe.CREATE_CRYPTO_SESSION, fe.session_1072(KEY)))
-            memory.map[ring.avail:ring.avail + 2] = struct.pack("<H", 1)
             event = ring.avail + 4 + 2 * ring.size
             memory.map[event:event + 2] = struct.pack("<H", 0x7000)
             for _ in range(5):
                 # Sleeps until the call.
                 equal(crypto.cipher(session, IV, PLAIN, indirect=True), (0, CIPHER))
+            calls = host.device()["queues"][0]["calls"]
+            memory.map[ring.avail:ring.avail + 2] = struct.pack("<H", 1)
+            ring.submit(crypto.cipher_pieces(session, IV, PLAIN))
+            used = ring.used + 2
+            vctest.wait_until(lambda: memory.map[used:used + 2] == struct.pack("<H", 6), 10,
+                              "it is done")
+            with vctest.raises(TimeoutError):
+                ring.seen_used += 1
+                ring.wait(seconds=0.2)
+            equal(host.device()["queues"][0]["calls"], calls, "calls")
         ring.close()
         memory.close()
 

@@ -65,7 +65,7 @@ static void memory_free(void)
 
 #define SIZE_SHIFT 7u
 #define EVENT_IDX 8u
-#define ALWAYS_CALL 16u
+#define UNTOLD 16u
 #define NEAR_WRAP 32u /* of the index */
 #define ANYWHERE 64u  /* the parts of the ring, each where the input says */
 #define ANY_SIZE 128u /* as the input says */
@@ -82,7 +82,7 @@ static void config_make(struct input *in)
 		.size = size,
 		.base = input_u8(in),
 		.event_idx = flags & EVENT_IDX,
-		.always_call = flags & ALWAYS_CALL,
+		.untold = flags & UNTOLD,
 		.packed = more & PACKED,
 		.in_order = more & IN_ORDER,
 		.desc = layout[0].user_addr,
@@ -283,7 +283,7 @@ struct seed_chain {
 static const struct seed_chain chains[] = {
 	{"direct", 3, 3, {{1024, 72, N, 1}, {1100, 64, N, 2}, {1200, 65, W, 0}}, {{0}}},
 	{"event", 3 | EVENT_IDX, 2, {{1024, 72, N, 1}, {1200, 1, W, 0}}, {{0}}},
-	{"always", 2 | ALWAYS_CALL, 2, {{1024, 72, N, 1}, {1200, 1, W, 0}}, {{0}}},
+	{"untold", 2 | UNTOLD, 2, {{1024, 72, N, 1}, {1200, 1, W, 0}}, {{0}}},
 	{"wrap", 3 | NEAR_WRAP, 1, {{1200, 1, W, 0}}, {{0}}},
 	{"indirect", 3, 1, {{2048, 48, I, 0}}, {{1024, 72, N, 1}, {4000, 96, N, 2}, {4096, 9, W, 0}}},
 	{"nested", 3, 1, {{2048, 32, I, 0}}, {{1024, 72, N, 1}, {2048, 16, I, 0}}},

@@ -144,8 +144,10 @@ class Guest:
                         "-cpu", cpu, "-smp", str(cpus), "-m", memory,
                         "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
                         *arguments]
-        # A panic ends QEMU at once, and so does what would hang.
+        # A panic ends QEMU at once, and so does what would hang. QEMU may have to wait for a CPU
+        # longer than the kernel thinks one of its own can be stuck.
         self.append = (f"console=ttyS0 loglevel=5 panic=-1 oops=panic "
+                       f"rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 "
                        f"vm.modules={','.join(modules)} {append}")
         self.layers = layers
         self.files = files or {}

@@ -292,16 +292,20 @@ static void test_call_when_used_event_is_passed(void **state)
 	guest_close(&g);
 }
 
-static void test_call_always_when_features_are_unknown(void **state)
+static void test_call_unless_told_not_to_when_features_are_unknown(void **state)
 {
 	struct guest g;
 
 	guest_open(&g, 8, 0, false);
-	g.config.always_call = true;
+	g.config.untold = true;
 	assert_int_equal(vring_setup(&g.ring, g.table, &g.config), 0);
-	g.avail->flags = VIRTQ_AVAIL_F_NO_INTERRUPT;
+	/* Not believed: it means something with EVENT_IDX only. */
+	g.avail->ring[8] = 0x7000;
 	serve(&g, 1);
 	assert_true(vring_publish(&g.ring));
+	g.avail->flags = VIRTQ_AVAIL_F_NO_INTERRUPT;
+	serve(&g, 1);
+	assert_false(vring_publish(&g.ring));
 	/* The driver may look at either. */
 	vring_notify_off(&g.ring);
 	assert_int_equal(g.used->flags, VIRTQ_USED_F_NO_NOTIFY);
@@ -429,7 +433,7 @@ int main(void)
 		cmocka_unit_test(test_used_is_seen_only_when_published),
 		cmocka_unit_test(test_call_as_flags_say),
 		cmocka_unit_test(test_call_when_used_event_is_passed),
-		cmocka_unit_test(test_call_always_when_features_are_unknown),
+		cmocka_unit_test(test_call_unless_told_not_to_when_features_are_unknown),
 		cmocka_unit_test(test_kicks_by_flag),
 		cmocka_unit_test(test_kicks_by_event),
 		cmocka_unit_test(test_setup_refuses_what_is_not_a_ring),
