@@ -137,6 +137,7 @@ def program(name):
         "vcrypto-engined": "src/engined",
         "vcryptoctl": "src/cli",
         "vcrypto-perf": "src/perf",
+        "scribble": "tests/vm",
     }
     if not BUILD:
         raise Skip("VCRYPTO_BUILD does not name a build directory")
