@@ -17,11 +17,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 KEY = re.compile(r'CYAML_FIELD_\w+\(\s*"([a-z-]+)"')
 
 
-def check_example(daemon):
+def check_example(daemon, name=None):
     done = subprocess.run([vctest.program(f"vcrypto-{daemon}"), "--check-config", "--config",
-                           str(ROOT / "deploy" / f"{daemon}.yaml")],
+                           str(ROOT / "deploy" / f"{name or daemon}.yaml")],
                           capture_output=True, text=True, check=False)
-    vctest.equal((done.returncode, done.stderr), (0, ""), f"{daemon}.yaml")
+    vctest.equal((done.returncode, done.stderr), (0, ""), f"{name or daemon}.yaml")
 
 
 def test_examples_are_right():
@@ -29,6 +29,7 @@ def test_examples_are_right():
         raise vctest.Skip("the examples name CPUs 0 and 1")
     check_example("host")
     check_example("engined")
+    check_example("engined", "engined-pci")
 
 
 def test_every_key_is_documented():
@@ -43,13 +44,15 @@ def test_every_key_is_documented():
         vctest.equal(missing, [], f"keys of {daemon}.yaml that docs/configuration.md lacks")
 
 
-def unit(daemon, directory):
-    """The unit file as it is installed, with the daemon of the build. Its path."""
-    text = pathlib.Path(vctest.BUILD, "deploy", f"vcrypto-{daemon}.service").read_text("utf-8")
-    text, replaced = re.subn(r"^ExecStart=.*", f"ExecStart={vctest.program(f'vcrypto-{daemon}')}",
-                             text, flags=re.M)
-    vctest.equal(replaced, 1, "ExecStart lines")
-    path = os.path.join(directory, f"vcrypto-{daemon}.service")
+def unit(name, directory):
+    """A unit file as it is installed, with the program of the build. Its path."""
+    def built(found):
+        return f"{found[1]}{vctest.program(found[2])}"
+
+    text = pathlib.Path(vctest.BUILD, "deploy", name).read_text("utf-8")
+    text, replaced = re.subn(r"^(Exec\w+=-?)/\S*/(\S+)", built, text, flags=re.M)
+    vctest.check(replaced, f"no Exec lines in {name}")
+    path = os.path.join(directory, name)
     pathlib.Path(path).write_text(text, "utf-8")
     return path
 
@@ -57,7 +60,9 @@ def unit(daemon, directory):
 def test_units_are_understood_by_systemd():
     command = vctest.need("systemd-analyze")
     with tempfile.TemporaryDirectory() as directory:
-        paths = [unit(daemon, directory) for daemon in ("host", "engined")]
+        paths = [unit(name, directory)
+                 for name in ("vcrypto-host.service", "vcrypto-engined.service",
+                              "vcrypto-engined-pci.service", "vcrypto-bind@.service")]
         done = subprocess.run([command, "verify", "--man=no", *paths], capture_output=True,
                               text=True, check=False, timeout=60)
         # It says what it does not know, and succeeds all the same.

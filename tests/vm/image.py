@@ -5,6 +5,7 @@
 Layers are packed apart and put in a row, which the kernel takes for one archive:
   base   kernel modules, busybox, openssl, curl, haproxy, cryptsetup, libkcapi's tools
   dpdk   dpdk-test-crypto-perf and the drivers that it needs
+  systemd  systemd, which then is the first process, udev and kmod
   ours   the programs of the build directory, and what a test wants to have there
 The first two are made anew when the versions of their packages change, the last each time: that
 takes about a second. All of it is kept in the build directory, below vm/.
@@ -36,18 +37,19 @@ PACKAGES = {
              "libjansson4", "libcyaml1", "libyaml-0-2", "libsystemd0", "libseccomp2",
              "libcap-ng0"],
     "dpdk": ["librte-meta-bus", "librte-meta-crypto", "librte-meta-mempool"],
+    "systemd": ["systemd-sysv", "udev", "kmod", "mount", "util-linux"],
 }
 # Without what they depend on: headers and Python.
-ALONE = {"base": [], "dpdk": ["dpdk-dev"]}
+ALONE = {"base": [], "dpdk": ["dpdk-dev"], "systemd": []}
 
 # What the packages above depend on, and no test does: they are for installing.
 UNWANTED = re.compile(r"(adduser|debconf|dpkg|passwd|perl-base|tar|sensible-utils|lsb-base|"
                       r"perl|libperl.*|python3.*|libpython3.*|libdb5\.3|libsemanage.*|"
                       r"gcc-\d+-base)_")
 # Of a package, only this is taken.
-WANTED = re.compile(r"(usr/)?(s?bin|lib|lib64)/|etc/ssl/openssl\.cnf")
+WANTED = re.compile(r"(usr/)?(s?bin|lib|lib64)/|etc/(ssl/openssl\.cnf|systemd/|udev/)")
 UNWANTED_FILES = re.compile(
-    r"usr/lib/x86_64-linux-gnu/(gconv|perl.*|audit)/|usr/lib/systemd/|.*\.a$")
+    r"usr/lib/x86_64-linux-gnu/(gconv|perl.*|audit)/|usr/lib/udev/hwdb\.d/|.*\.a$")
 
 # Kernel modules: all below these, and what they depend on.
 MODULES = re.compile(
@@ -160,6 +162,24 @@ def _base_tree(paths, kernel_path):
     return tree, kernel
 
 
+AGENT = """\
+[Unit]
+Description=Commands of the runner of tests
+[Service]
+ExecStart=/init
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _add_system(tree):
+    """What systemd needs that no package has."""
+    tree.file("etc/systemd/system/agent.service", AGENT)
+    # Without it each boot would be the first, and enable what is installed.
+    tree.file("etc/machine-id", "00112233445566778899aabbccddeeff\n")
+    tree.symlink("etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
+
+
 class Image:
     """Where kernel and archives of a guest are; made when they are not there yet."""
 
@@ -198,6 +218,8 @@ class Image:
             for file in self._fetch(name)[0]:
                 if os.path.basename(file) not in base:
                     _merge_package(tree, file)
+            if name == "systemd":
+                _add_system(tree)
         _replace(path, tree.pack())
         _replace(note, json.dumps(key).encode())
         return path

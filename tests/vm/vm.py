@@ -121,14 +121,19 @@ class Guest:
     modules      kernel modules to load at the start
     layers       of the image, besides the base: see image.py
     files        {path in the guest: path here, or bytes}
+    enable       units that systemd starts, in an image with that layer
     memory, cpus, cpu, machine, append, arguments
                  as QEMU and the kernel's command line have them
     host_config  of a stack of its own
+    boot_seconds it may take so long until it runs commands
+    backend      more options of the memory's back end: ",hugetlb=on"
     """
 
-    def __init__(self, stack=None, devices=None, modules=(), layers=(), files=None, memory="768M",
-                 cpus=2, cpu=CPU, machine="q35", append="", arguments=(), host_config=None):
+    def __init__(self, stack=None, devices=None, modules=(), layers=(), files=None, enable=(),
+                 memory="768M", cpus=2, cpu=CPU, machine="q35", append="", arguments=(),
+                 host_config=None, boot_seconds=BOOT_SECONDS, backend=""):
         self.emulator = qemu()
+        self.boot_seconds = boot_seconds
         self.release = None
         self.dir = None
         self._close = contextlib.ExitStack()
@@ -142,13 +147,13 @@ class Guest:
         self.machine = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                         "-machine", f"{machine},accel=tcg,memory-backend=mem",
                         "-cpu", cpu, "-smp", str(cpus), "-m", memory,
-                        "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
+                        "-object", f"memory-backend-memfd,id=mem,size={memory},share=on{backend}",
                         *arguments]
         # A panic ends QEMU at once, and so does what would hang. QEMU may have to wait for a CPU
-        # longer than the kernel thinks one of its own can be stuck.
-        self.append = (f"console=ttyS0 loglevel=5 panic=-1 oops=panic "
+        # longer than the kernel thinks one of its own can be stuck, or a timer be late.
+        self.append = (f"console=ttyS0 loglevel=5 panic=-1 oops=panic no_timer_check "
                        f"rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 "
-                       f"vm.modules={','.join(modules)} {append}")
+                       f"vm.modules={','.join(modules)} vm.enable={','.join(enable)} {append}")
         self.layers = layers
         self.files = files or {}
 
@@ -185,7 +190,7 @@ class Guest:
         made.write(initramfs, image.ours(self.files))
         self._process = self._emulate(made.kernel, initramfs)
         self._agent = self._connect("agent.sock")
-        self.release = self._answer("ready", BOOT_SECONDS, "boot")[0]
+        self.release = self._answer("ready", self.boot_seconds, "boot")[0]
         os.unlink(initramfs)
 
     def _emulate(self, kernel, initramfs):
