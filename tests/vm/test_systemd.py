@@ -108,7 +108,7 @@ def test_a_guest_with_systemd():
             vctest.Stack(engined=False) as stack:
         files = installed(directory)
         with vm.Guest(stack=stack, devices=[at_address(vm.stock(stack.device_socket))],
-                      layers=["systemd"], enable=[BIND, ENGINED], memory="1G",
+                      layers=["systemd"], enable=[BIND, ENGINED], memory="1G", cpus=1,
                       boot_seconds=400, append="systemd.show_status=0", files={**files, **setup(files), **offload.FILES}) as guest:
             boots_with_the_device(guest)
             is_bound_again_after_unplugging(guest)
