@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/resource/akcipher.h"
-#include "host/resource/resource.h"
+#include "host/resource/libcrypto.h"
 
 #define MB_LANES 8u
 #define MB_RSA_MAX_BITS 4096
@@ -32,7 +31,7 @@ enum mb_class {
 	MB_ECDSA_VERIFY_P256,
 	MB_ECDSA_VERIFY_P384,
 	MB_CLASSES,
-	MB_NONE /* not for this resource */
+	MB_NONE /* not for lanes */
 };
 
 /* Numbers as the library takes them: words, the lowest first. In locked memory; constant, and so
@@ -51,6 +50,7 @@ struct mb_ec_key {
 
 struct mb_session {
 	const struct session_params *params;
+	struct lc_session *single; /* the same for libcrypto */
 	union {
 		struct mb_rsa_key rsa;
 		struct mb_ec_key ec;
@@ -73,7 +73,7 @@ void mb_rsa_key_fill(const struct session_params *params, struct mb_rsa_key *key
 size_t mb_rsa_buffer_size(void);
 enum mb_class mb_rsa_class(const struct session_params *params, unsigned int kind);
 /* n (1 to MB_LANES) requests of one class, whose handle is their mb_session. Sets the status of
- * each: VC_STATUS_RESOURCE for what another resource should do. */
+ * each: VC_STATUS_RESOURCE for what libcrypto should do. */
 void mb_rsa_run(enum mb_class class, struct vc_request *const *reqs, unsigned int n,
                 struct mb_scratch *scratch);
 

@@ -6,7 +6,7 @@
  * primes of half the modulus' size and the public exponent 65537 is taken. Whether its numbers
  * belong together is found out with each result: private operations use the CRT, and a result is
  * given out only if the public operation makes the input of it again, since a wrong one would give
- * the key away. What fails this goes to another resource, which takes its own view of the key.
+ * the key away. What fails this is done by libcrypto, which takes its own view of the key.
  *
  * The library's time does not depend on its operands, so there is no blinding. Inputs and outputs
  * are private copies; intermediate values are wiped.
@@ -128,8 +128,8 @@ enum mb_class mb_rsa_class(const struct session_params *params, unsigned int kin
 	case VC_REQUEST_AK_VERIFY:
 		return MB_RSA_PUBLIC_1024 + size;
 	case VC_REQUEST_AK_DECRYPT:
-		/* Whoever tells that a padding was wrong has to do so in constant time: libcrypto's
-		 * business. */
+		/* Whoever tells that a padding was wrong has to do so in constant time:
+		 * libcrypto's business. */
 		return raw && params->private_key ? MB_RSA_PRIVATE_1024 + size : MB_NONE;
 	case VC_REQUEST_AK_SIGN:
 		return params->private_key ? MB_RSA_PRIVATE_1024 + size : MB_NONE;

@@ -57,23 +57,45 @@ static void free_algorithms(struct lc_algorithms *a)
 /* What this build of OpenSSL does not have is simply not offered. */
 static void fetch_algorithms(struct lc_resource *lc)
 {
+	OSSL_LIB_CTX *context = lc->library.context;
 	struct lc_algorithms *a = &lc->algorithms;
 
 	for (unsigned int size = 0; size < LC_KEY_SIZES; size++) {
 		for (unsigned int i = 0; i < ALGORITHM_CIPHERS; i++)
 			if (cipher_names[i][size])
 				a->cipher[i][size] =
-					EVP_CIPHER_fetch(lc->library, cipher_names[i][size], NULL);
+					EVP_CIPHER_fetch(context, cipher_names[i][size], NULL);
 		for (unsigned int i = 0; i < ALGORITHM_AEADS; i++)
 			if (aead_names[i][size])
 				a->aead[i][size] =
-					EVP_CIPHER_fetch(lc->library, aead_names[i][size], NULL);
+					EVP_CIPHER_fetch(context, aead_names[i][size], NULL);
 	}
 	for (unsigned int i = 0; i < ALGORITHM_HASHES; i++)
 		if (hash_names[i])
-			a->hash[i] = EVP_MD_fetch(lc->library, hash_names[i], NULL);
-	a->cmac = EVP_MAC_fetch(lc->library, "CMAC", NULL);
+			a->hash[i] = EVP_MD_fetch(context, hash_names[i], NULL);
+	a->cmac = EVP_MAC_fetch(context, "CMAC", NULL);
 	ERR_clear_error();
+}
+
+int lc_library_open(struct lc_library *library, char **error)
+{
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	library->context = OSSL_LIB_CTX_new();
+	if (library->context)
+		library->provider = OSSL_PROVIDER_load(library->context, "default");
+	if (library->provider)
+		return 0;
+	*error = str_format("OpenSSL: %s", ERR_reason_error_string(ERR_peek_last_error()));
+	ERR_clear_error();
+	lc_library_close(library);
+	return -ENODEV;
+}
+
+void lc_library_close(struct lc_library *library)
+{
+	OSSL_PROVIDER_unload(library->provider);
+	OSSL_LIB_CTX_free(library->context);
+	*library = (struct lc_library){NULL, NULL};
 }
 
 static void lc_destroy(struct resource *resource)
@@ -81,8 +103,7 @@ static void lc_destroy(struct resource *resource)
 	struct lc_resource *lc = (struct lc_resource *)resource;
 
 	free_algorithms(&lc->algorithms);
-	OSSL_PROVIDER_unload(lc->provider);
-	OSSL_LIB_CTX_free(lc->library);
+	lc_library_close(&lc->library);
 	free(lc);
 }
 
@@ -100,14 +121,7 @@ static int lc_create(const struct resource_config *config, struct resource **res
 	lc->threads = config->threads ? config->threads : 1;
 	if (sched_getaffinity(0, sizeof(lc->cpus), &lc->cpus) < 0)
 		CPU_ZERO(&lc->cpus);
-	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-	lc->library = OSSL_LIB_CTX_new();
-	if (lc->library)
-		lc->provider = OSSL_PROVIDER_load(lc->library, "default");
-	if (!lc->provider) {
-		*error = str_format("resource '%s': OpenSSL: %s", config->name,
-		                    ERR_reason_error_string(ERR_peek_last_error()));
-		ERR_clear_error();
+	if (lc_library_open(&lc->library, error) < 0) {
 		lc_destroy(&lc->base);
 		return -ENODEV;
 	}
@@ -206,7 +220,7 @@ static int lc_open(struct resource *resource, unsigned int worker,
 	/* The worker's own is behind the helpers'. */
 	for (unsigned int t = 0; t <= lc->threads; t++) {
 		in->thread[t] = (struct lc_thread){
-			.library = lc->library, .algorithms = &lc->algorithms, .index = t};
+			.library = lc->library.context, .algorithms = &lc->algorithms, .index = t};
 		if (t < lc->threads)
 			in->helpers.helper[t].own = &in->thread[t];
 	}
@@ -260,44 +274,22 @@ static uint8_t weight_of(const struct session_params *params)
  * The threads do what is slow (decoding an RSA key takes 0.1 ms), each for itself at its first
  * request: nothing is shared between them, and a worker does not wait.
  */
-static int lc_realise(struct resource_instance *instance, const struct session_params *params,
-                      void **handle)
+struct lc_session *lc_session_new(const struct session_params *params, unsigned int locals)
 {
-	struct lc_instance *in = (struct lc_instance *)instance;
-	unsigned int locals = in->helpers.count + 1;
 	size_t size = sizeof(struct lc_session) + locals * sizeof(struct lc_local);
-	struct lc_session *session;
+	struct lc_session *session = aligned_alloc(VC_CACHE_LINE, vc_round_up(size, VC_CACHE_LINE));
 
-	if (!lc_can(instance->resource, params))
-		return -ENOTSUP;
-	if (key_is_weak(params))
-		return -EKEYREJECTED;
-	session = aligned_alloc(VC_CACHE_LINE, vc_round_up(size, VC_CACHE_LINE));
 	if (!session)
-		return -ENOMEM;
+		return NULL;
 	memset(session, 0, size);
 	session->params = params;
 	session->locals = locals;
 	session->weight = weight_of(params);
-	if ((params->service == VIRTIO_CRYPTO_SERVICE_MAC || params->chain) &&
-	    algorithm_hmac_hash(params->mac)) {
-		session->hmac = secmem_alloc(sizeof(*session->hmac));
-		if (!session->hmac ||
-		    !lc_hmac_expand(in->thread[0].algorithms, params, session->hmac)) {
-			secmem_free(session->hmac);
-			free(session);
-			return -ENOMEM;
-		}
-	}
-	*handle = session;
-	return 0;
+	return session;
 }
 
-/* Nothing of it is in flight, so no thread uses its part any more (see lc_poll()). */
-static void lc_drop(struct resource_instance *instance, void *handle)
+void lc_session_free(struct lc_session *session)
 {
-	struct lc_session *session = handle;
-
 	for (unsigned int t = 0; t < session->locals; t++) {
 		struct lc_local *local = &session->local[t];
 
@@ -309,6 +301,38 @@ static void lc_drop(struct resource_instance *instance, void *handle)
 	}
 	secmem_free(session->hmac);
 	free(session);
+}
+
+static int lc_realise(struct resource_instance *instance, const struct session_params *params,
+                      void **handle)
+{
+	struct lc_instance *in = (struct lc_instance *)instance;
+	struct lc_session *session;
+
+	if (!lc_can(instance->resource, params))
+		return -ENOTSUP;
+	if (key_is_weak(params))
+		return -EKEYREJECTED;
+	session = lc_session_new(params, in->helpers.count + 1);
+	if (!session)
+		return -ENOMEM;
+	if ((params->service == VIRTIO_CRYPTO_SERVICE_MAC || params->chain) &&
+	    algorithm_hmac_hash(params->mac)) {
+		session->hmac = secmem_alloc(sizeof(*session->hmac));
+		if (!session->hmac ||
+		    !lc_hmac_expand(in->thread[0].algorithms, params, session->hmac)) {
+			lc_session_free(session);
+			return -ENOMEM;
+		}
+	}
+	*handle = session;
+	return 0;
+}
+
+static void lc_drop(struct resource_instance *instance, void *handle)
+{
+	(void)instance;
+	lc_session_free(handle);
 }
 
 const struct resource_ops resource_libcrypto = {

@@ -40,12 +40,17 @@ struct lc_algorithms {
 	EVP_MAC *cmac;
 };
 
+/* A library context with the default provider. */
+struct lc_library {
+	OSSL_LIB_CTX *context;
+	OSSL_PROVIDER *provider;
+};
+
 struct lc_resource {
 	struct resource base;
 	unsigned int threads;
 	cpu_set_t cpus; /* of the process, not of the pinned worker that opens an instance */
-	OSSL_LIB_CTX *library;
-	OSSL_PROVIDER *provider;
+	struct lc_library library;
 	struct lc_algorithms algorithms;
 };
 
@@ -87,6 +92,15 @@ struct lc_instance {
 	struct lc_thread thread[HELPERS_MAX + 1];
 };
 
+/* libcrypto.c: also for resources that leave to libcrypto what they do not do better. */
+/* -ENODEV: *error is a sentence (to be freed). */
+int lc_library_open(struct lc_library *library, char **error);
+void lc_library_close(struct lc_library *library);
+/* Without keys expanded; every thread makes its own at its first request. NULL without memory. */
+struct lc_session *lc_session_new(const struct session_params *params, unsigned int locals);
+/* Nothing of it is in flight, so no thread uses its part any more. */
+void lc_session_free(struct lc_session *session);
+
 /* libcrypto_run.c: requests in and out, as resource_ops has it. */
 unsigned int lc_submit(struct resource_instance *instance, struct vc_request *const *reqs,
                        unsigned int n);
@@ -96,6 +110,8 @@ int lc_fd(struct resource_instance *instance);
 bool lc_arm(struct resource_instance *instance);
 void lc_disarm(struct resource_instance *instance);
 extern const struct helper_work lc_work;
+/* An asymmetric request, done in this thread. Sets its status. */
+void lc_asymmetric(struct lc_thread *thread, struct vc_request *req, struct lc_session *session);
 
 /* libcrypto_sym.c. The status of the request. */
 uint8_t lc_symmetric(struct lc_thread *thread, const struct vc_request *req,

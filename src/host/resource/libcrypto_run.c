@@ -8,17 +8,24 @@
 /* Have requests wait for a helper, even if they take longer. */
 #define LC_AHEAD 2u
 
-static void execute(struct lc_thread *thread, struct vc_request *req)
+void lc_asymmetric(struct lc_thread *thread, struct vc_request *req, struct lc_session *session)
 {
-	const struct lc_session *session = req->handle;
-	struct lc_local *local = &((struct lc_session *)req->handle)->local[thread->index];
+	struct lc_local *local = &session->local[thread->index];
 
-	if (req->kind < VC_REQUEST_AK_ENCRYPT)
-		req->status = lc_symmetric(thread, req, session, local);
-	else if (session->params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA)
+	if (session->params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA)
 		req->status = lc_ecdsa(thread, req, session, local);
 	else
 		req->status = lc_rsa(thread, req, session, local);
+}
+
+static void execute(struct lc_thread *thread, struct vc_request *req)
+{
+	struct lc_session *session = req->handle;
+
+	if (req->kind < VC_REQUEST_AK_ENCRYPT)
+		req->status = lc_symmetric(thread, req, session, &session->local[thread->index]);
+	else
+		lc_asymmetric(thread, req, session);
 }
 
 /* ---- helpers ---- */

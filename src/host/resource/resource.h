@@ -21,7 +21,7 @@
 struct resource_config {
 	const char *name;
 	const char *type;
-	unsigned int threads; /* libcrypto, crypto-mb: of each instance; default 1 */
+	unsigned int threads;        /* libcrypto, crypto-mb: of each instance; default 1 */
 	const unsigned int *wait_us; /* crypto-mb: NULL: default */
 };
 
