@@ -116,7 +116,9 @@ struct vcrypto_device_options {
 	size_t key_memory;
 	/** Address of the device on the PCI bus, such as "0000:00:04.0", in the virtual machine
 	 *  whose device it is; then there is no socket. It must be bound to uio_pci_generic
-	 *  (vcryptoctl bind). Not kept after the call. */
+	 *  or vfio-pci (vcryptoctl bind). Not kept after the call. Opening it sets a handler of
+	 * SIGBUS, for registers of a device that is unplugged; other faults go to the handler that
+	 * was there. */
 	const char *pci;
 };
 

@@ -61,6 +61,11 @@ struct pci_driver {
 extern const struct pci_driver pci_driver_uio;
 extern const struct pci_driver pci_driver_vfio;
 
+/* pci_fault.c: registers that are mapped there read as zero once the device is unplugged, instead
+ * of ending the process by SIGBUS. Any thread. 0, -ENOSPC. */
+int pci_fault_guard(const void *start, size_t size);
+void pci_fault_unguard(const void *start);
+
 /* pci_hugepages.c: huge pages that are neighbours in physical memory, mapped at their physical
  * addresses. */
 int pci_hugepages_create(size_t min, size_t want, struct shared_region *region,

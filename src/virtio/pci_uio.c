@@ -22,6 +22,7 @@ struct pci_device {
 	char address[PCI_ADDRESS_SIZE];
 	int uio, config;
 	_Atomic uint32_t events; /* of the kernel's count, seen */
+	atomic_bool unplugged;   /* any thread */
 };
 
 /* Bits of the command register. Interrupts of other threads change it too, in the kernel: what we
@@ -142,10 +143,19 @@ static uint64_t uio_irq_take(struct pci_device *device)
 {
 	uint32_t events, before;
 
-	if (read(device->uio, &events, sizeof(events)) != sizeof(events))
+	if (read(device->uio, &events, sizeof(events)) != sizeof(events)) {
+		if (errno == EIO)
+			atomic_store(&device->unplugged, true);
 		return 0;
+	}
 	before = atomic_exchange(&device->events, events);
 	return events - before;
+}
+
+/* Its descriptor, which tells of interrupts, fails then. */
+static bool uio_gone(struct pci_device *device)
+{
+	return atomic_load(&device->unplugged);
 }
 
 static void uio_irq_unmask(struct pci_device *device)
@@ -156,6 +166,7 @@ static void uio_irq_unmask(struct pci_device *device)
 const struct pci_driver pci_driver_uio = {
 	.open = uio_open,
 	.close = uio_close,
+	.gone = uio_gone,
 	.config_read = uio_config_read,
 	.bars = uio_bars,
 	.bar_open = uio_bar_open,

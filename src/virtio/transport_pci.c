@@ -75,6 +75,7 @@ static int window_map(struct transport *t, const struct pci_window *where, struc
 		err = -errno;
 	} else {
 		window->base = (uint8_t *)window->map + (where->offset - start);
+		err = pci_fault_guard(window->map, window->map_size);
 	}
 	if (bar.close)
 		close(bar.fd);
@@ -169,8 +170,10 @@ static void pci_close(struct transport *t)
 	if (t->device)
 		t->driver->close(t->device);
 	for (unsigned int i = 0; i < WINDOWS; i++)
-		if (t->window[i].map)
+		if (t->window[i].map) {
+			pci_fault_unguard(t->window[i].map);
 			munmap(t->window[i].map, t->window[i].map_size);
+		}
 	if (t->watch_fd >= 0)
 		close(t->watch_fd);
 	free(t);
@@ -516,12 +519,12 @@ static bool pci_alive(struct transport *t)
 {
 	uint8_t status;
 
-	if (t->driver->gone && t->driver->gone(t->device))
-		return false;
 	if (t->vectors == 1)
 		line_take(t);
 	else
 		vector_take(t);
+	if (t->driver->gone(t->device))
+		return false;
 	/* All ones where there is nothing any more. */
 	status = t->common->device_status;
 	return status & VIRTIO_STATUS_DRIVER_OK &&
