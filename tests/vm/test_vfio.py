@@ -8,8 +8,7 @@ import offload
 import vm
 from vm import vctest
 
-# Linux finds the timer dead behind the remapping of interrupts when QEMU emulates it.
-KERNEL = "intel_iommu=on no_timer_check"
+KERNEL = "intel_iommu=on"
 
 
 def machine(stack, device, platform="iommu_platform=on,ats=on"):
