@@ -69,9 +69,11 @@ def test_a_hostile_guest_harms_itself_only():
         print(f"# {refused['bad_chains']} bad chains, errors {refused['errors']}", flush=True)
         vctest.check(refused["bad_chains"] > 100, f"too little that is bad: {refused}")
         load(bad, bad_place, 1)
-        # Each round leaves sessions behind, until there are as many as it may have.
+        # Each round leaves a session behind. QEMU 7.2 keeps it, until there are as many as the
+        # guest may have; later ones close it when the device is reset.
         scribble(bad, bad_place, SESSIONS, lambda: load(good, good_place, 3))
-        vctest.equal(sessions(stack), SESSIONS, "sessions of the hostile guest")
+        if vm.qemu_version() < (8, 0):
+            vctest.equal(sessions(stack), SESSIONS, "sessions of the hostile guest")
         load(good, good_place, 1)
         vm.no_errors(stack, 0)
         vctest.equal(stack.host.pid, pid, "the host's process")
