@@ -3,7 +3,7 @@
  * ECDSA of the libcrypto resource, against libcrypto used directly: every curve, digests of every
  * length, keys in all their forms, and keys that are none.
  */
-#include "resource_fixture.h"
+#include "akcipher_fixture.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -26,21 +26,6 @@ static const struct {
 };
 
 static const uint16_t digests[] = {1, 20, 28, 32, 48, 64, 100};
-
-static struct fixture fixture;
-
-static int open_it(void **state)
-{
-	fixture_open(&fixture, "libcrypto", 2);
-	*state = &fixture;
-	return 0;
-}
-
-static int close_it(void **state)
-{
-	fixture_close(*state);
-	return 0;
-}
 
 /* A key pair, as libcrypto has it and as sessions take it. */
 struct pair {
@@ -73,13 +58,8 @@ static void pair_free(struct pair *p)
 	OPENSSL_free(p->der);
 }
 
-struct ec_session {
-	struct session_params params;
-	void *handle;
-};
-
-static void session_open(struct fixture *f, struct ec_session *s, uint8_t curve, bool private,
-                         const uint8_t *key, size_t key_len)
+static void ec_session_open(struct fixture *f, struct akcipher_session *s, uint8_t curve,
+                            bool private, const uint8_t *key, size_t key_len)
 {
 	s->params = (struct session_params){
 		.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
@@ -89,59 +69,20 @@ static void session_open(struct fixture *f, struct ec_session *s, uint8_t curve,
 		.key = key,
 		.key_len = (uint32_t)key_len,
 	};
-	assert_true(f->resource->ops->can(f->resource, &s->params));
-	assert_int_equal(f->resource->ops->realise(f->instance, &s->params, &s->handle), 0);
+	session_realise(f, s);
 }
 
-static void session_close(struct fixture *f, struct ec_session *s)
-{
-	f->resource->ops->drop(f->instance, s->handle);
-}
-
-static uint8_t operate(struct fixture *f, const struct ec_session *s, uint8_t kind,
-                       const uint8_t *in, size_t in_len, const uint8_t *digest, size_t digest_len,
-                       uint8_t *out, uint32_t *out_len)
-{
-	struct vc_request *req = requests_new(1);
-	uint8_t tag[128] = {0}, status;
-
-	memcpy(tag, digest, digest_len);
-	req->handle = s->handle;
-	req->kind = kind;
-	req->src = in;
-	req->length = (uint32_t)in_len;
-	req->tag = tag;
-	req->tag_len = (uint16_t)digest_len;
-	req->dst = out;
-	req->dst_len = out_len ? *out_len : 0;
-	fixture_run(f, req, 1, 1);
-	if (out_len)
-		*out_len = req->result_len;
-	status = req->status;
-	free(req);
-	return status;
-}
-
-static uint8_t sign(struct fixture *f, const struct ec_session *s, const uint8_t *digest,
+static uint8_t sign(struct fixture *f, const struct akcipher_session *s, const uint8_t *digest,
                     size_t digest_len, uint8_t *out, uint32_t *out_len)
 {
-	return operate(f, s, VC_REQUEST_AK_SIGN, digest, digest_len, (uint8_t *)"", 0, out,
-	               out_len);
+	return operate(f, s, VC_REQUEST_AK_SIGN, digest, digest_len, NULL, 0, out, out_len);
 }
 
-static uint8_t verify(struct fixture *f, const struct ec_session *s, const uint8_t *signature,
+static uint8_t verify(struct fixture *f, const struct akcipher_session *s, const uint8_t *signature,
                       size_t length, const uint8_t *digest, size_t digest_len)
 {
 	return operate(f, s, VC_REQUEST_AK_VERIFY, signature, length, digest, digest_len, NULL,
 	               NULL);
-}
-
-static EVP_PKEY_CTX *reference(EVP_PKEY *key, int (*init)(EVP_PKEY_CTX *))
-{
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(key, NULL);
-
-	assert_int_equal(init(c), 1);
-	return c;
 }
 
 static void signatures_are_libcryptos(void **state)
@@ -151,16 +92,16 @@ static void signatures_are_libcryptos(void **state)
 	for (unsigned int i = 0; i < vc_array_size(curves) * vc_array_size(digests); i++) {
 		unsigned int c = i / vc_array_size(digests);
 		uint16_t size = digests[i % vc_array_size(digests)];
-		struct ec_session private, public;
+		struct akcipher_session private, public;
 		uint8_t digest[128], out[160];
 		uint32_t n = sizeof(out);
 		EVP_PKEY_CTX *checker;
 		struct pair p;
 
 		pair_make(&p, curves[c].name);
-		checker = reference(p.pkey, EVP_PKEY_verify_init);
-		session_open(f, &private, curves[c].curve, true, p.der, p.der_len);
-		session_open(f, &public, curves[c].curve, false, p.point, p.point_len);
+		checker = reference(p.pkey, EVP_PKEY_verify_init, 0, NULL);
+		ec_session_open(f, &private, curves[c].curve, true, p.der, p.der_len);
+		ec_session_open(f, &public, curves[c].curve, false, p.point, p.point_len);
 		random_fill(digest, sizeof(digest));
 		assert_int_equal(sign(f, &private, digest, size, out, &n), VIRTIO_CRYPTO_OK);
 		assert_int_equal(EVP_PKEY_verify(checker, out, n, digest, size), 1);
@@ -189,15 +130,15 @@ static void libcryptos_signatures_verify(void **state)
 	for (unsigned int c = 0; c < vc_array_size(curves); c++) {
 		uint8_t digest[32], out[160];
 		size_t n = sizeof(out);
-		struct ec_session public;
+		struct akcipher_session public;
 		EVP_PKEY_CTX *signer;
 		struct pair p;
 
 		pair_make(&p, curves[c].name);
-		signer = reference(p.pkey, EVP_PKEY_sign_init);
+		signer = reference(p.pkey, EVP_PKEY_sign_init, 0, NULL);
 		random_fill(digest, sizeof(digest));
 		assert_int_equal(EVP_PKEY_sign(signer, out, &n, digest, sizeof(digest)), 1);
-		session_open(f, &public, curves[c].curve, false, p.point, p.point_len);
+		ec_session_open(f, &public, curves[c].curve, false, p.point, p.point_len);
 		assert_int_equal(verify(f, &public, out, n, digest, sizeof(digest)),
 		                 VIRTIO_CRYPTO_OK);
 		session_close(f, &public);
@@ -222,7 +163,7 @@ static void keys_need_no_optional_parts(void **state)
 
 	for (unsigned int c = 0; c < vc_array_size(curves); c++) {
 		uint8_t number[66], der[80], digest[32] = {7}, out[160];
-		struct ec_session private, public;
+		struct akcipher_session private, public;
 		uint32_t n = sizeof(out);
 		BIGNUM *d = NULL;
 		struct pair p;
@@ -230,9 +171,9 @@ static void keys_need_no_optional_parts(void **state)
 		pair_make(&p, curves[c].name);
 		assert_int_equal(EVP_PKEY_get_bn_param(p.pkey, OSSL_PKEY_PARAM_PRIV_KEY, &d), 1);
 		assert_true(BN_bn2binpad(d, number, curves[c].order) == curves[c].order);
-		session_open(f, &private, curves[c].curve, true, der,
-		             bare_key(der, number, curves[c].order));
-		session_open(f, &public, curves[c].curve, false, p.point, p.point_len);
+		ec_session_open(f, &private, curves[c].curve, true, der,
+		                bare_key(der, number, curves[c].order));
+		ec_session_open(f, &public, curves[c].curve, false, p.point, p.point_len);
 		assert_int_equal(sign(f, &private, digest, sizeof(digest), out, &n),
 		                 VIRTIO_CRYPTO_OK);
 		assert_int_equal(verify(f, &public, out, n, digest, sizeof(digest)),
@@ -248,9 +189,9 @@ static void rejected(struct fixture *f, uint8_t curve, bool private, const uint8
                      size_t key_len)
 {
 	uint8_t digest[32] = {1}, out[160] = {0x30, 6, 2, 1, 1, 2, 1, 1};
-	struct ec_session s;
+	struct akcipher_session s;
 
-	session_open(f, &s, curve, private, key, key_len);
+	ec_session_open(f, &s, curve, private, key, key_len);
 	for (unsigned int again = 0; again < 3; again++) {
 		uint32_t n = sizeof(out);
 
@@ -324,21 +265,19 @@ static void points_off_the_curve_are_rejected(void **state)
 static void only_signing_and_verifying(void **state)
 {
 	struct fixture *f = *state;
-	struct ec_session private, public;
+	struct akcipher_session private, public;
 	uint8_t in[32] = {1}, out[160];
 	uint32_t n = sizeof(out);
 	struct pair p;
 
 	pair_make(&p, "P-256");
-	session_open(f, &private, VIRTIO_CRYPTO_CURVE_NIST_P256, true, p.der, p.der_len);
-	session_open(f, &public, VIRTIO_CRYPTO_CURVE_NIST_P256, false, p.point, p.point_len);
-	assert_int_equal(
-		operate(f, &private, VC_REQUEST_AK_ENCRYPT, in, 32, (uint8_t *)"", 0, out, &n),
-		VIRTIO_CRYPTO_NOTSUPP);
+	ec_session_open(f, &private, VIRTIO_CRYPTO_CURVE_NIST_P256, true, p.der, p.der_len);
+	ec_session_open(f, &public, VIRTIO_CRYPTO_CURVE_NIST_P256, false, p.point, p.point_len);
+	assert_int_equal(operate(f, &private, VC_REQUEST_AK_ENCRYPT, in, 32, NULL, 0, out, &n),
+	                 VIRTIO_CRYPTO_NOTSUPP);
 	n = sizeof(out);
-	assert_int_equal(
-		operate(f, &private, VC_REQUEST_AK_DECRYPT, in, 32, (uint8_t *)"", 0, out, &n),
-		VIRTIO_CRYPTO_NOTSUPP);
+	assert_int_equal(operate(f, &private, VC_REQUEST_AK_DECRYPT, in, 32, NULL, 0, out, &n),
+	                 VIRTIO_CRYPTO_NOTSUPP);
 	n = sizeof(out);
 	assert_int_equal(sign(f, &public, in, 32, out, &n), VIRTIO_CRYPTO_KEY_REJECTED);
 	/* No room for the signature. */
@@ -350,15 +289,16 @@ static void only_signing_and_verifying(void **state)
 	pair_free(&p);
 }
 
-#define ec_test(t) cmocka_unit_test_setup_teardown(t, open_it, close_it)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ec_test(signatures_are_libcryptos),   ec_test(libcryptos_signatures_verify),
-		ec_test(keys_need_no_optional_parts), ec_test(numbers_out_of_range_are_rejected),
-		ec_test(broken_der_is_rejected),      ec_test(points_off_the_curve_are_rejected),
-		ec_test(only_signing_and_verifying),
+		akcipher_test(signatures_are_libcryptos),
+		akcipher_test(libcryptos_signatures_verify),
+		akcipher_test(keys_need_no_optional_parts),
+		akcipher_test(numbers_out_of_range_are_rejected),
+		akcipher_test(broken_der_is_rejected),
+		akcipher_test(points_off_the_curve_are_rejected),
+		akcipher_test(only_signing_and_verifying),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
