@@ -55,26 +55,36 @@ def test_without_huge_pages_it_says_so(guest):
     stop(guest)
 
 
+def host_comes_back(stack, guest):
+    guest.spawn("load", f"env OPENSSL_CONF={offload.OPENSSL_CNF} openssl speed "
+                        "-seconds 12 -bytes 4096 -evp aes-128-gcm")
+    vctest.wait_until(lambda: requests(guest) > 50, 60, "the device is used")
+    stack.host.kill()
+    stack.host.start()
+    vctest.wait_until(lambda: requests(guest) > 50, 60, "it is used again")
+    guest.run("while kill -0 $(cat /run/load.pid) 2>/dev/null; do sleep 0.2; done\n"
+              "cat /run/load.log; grep -q '^AES-128-GCM' /run/load.log")
+    status = engined_status(guest)
+    vctest.check(status["device"]["reconnects"] >= 1, f"reopened: {status['device']}")
+
+
 def test_a_host_that_comes_back_is_used_again():
     """Killed under load; QEMU reconnects, engined resets the device and opens it again.
 
-    Where that comes to earlier ones is chance: they crash when the driver resets the device late.
+    QEMU before 11 survives that or crashes, by chance: when the driver resets the device while
+    QEMU connects. Only a crash of its own is excused.
     """
-    vm.need_qemu(11, 0, "A device that is reset after its host came back")
     with vctest.Stack(engined=False) as stack:
         devices = [vm.stock(stack.device_socket, reconnect=1)]
         with vm.Guest(stack=stack, devices=devices, files=offload.FILES) as guest:
             start(guest)
-            guest.spawn("load", f"env OPENSSL_CONF={offload.OPENSSL_CNF} openssl speed "
-                                "-seconds 12 -bytes 4096 -evp aes-128-gcm")
-            vctest.wait_until(lambda: requests(guest) > 50, 60, "the device is used")
-            stack.host.kill()
-            stack.host.start()
-            vctest.wait_until(lambda: requests(guest) > 50, 60, "it is used again")
-            guest.run("while kill -0 $(cat /run/load.pid) 2>/dev/null; do sleep 0.2; done\n"
-                      "cat /run/load.log; grep -q '^AES-128-GCM' /run/load.log")
-            status = engined_status(guest)
-            vctest.check(status["device"]["reconnects"] >= 1, f"reopened: {status['device']}")
+            try:
+                host_comes_back(stack, guest)
+            except vctest.Failure:
+                if vm.qemu_version() >= (11, 0) or not guest.crashed(10):
+                    raise
+                raise vctest.Skip("this QEMU crashed when the device was reset after its host "
+                                  "came back, as it does at times") from None
 
 
 vm.main(globals())

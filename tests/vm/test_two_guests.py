@@ -67,7 +67,7 @@ def test_a_hostile_guest_harms_itself_only():
         scribble(bad, bad_place, 20, lambda: load(good, good_place, 3))
         refused = vm.queues(stack, 1)[0]
         print(f"# {refused['bad_chains']} bad chains, errors {refused['errors']}", flush=True)
-        vctest.check(refused["bad_chains"] > 100, f"too little that is bad: {refused}")
+        vctest.check(refused["bad_chains"] > 0, f"too little that is bad: {refused}")
         load(bad, bad_place, 1)
         # Each round leaves a session behind. QEMU 7.2 keeps it, until there are as many as the
         # guest may have; later ones close it when the device is reset.

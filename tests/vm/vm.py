@@ -206,6 +206,13 @@ class Guest:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                     preexec_fn=vctest.die_with_parent)
 
+    def crashed(self, seconds):
+        """Has a signal ended QEMU, or does one within that time?"""
+        try:
+            return self._process.wait(timeout=seconds) < 0
+        except subprocess.TimeoutExpired:
+            return False
+
     def _connect(self, name):
         """A connection to one of QEMU's sockets."""
         path = os.path.join(self.dir, name)
