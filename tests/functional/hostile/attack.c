@@ -2,7 +2,7 @@
 /*
  * See attack.h.
  */
-#include "attack.h"
+#include "attack_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,9 @@ const char *const attack_names[ATTACK_KINDS] = {
 	[ATTACK_SESSIONS] = "sessions", [ATTACK_DESCRIPTORS] = "descriptors",
 	[ATTACK_LONG] = "long",         [ATTACK_RINGS] = "rings",
 	[ATTACK_MEMORY] = "memory",     [ATTACK_RESETS] = "resets",
-	[ATTACK_MESSAGES] = "messages", [ATTACK_SIGBUS] = "sigbus",
+	[ATTACK_INBAND] = "inband",     [ATTACK_RSA] = "rsa",
+	[ATTACK_MESSAGES] = "messages", [ATTACK_INFLIGHT] = "inflight",
+	[ATTACK_SIGBUS] = "sigbus",
 };
 
 uint32_t attack_random(struct attacker *a)
@@ -35,23 +37,23 @@ uint32_t attack_random(struct attacker *a)
 	return (uint32_t)(z ^ z >> 31);
 }
 
-static uint32_t below(struct attacker *a, uint32_t n)
+uint32_t below(struct attacker *a, uint32_t n)
 {
 	return attack_random(a) % n;
 }
 
-static struct ring *data_ring(struct attacker *a)
+struct ring *data_ring(struct attacker *a)
 {
 	return &a->front.ring[below(a, a->front.queues - 1)];
 }
 
-static struct ring *control_ring(struct attacker *a)
+struct ring *control_ring(struct attacker *a)
 {
 	return &a->front.ring[a->front.queues - 1];
 }
 
 /* Numbers at which somebody may have forgotten something. */
-static uint32_t odd_number(struct attacker *a)
+uint32_t odd_number(struct attacker *a)
 {
 	static const uint32_t numbers[] = {0,      1,          2,          15,         16,
 	                                   17,     64,         72,         4095,       4096,
@@ -95,8 +97,8 @@ static void link_descs(struct virtq_desc *descs, unsigned int n, unsigned int fi
 }
 
 /* Put the chain where its head is, or into an indirect table in its cell. */
-static struct virtq_desc *place(struct attacker *a, struct ring *ring, int head,
-                                struct virtq_desc *descs, unsigned int n)
+struct virtq_desc *place(struct attacker *a, struct ring *ring, int head, struct virtq_desc *descs,
+                         unsigned int n)
 {
 	struct virtq_desc *own = &ring->desc[head * CHAIN_DESCS], *table;
 	uint64_t guest;
@@ -115,8 +117,18 @@ static struct virtq_desc *place(struct attacker *a, struct ring *ring, int head,
 	return own;
 }
 
+/* The next one with a key of RSA, if there is any. */
+static unsigned int rsa_session(const struct attacker *a, unsigned int which)
+{
+	for (unsigned int n = 0; n < SESSIONS; n++, which = (which + 1) % SESSIONS)
+		if (a->kind[which] == KIND_RSA)
+			break;
+	return which;
+}
+
 /* A sound request of a random session on a free head: NULL if there is none. */
-static struct virtq_desc *sound(struct attacker *a, struct ring *ring, int *head, uint8_t **cell)
+static struct virtq_desc *sound(struct attacker *a, struct ring *ring, enum attack kind, int *head,
+                                uint8_t **cell)
 {
 	struct virtq_desc descs[CHAIN_DESCS];
 	unsigned int which = below(a, SESSIONS), n;
@@ -125,8 +137,11 @@ static struct virtq_desc *sound(struct attacker *a, struct ring *ring, int *head
 	*head = ring_head(ring);
 	if (*head < 0)
 		return NULL;
-	/* RSA takes a hundred times as long as all the rest: now and then will do. */
-	if (a->kind[which] == KIND_RSA && below(a, 16))
+	/* RSA takes a hundred times as long as all the rest: now and then will do, but where it is
+	 * the attack. */
+	if (kind == ATTACK_RSA)
+		which = rsa_session(a, which);
+	else if (a->kind[which] == KIND_RSA && below(a, 16))
 		which = (which + 1) % SESSIONS;
 	*cell = ring_cell(ring, *head, &guest);
 	n = request_data(*cell, guest, a->kind[which], a->session[which],
@@ -134,7 +149,7 @@ static struct virtq_desc *sound(struct attacker *a, struct ring *ring, int *head
 	return place(a, ring, *head, descs, n);
 }
 
-static void spoil_header(struct attacker *a, uint8_t *cell)
+void spoil_header(struct attacker *a, uint8_t *cell)
 {
 	uint32_t word = odd_number(a), at = below(a, 18) * 4;
 
@@ -214,7 +229,7 @@ static void lengthen(struct attacker *a, struct ring *ring, int head)
 }
 
 /* Up to as many requests as there are heads, spoilt as the kind has it. */
-static void burst(struct attacker *a, struct ring *ring, enum attack kind)
+void burst(struct attacker *a, struct ring *ring, enum attack kind)
 {
 	unsigned int n = 1 + below(a, ring->heads);
 	struct virtq_desc *chain;
@@ -222,7 +237,7 @@ static void burst(struct attacker *a, struct ring *ring, enum attack kind)
 	int head;
 
 	ring_reap(ring);
-	while (n-- && (chain = sound(a, ring, &head, &cell))) {
+	while (n-- && (chain = sound(a, ring, kind, &head, &cell))) {
 		if (kind == ATTACK_HEADERS)
 			spoil_header(a, cell);
 		else if (kind == ATTACK_DESCRIPTORS && below(a, 8))
@@ -236,131 +251,6 @@ static void burst(struct attacker *a, struct ring *ring, enum attack kind)
 	ring->avail->flags = (uint16_t)below(a, 2);
 	ring->avail->ring[ring->size] = (uint16_t)attack_random(a);
 	ring_publish(ring);
-}
-
-/* ---- the control queue ---- */
-
-/* Ask and wait. The status; -ETIMEDOUT. */
-static int control(struct attacker *a, uint32_t out, uint32_t in, int head, uint8_t *cell,
-                   uint64_t guest)
-{
-	struct virtq_desc descs[2] = {
-		{.addr = guest, .len = out},
-		{.addr = guest + 8192, .len = in, .flags = VIRTQ_DESC_F_WRITE}};
-	struct ring *ring = control_ring(a);
-
-	memset(cell + 8192, 0xee, 16);
-	place(a, ring, head, descs, 2);
-	ring_offer(ring, head);
-	ring_publish(ring);
-	a->requests++;
-	if (!ring_wait(ring))
-		return -ETIMEDOUT;
-	return in == 16 ? cell[8192 + 8] : cell[8192];
-}
-
-static int session_make(struct attacker *a, unsigned int i, enum session_kind kind)
-{
-	uint64_t guest;
-	int head = ring_head(control_ring(a)), status;
-	uint8_t *cell;
-
-	if (head < 0)
-		return -ETIMEDOUT;
-	cell = ring_cell(control_ring(a), head, &guest);
-	status = control(a, request_create(cell, kind), 16, head, cell, guest);
-	if (status < 0)
-		return status;
-	memcpy(&a->session[i], cell + 8192, 8);
-	a->kind[i] = (uint8_t)kind;
-	/* Rubbish may have made sessions that nobody knows of. */
-	return status == VIRTIO_CRYPTO_NOSPC ? -ENOSPC : status ? -EIO : 0;
-}
-
-int attack_sessions_make(struct attacker *a)
-{
-	int rc = 0;
-
-	for (unsigned int i = 0; i < SESSIONS && !rc; i++)
-		rc = session_make(a, i, i % KINDS);
-	return rc;
-}
-
-static int session_end(struct attacker *a, unsigned int i)
-{
-	uint64_t guest;
-	int head = ring_head(control_ring(a));
-	uint8_t *cell;
-
-	if (head < 0)
-		return -ETIMEDOUT;
-	cell = ring_cell(control_ring(a), head, &guest);
-	/* Twice, perhaps, or by an opcode of another service: refused then. */
-	return control(
-		a,
-		request_destroy(cell, below(a, 16) ? a->kind[i] : below(a, KINDS), a->session[i]),
-		1, head, cell, guest);
-}
-
-/* Creations that lie, one ring full of them. */
-static int control_rubbish(struct attacker *a)
-{
-	struct ring *ring = control_ring(a);
-	struct virtq_desc descs[2], *chain;
-	uint64_t guest;
-	uint8_t *cell;
-	int head;
-
-	while ((head = ring_head(ring)) >= 0) {
-		uint32_t len;
-
-		cell = ring_cell(ring, head, &guest);
-		len = request_create(cell, below(a, KINDS));
-		descs[0] = (struct virtq_desc){.addr = guest, .len = len};
-		descs[1] = (struct virtq_desc){
-			.addr = guest + 8192, .len = 16, .flags = VIRTQ_DESC_F_WRITE};
-		chain = place(a, ring, head, descs, 2);
-		if (below(a, 4))
-			spoil_header(a, cell);
-		else
-			cell[below(a, len)] ^= (uint8_t)attack_random(a);
-		if (!below(a, 4))
-			chain[below(a, 2)].len = odd_number(a);
-		ring_offer(ring, head);
-		a->requests++;
-	}
-	ring_publish(ring);
-	return ring_wait(ring) ? 0 : -ETIMEDOUT;
-}
-
-/* Sessions go while requests of theirs are in flight, by both ways; others take their slots. */
-static int sessions_round(struct attacker *a)
-{
-	unsigned int i = below(a, SESSIONS);
-	uint64_t id;
-	int rc;
-
-	for (unsigned int n = 0; n < 4; n++) {
-		burst(a, data_ring(a), ATTACK_SOUND);
-		i = below(a, SESSIONS);
-		if (below(a, 2)) {
-			rc = session_end(a, i);
-		} else {
-			id = a->session[i];
-			rc = front_tell(&a->front, VHOST_USER_CLOSE_CRYPTO_SESSION, &id, 8, -1);
-		}
-		if (rc < 0)
-			return rc;
-		/* Stale for a while, or for good. */
-		if (below(a, 4)) {
-			rc = session_make(a, i, below(a, KINDS));
-			if (rc == -ETIMEDOUT)
-				return rc;
-		} else if (below(a, 2)) {
-			a->session[i] ^= UINT64_C(1) << below(a, 64);
-		}
-	}
-	return below(a, 8) ? 0 : control_rubbish(a);
 }
 
 /* ---- rings ---- */
@@ -400,7 +290,7 @@ static int rings_round(struct attacker *a)
 }
 
 /* What was sound in its ring comes back, whatever it was. */
-static int rings_wait(struct attacker *a)
+int rings_wait(struct attacker *a)
 {
 	for (unsigned int i = 0; i < a->front.queues; i++)
 		if (!a->front.ring[i].broken && !ring_wait(&a->front.ring[i]))
@@ -424,7 +314,7 @@ static int memory_round(struct attacker *a)
 	if (!memory->shared)
 		rc = front_memory_add(front, n);
 	ring_reap(ring);
-	while (rc >= 0 && (chain = sound(a, ring, &head, &cell))) {
+	while (rc >= 0 && (chain = sound(a, ring, ATTACK_MEMORY, &head, &cell))) {
 		chain[1 + below(a, 2)].addr =
 			memory->region.guest_addr + below(a, (uint32_t)memory->region.size);
 		ring_offer(ring, head);
@@ -543,7 +433,7 @@ int attack_round(struct attacker *a, enum attack kind)
 
 	switch (kind) {
 	case ATTACK_SESSIONS:
-		rc = sessions_round(a);
+		rc = attack_sessions(a);
 		break;
 	case ATTACK_RINGS:
 		rc = rings_round(a);
@@ -554,6 +444,14 @@ int attack_round(struct attacker *a, enum attack kind)
 	case ATTACK_RESETS:
 		rc = resets_round(a);
 		break;
+	case ATTACK_INBAND:
+		rc = attack_inband(a);
+		break;
+	case ATTACK_RSA:
+		burst(a, data_ring(a), kind);
+		break;
+	case ATTACK_INFLIGHT:
+		return attack_inflight(a);
 	case ATTACK_MESSAGES:
 		return messages_round(a);
 	case ATTACK_SIGBUS:
@@ -564,37 +462,4 @@ int attack_round(struct attacker *a, enum attack kind)
 		break;
 	}
 	return rc < 0 ? rc : rings_wait(a);
-}
-
-/* NIST SP 800-38A, F.2.1. */
-int attack_sanity(struct attacker *a)
-{
-	static const uint8_t iv[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-	static const uint8_t plain[16] = {0x6b, 0xc1, 0xbe, 0xe2, 0x2e, 0x40, 0x9f, 0x96,
-	                                  0xe9, 0x3d, 0x7e, 0x11, 0x73, 0x93, 0x17, 0x2a};
-	static const uint8_t expected[16] = {0x76, 0x49, 0xab, 0xac, 0x81, 0x19, 0xb2, 0x46,
-	                                     0xce, 0xe9, 0x8e, 0x9b, 0x12, 0xe9, 0x19, 0x7d};
-	struct ring *ring = &a->front.ring[0];
-	struct virtq_desc descs[CHAIN_DESCS];
-	uint64_t guest;
-	uint8_t *cell;
-	int head, rc;
-
-	rc = session_make(a, 0, KIND_CBC);
-	if (rc)
-		return rc;
-	head = ring_head(ring);
-	if (head < 0)
-		return -ETIMEDOUT;
-	cell = ring_cell(ring, head, &guest);
-	place(a, ring, head, descs, request_data(cell, guest, KIND_CBC, a->session[0], 16, descs));
-	memcpy(cell + (descs[1].addr - guest), iv, 16);
-	memcpy(cell + (descs[1].addr - guest) + 16, plain, 16);
-	ring_offer(ring, head);
-	ring_publish(ring);
-	if (!ring_wait(ring))
-		return -ETIMEDOUT;
-	return cell[CELL_SIZE - 1] || memcmp(cell + (descs[2].addr - guest), expected, 16) != 0
-	               ? -EBADMSG
-	               : 0;
 }

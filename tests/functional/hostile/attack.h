@@ -20,8 +20,12 @@ enum attack {
 	ATTACK_RINGS,       /* indices that jump, heads that do not exist */
 	ATTACK_MEMORY,      /* regions that go while requests use them */
 	ATTACK_RESETS,      /* resets of the device, by message and by status, under load */
-	ATTACK_MESSAGES,    /* vhost-user messages at random */
-	ATTACK_SIGBUS,      /* files cut short */
+	ATTACK_INBAND,      /* sessions over data queues, sound and not */
+	ATTACK_RSA,         /* nothing wrong, but slow */
+	/* These end the connection. */
+	ATTACK_MESSAGES, /* vhost-user messages at random */
+	ATTACK_INFLIGHT, /* memory of requests in flight that lies */
+	ATTACK_SIGBUS,   /* files cut short */
 	ATTACK_KINDS,
 };
 
@@ -33,7 +37,8 @@ struct attacker {
 	struct front front;
 	uint64_t session[SESSIONS];
 	uint8_t kind[SESSIONS];
-	uint64_t requests, completed, refused, broken_rings, connections;
+	uint64_t requests, broken_rings, connections;
+	uint64_t inband; /* sessions made over data queues */
 };
 
 /* splitmix64. */

@@ -26,7 +26,8 @@
 #define PROTOCOL                                                                                   \
 	(1u << VHOST_USER_PROTOCOL_F_MQ | 1u << VHOST_USER_PROTOCOL_F_REPLY_ACK |                  \
 	 1u << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION | 1u << VHOST_USER_PROTOCOL_F_CONFIG |         \
-	 1u << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)
+	 1u << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS |                                         \
+	 1u << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)
 
 /* ---- messages ---- */
 
@@ -196,25 +197,16 @@ static void ring_place(struct ring *ring, struct memory *memory, unsigned int in
 	ring->call = event_create();
 }
 
-int front_ring_start(struct front *front, struct ring *ring)
+int front_ring_resume(struct front *front, struct ring *ring, uint16_t from)
 {
-	struct vhost_user_vring_state size = {ring->index, ring->size}, base = {ring->index, 0};
+	struct vhost_user_vring_state size = {ring->index, ring->size}, base = {ring->index, from};
 	struct vhost_user_vring_addr addr = {.index = ring->index,
 	                                     .desc = ring->desc_user,
 	                                     .used = ring->used_user,
 	                                     .avail = ring->avail_user};
 	uint64_t index = ring->index;
-	int rc;
+	int rc = front_tell(front, VHOST_USER_SET_VRING_NUM, &size, sizeof(size), -1);
 
-	memset(ring->desc, 0, (size_t)ring->size * sizeof(struct virtq_desc));
-	memset(ring->avail, 0, 6 + 2 * (size_t)ring->size);
-	memset(ring->used, 0, 6 + 8 * (size_t)ring->size);
-	memset(ring->busy, 0, sizeof(ring->busy));
-	ring->next_avail = ring->seen_used = 0;
-	for (ring->free_count = 0; ring->free_count < ring->heads; ring->free_count++)
-		ring->free[ring->free_count] = (uint8_t)ring->free_count;
-	ring->broken = false;
-	rc = front_tell(front, VHOST_USER_SET_VRING_NUM, &size, sizeof(size), -1);
 	if (!rc)
 		rc = front_tell(front, VHOST_USER_SET_VRING_BASE, &base, sizeof(base), -1);
 	if (!rc)
@@ -228,6 +220,19 @@ int front_ring_start(struct front *front, struct ring *ring)
 		rc = front_tell(front, VHOST_USER_SET_VRING_ENABLE, &base, sizeof(base), -1);
 	ring->started = !rc;
 	return rc;
+}
+
+int front_ring_start(struct front *front, struct ring *ring)
+{
+	memset(ring->desc, 0, (size_t)ring->size * sizeof(struct virtq_desc));
+	memset(ring->avail, 0, 6 + 2 * (size_t)ring->size);
+	memset(ring->used, 0, 6 + 8 * (size_t)ring->size);
+	memset(ring->busy, 0, sizeof(ring->busy));
+	ring->next_avail = ring->seen_used = 0;
+	for (ring->free_count = 0; ring->free_count < ring->heads; ring->free_count++)
+		ring->free[ring->free_count] = (uint8_t)ring->free_count;
+	ring->broken = false;
+	return front_ring_resume(front, ring, 0);
 }
 
 int front_ring_stop(struct front *front, struct ring *ring)

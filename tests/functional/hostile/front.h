@@ -77,7 +77,9 @@ void front_drain(struct front *front);
 
 int front_memory_add(struct front *front, unsigned int n);
 int front_memory_remove(struct front *front, unsigned int n);
+/* As a driver that begins anew; as it is, from that available index on. */
 int front_ring_start(struct front *front, struct ring *ring);
+int front_ring_resume(struct front *front, struct ring *ring, uint16_t from);
 int front_ring_stop(struct front *front, struct ring *ring);
 
 /* A free head, -1: none has come back. */

@@ -88,7 +88,7 @@ static enum attack attack_pick(struct attacker *a, const struct options *options
 	if (options->attack >= 0)
 		return (enum attack)options->attack;
 	if (last)
-		return attack_random(a) % 2 ? ATTACK_MESSAGES : ATTACK_SIGBUS;
+		return ATTACK_MESSAGES + attack_random(a) % (ATTACK_KINDS - ATTACK_MESSAGES);
 	return (enum attack)(attack_random(a) % ATTACK_MESSAGES);
 }
 
@@ -200,8 +200,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "test-hostile: seed %" PRIu64 ", connection %" PRIu64 ": %s: %s\n",
 		        options.seed, a.connections, what, strerror(-rc));
 	printf("{\"seed\": %" PRIu64 ", \"requests\": %" PRIu64 ", \"connections\": %" PRIu64
-	       ", \"broken_rings\": %" PRIu64 ", \"seconds\": %.3f}\n",
-	       options.seed, a.requests, a.connections, a.broken_rings,
+	       ", \"broken_rings\": %" PRIu64 ", \"inband\": %" PRIu64 ", \"seconds\": %.3f}\n",
+	       options.seed, a.requests, a.connections, a.broken_rings, a.inband,
 	       (double)(clock_now_ns() - begin) / 1e9);
 	return rc ? 1 : 0;
 }
