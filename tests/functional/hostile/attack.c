@@ -13,9 +13,6 @@
 #include "base/util.h"
 #include "request.h"
 
-/* In a cell: an indirect table; as long as there is room for. */
-#define TABLE_AT 10240u
-#define TABLE_MAX 256u
 #define MAX_DATA 2048u
 
 const char *const attack_names[ATTACK_KINDS] = {
@@ -100,11 +97,11 @@ static void link_descs(struct virtq_desc *descs, unsigned int n, unsigned int fi
 struct virtq_desc *place(struct attacker *a, struct ring *ring, int head, struct virtq_desc *descs,
                          unsigned int n)
 {
-	struct virtq_desc *own = &ring->desc[head * CHAIN_DESCS], *table;
+	struct virtq_desc *own = ring_own(ring, head), *table;
 	uint64_t guest;
 	uint8_t *cell = ring_cell(ring, head, &guest);
 
-	if (a->front.features >> VIRTIO_F_RING_INDIRECT_DESC & 1 && below(a, 2)) {
+	if (ring->packed || (a->front.features >> VIRTIO_F_RING_INDIRECT_DESC & 1 && below(a, 2))) {
 		link_descs(descs, n, 0);
 		table = (struct virtq_desc *)(cell + TABLE_AT);
 		memcpy(table, descs, n * sizeof(*descs));
@@ -186,8 +183,8 @@ static void spoil_chain(struct attacker *a, struct ring *ring, int head, struct 
 		one->flags |= VIRTQ_DESC_F_INDIRECT;
 		break;
 	case 6: /* a table of no or of a strange length */
-		ring->desc[head * CHAIN_DESCS].flags = VIRTQ_DESC_F_INDIRECT;
-		ring->desc[head * CHAIN_DESCS].len = odd_number(a);
+		ring_own(ring, head)->flags = VIRTQ_DESC_F_INDIRECT;
+		ring_own(ring, head)->len = odd_number(a);
 		break;
 	case 7: /* no room for a status */
 		chain[2].flags &= (uint16_t)~VIRTQ_DESC_F_WRITE;
@@ -224,7 +221,7 @@ static void lengthen(struct attacker *a, struct ring *ring, int head)
 	default:
 		break;
 	}
-	ring->desc[head * CHAIN_DESCS] =
+	*ring_own(ring, head) =
 		(struct virtq_desc){guest + TABLE_AT, n * 16, VIRTQ_DESC_F_INDIRECT, 0};
 }
 
@@ -247,22 +244,20 @@ void burst(struct attacker *a, struct ring *ring, enum attack kind)
 		ring_offer(ring, head);
 		a->requests++;
 	}
-	/* What the driver says of its wish to be called, at random. */
-	ring->avail->flags = (uint16_t)below(a, 2);
-	ring->avail->ring[ring->size] = (uint16_t)attack_random(a);
+	/* What the driver says of its wish to be called, at random; a packed ring's event is in the
+	 * same place. */
+	ring->avail->flags = (uint16_t)(ring->packed ? attack_random(a) : below(a, 2));
+	if (ring->packed)
+		ring->avail->idx = (uint16_t)below(a, 4);
+	else
+		ring->avail->ring[ring->size] = (uint16_t)attack_random(a);
 	ring_publish(ring);
 }
 
 /* ---- rings ---- */
 
-/* Its queue stops, and no other; then the driver begins again. */
-static int rings_round(struct attacker *a)
+static void split_break(struct attacker *a, struct ring *ring)
 {
-	struct ring *ring = data_ring(a);
-	int rc;
-
-	burst(a, ring, ATTACK_SOUND);
-	ring->broken = true;
 	switch (below(a, 4)) {
 	case 0:
 		ring->next_avail = (uint16_t)attack_random(a);
@@ -279,6 +274,45 @@ static int rings_round(struct attacker *a)
 			ring->avail->ring[ring->next_avail++ % ring->size] = 0;
 		break;
 	}
+}
+
+static void packed_break(struct attacker *a, struct ring *ring)
+{
+	struct virtq_desc desc = {.len = 16, .flags = VIRTQ_DESC_F_NEXT};
+	unsigned int n = 1 + below(a, 2 * ring->size);
+
+	switch (below(a, 3)) {
+	case 0: /* a list without end */
+		while (n--)
+			ring_packed_put(ring, &desc, (uint16_t)attack_random(a));
+		break;
+	case 1: /* more than there can be, and from anywhere */
+		ring->next = (uint16_t)below(a, ring->size);
+		while (n--) {
+			desc = *ring_own(ring, (int)below(a, ring->heads));
+			desc.flags ^= (uint16_t)(1u << below(a, 16));
+			ring_packed_put(ring, &desc, (uint16_t)odd_number(a));
+		}
+		break;
+	default: /* all flags at once */
+		for (unsigned int i = 0; i < ring->size; i++)
+			ring->place[i].flags = (uint16_t)attack_random(a);
+		break;
+	}
+}
+
+/* Its queue stops, and no other; then the driver begins again. */
+static int rings_round(struct attacker *a)
+{
+	struct ring *ring = data_ring(a);
+	int rc;
+
+	burst(a, ring, ATTACK_SOUND);
+	ring->broken = true;
+	if (ring->packed)
+		packed_break(a, ring);
+	else
+		split_break(a, ring);
 	ring_publish(ring);
 	a->broken_rings++;
 	/* Another one goes on. */

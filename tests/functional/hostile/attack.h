@@ -35,6 +35,9 @@ struct attacker {
 	const char *path;
 	uint64_t seed;
 	struct front front;
+	/* REVISION_1 and stateless mode were agreed on: our requests have another layout, and lie
+	 * from the first word on. */
+	bool foreign;
 	uint64_t session[SESSIONS];
 	uint8_t kind[SESSIONS];
 	uint64_t requests, broken_rings, connections;

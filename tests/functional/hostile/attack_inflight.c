@@ -57,6 +57,7 @@ static int area_use(struct attacker *a, int fd, unsigned int size)
 		.num_queues = (uint16_t)(below(a, 8) ? front->queues : odd_number(a)),
 		.queue_size = (uint16_t)(below(a, 8) ? size : odd_number(a)),
 	};
+	uint32_t from;
 	int rc = 0;
 
 	for (unsigned int n = 0; n < front->queues && rc >= 0; n++)
@@ -68,8 +69,8 @@ static int area_use(struct attacker *a, int fd, unsigned int size)
 		struct ring *ring = &front->ring[n];
 
 		ring->broken = true;
-		rc = front_ring_resume(front, ring,
-		                       below(a, 4) ? ring->next_avail : (uint16_t)odd_number(a));
+		from = ring->packed ? ring_packed_base(ring) : ring->next_avail;
+		rc = front_ring_resume(front, ring, below(a, 4) ? from : odd_number(a));
 	}
 	return rc;
 }

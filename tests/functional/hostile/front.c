@@ -176,16 +176,18 @@ int front_memory_remove(struct front *front, unsigned int n)
 /* ---- rings ---- */
 
 static void ring_place(struct ring *ring, struct memory *memory, unsigned int index,
-                       unsigned int heads)
+                       unsigned int heads, bool packed)
 {
 	uint32_t at = index * RING_SHARE, avail, used;
 
 	ring->index = index;
 	ring->heads = heads;
-	ring->size = heads * CHAIN_DESCS;
+	ring->packed = packed;
+	ring->size = packed ? heads : heads * CHAIN_DESCS;
 	avail = at + ring->size * 16;
 	used = (uint32_t)vc_round_up(avail + 6 + 2 * ring->size, 64);
 	ring->desc = (struct virtq_desc *)(memory->base + at);
+	ring->place = (struct virtq_packed_desc *)ring->desc;
 	ring->avail = (struct virtq_avail *)(memory->base + avail);
 	ring->used = (struct virtq_used *)(memory->base + used);
 	ring->desc_user = memory->region.user_addr + at;
@@ -197,7 +199,7 @@ static void ring_place(struct ring *ring, struct memory *memory, unsigned int in
 	ring->call = event_create();
 }
 
-int front_ring_resume(struct front *front, struct ring *ring, uint16_t from)
+int front_ring_resume(struct front *front, struct ring *ring, uint32_t from)
 {
 	struct vhost_user_vring_state size = {ring->index, ring->size}, base = {ring->index, from};
 	struct vhost_user_vring_addr addr = {.index = ring->index,
@@ -228,11 +230,12 @@ int front_ring_start(struct front *front, struct ring *ring)
 	memset(ring->avail, 0, 6 + 2 * (size_t)ring->size);
 	memset(ring->used, 0, 6 + 8 * (size_t)ring->size);
 	memset(ring->busy, 0, sizeof(ring->busy));
-	ring->next_avail = ring->seen_used = 0;
+	ring->next_avail = ring->seen_used = ring->next = ring->used_next = 0;
+	ring->next_wrap = ring->used_wrap = true;
 	for (ring->free_count = 0; ring->free_count < ring->heads; ring->free_count++)
 		ring->free[ring->free_count] = (uint8_t)ring->free_count;
 	ring->broken = false;
-	return front_ring_resume(front, ring, 0);
+	return front_ring_resume(front, ring, ring->packed ? ring_packed_base(ring) : 0);
 }
 
 int front_ring_stop(struct front *front, struct ring *ring)
@@ -243,59 +246,6 @@ int front_ring_stop(struct front *front, struct ring *ring)
 
 	ring->started = false;
 	return rc < 0 ? rc : 0;
-}
-
-int ring_head(struct ring *ring)
-{
-	return ring->free_count ? ring->free[--ring->free_count] : -1;
-}
-
-uint8_t *ring_cell(struct ring *ring, int head, uint64_t *guest)
-{
-	*guest = ring->cells_guest + (uint64_t)head * CELL_SIZE;
-	return ring->cells + (size_t)head * CELL_SIZE;
-}
-
-void ring_offer(struct ring *ring, int head)
-{
-	ring->busy[head] = true;
-	ring->avail->ring[ring->next_avail++ % ring->size] = (uint16_t)(head * CHAIN_DESCS);
-}
-
-void ring_publish(struct ring *ring)
-{
-	/* Sequentially consistent: before we look whether the device wants a kick. It always gets
-	 * one; that is its trouble. */
-	__atomic_store_n(&ring->avail->idx, ring->next_avail, __ATOMIC_SEQ_CST);
-	event_signal(ring->kick);
-}
-
-void ring_reap(struct ring *ring)
-{
-	uint16_t idx = __atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE);
-
-	for (; ring->seen_used != idx; ring->seen_used++) {
-		uint32_t head = ring->used->ring[ring->seen_used % ring->size].id / CHAIN_DESCS;
-
-		/* What we wrote over the used ring ourselves is no fault of the device. */
-		if (head >= ring->heads || !ring->busy[head])
-			continue;
-		ring->busy[head] = false;
-		ring->free[ring->free_count++] = (uint8_t)head;
-	}
-}
-
-bool ring_wait(struct ring *ring)
-{
-	uint64_t deadline = clock_now_ns() + FRONT_WAIT_MS * UINT64_C(1000000);
-	struct timespec nap = {0, 50000};
-
-	for (ring_reap(ring); ring->free_count < ring->heads; ring_reap(ring)) {
-		if (clock_now_ns() > deadline)
-			return false;
-		nanosleep(&nap, NULL);
-	}
-	return true;
 }
 
 /* ---- connections ---- */
@@ -340,7 +290,8 @@ int front_open(struct front *front, const char *path, uint64_t features, unsigne
 	if (!rc)
 		rc = front_memory_add(front, 0);
 	for (unsigned int i = 0; i < front->queues && !rc; i++) {
-		ring_place(&front->ring[i], &front->memory[0], i, heads);
+		ring_place(&front->ring[i], &front->memory[0], i, heads,
+		           front->features >> VIRTIO_F_RING_PACKED & 1);
 		rc = front_ring_start(front, &front->ring[i]);
 	}
 	if (rc)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A front end of vcrypto-host with no scruples: vhost-user messages, guest memory and split rings,
+ * A front end of vcrypto-host with no scruples: vhost-user messages, guest memory and rings,
  * written from the specifications and not from our driver; nothing is checked before it is sent.
  */
 #ifndef VC_TEST_HOSTILE_FRONT_H
@@ -26,11 +26,15 @@ struct memory {
 	bool shared; /* the host has it */
 };
 
-/* A split ring. Each head owns CHAIN_DESCS descriptors that follow each other, and a cell of memory
- * for what they name. */
+/* A ring. In a split one each head owns CHAIN_DESCS descriptors that follow each other; in a packed
+ * one a head is a buffer's id, and its chain one descriptor that names a table. And a cell of
+ * memory for what they name. */
 #define CHAIN_DESCS 8
 #define HEADS_MAX 64
 #define CELL_SIZE 16384u
+/* In a cell: an indirect table; as long as there is room for. */
+#define TABLE_AT 10240u
+#define TABLE_MAX 256u
 
 struct ring {
 	unsigned int index, size; /* size: descriptors */
@@ -45,6 +49,12 @@ struct ring {
 	unsigned int heads, free_count;
 	uint8_t free[HEADS_MAX];
 	bool busy[HEADS_MAX];
+	/* Packed. */
+	bool packed;
+	struct virtq_packed_desc *place; /* where desc is */
+	struct virtq_desc own[HEADS_MAX];
+	uint16_t next, used_next;
+	bool next_wrap, used_wrap;
 	bool started;
 	bool broken; /* by us: nothing need come back */
 };
@@ -79,8 +89,18 @@ int front_memory_add(struct front *front, unsigned int n);
 int front_memory_remove(struct front *front, unsigned int n);
 /* As a driver that begins anew; as it is, from that available index on. */
 int front_ring_start(struct front *front, struct ring *ring);
-int front_ring_resume(struct front *front, struct ring *ring, uint16_t from);
+int front_ring_resume(struct front *front, struct ring *ring, uint32_t from);
 int front_ring_stop(struct front *front, struct ring *ring);
+
+/* The descriptor with which a head's chain begins, as a split ring has it. */
+static inline struct virtq_desc *ring_own(struct ring *ring, int head)
+{
+	return ring->packed ? &ring->own[head] : &ring->desc[head * CHAIN_DESCS];
+}
+/* Where a packed ring stands, as SET_VRING_BASE tells it. */
+uint32_t ring_packed_base(const struct ring *ring);
+/* A descriptor into a packed ring as it is, but for the flags that make it available. */
+void ring_packed_put(struct ring *ring, const struct virtq_desc *desc, uint16_t id);
 
 /* A free head, -1: none has come back. */
 int ring_head(struct ring *ring);
