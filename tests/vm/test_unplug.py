@@ -22,7 +22,9 @@ def load_ends_well(guest):
 def options_of(device):
     """The arguments of a -device, as the monitor wants them."""
     driver, *rest = device[-1].split(",")
-    return {"driver": driver, **dict(option.split("=", 1) for option in rest)}
+    options = dict(option.split("=", 1) for option in rest)
+    switches = {"on": True, "off": False}
+    return {"driver": driver, **{k: switches.get(v, v) for k, v in options.items()}}
 
 
 def unplug_and_replug(driver, extra="", arguments=(), append=""):
