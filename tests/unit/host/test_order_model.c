@@ -285,7 +285,7 @@ static void test_split_ring_in_order(void **state)
 
 static void test_packed_ring_in_order(void **state)
 {
-	check_all(true, true, 3, 6);
+	check_all(true, true, 3, 5);
 	check_all(true, true, 5, 5);
 }
 
