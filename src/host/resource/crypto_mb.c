@@ -107,13 +107,12 @@ static void class_run(struct helper *helper, enum mb_class class)
 	held->count = 0;
 }
 
-/* Those that have waited long enough; all of them when nobody is likely to come in time. The time
- * (ns) until the next one has to go; HELPER_IDLE if none is kept. */
-static uint64_t classes_run(struct helper *helper)
+/* Those that have waited long enough, or all of them. The time (ns) until the next one has to go;
+ * HELPER_IDLE if none is kept. */
+static uint64_t classes_run(struct helper *helper, bool all)
 {
 	struct mb_thread *thread = helper->own;
 	uint64_t next = HELPER_IDLE, now = clock_now_ns();
-	bool alone = thread->gap > thread->wait_ns;
 
 	for (unsigned int c = 0; c < MB_CLASSES && thread->held_count; c++) {
 		const struct mb_held *held = &thread->held[c];
@@ -121,7 +120,7 @@ static uint64_t classes_run(struct helper *helper)
 
 		if (!held->count)
 			continue;
-		if (alone || age >= thread->wait_ns) {
+		if (all || age >= thread->wait_ns) {
 			class_run(helper, c);
 			now = clock_now_ns();
 		} else {
@@ -161,17 +160,15 @@ static void work_run(struct helper *helper, struct vc_request *const *reqs, unsi
 			class_run(helper, class);
 	}
 	/* While there is always more of one kind, another must not wait for ever. */
-	for (unsigned int c = 0; c < MB_CLASSES && thread->held_count; c++)
-		if (thread->held[c].count &&
-		    clock_now_ns() - thread->held[c].since >= thread->wait_ns)
-			class_run(helper, c);
+	classes_run(helper, false);
 }
 
 static uint64_t work_idle(struct helper *helper)
 {
 	const struct mb_thread *thread = helper->own;
 
-	return thread->held_count ? classes_run(helper) : HELPER_IDLE;
+	/* All, when nobody is likely to come in time. */
+	return classes_run(helper, thread->gap > thread->wait_ns);
 }
 
 static void work_end(struct helper *helper)
