@@ -37,6 +37,16 @@ def header(request, size, flags=1):
     return struct.pack("<III", request, flags, size)
 
 
+# Two devices on one thread of libcrypto; the first may have much that is slow in flight.
+SLOW_CONFIG = """\
+resources:
+  - {{name: sw, type: libcrypto, threads: 1}}
+devices:
+  - {{name: dev0, socket: {dir}/dev0.sock, limit: {{inflight-bytes: 1GiB}}}}
+  - {{name: dev1, socket: {dir}/dev1.sock}}
+"""
+
+
 class Host(vctest.Stack):
     """Only the host, with two devices; the first has so many queues, in that order."""
 

@@ -9,16 +9,8 @@ import time
 
 import frontend as fe
 import vctest
-from hostfixture import IV, KEY, PLAIN, U64, Driver, Host
+from hostfixture import IV, KEY, PLAIN, SLOW_CONFIG, U64, Driver, Host
 from vctest import check, equal, wait_until
-
-CONFIG = """\
-resources:
-  - {{name: sw, type: libcrypto, threads: 1}}
-devices:
-  - {{name: dev0, socket: {dir}/dev0.sock, limit: {{inflight-bytes: 1GiB}}}}
-  - {{name: dev1, socket: {dir}/dev1.sock}}
-"""
 
 LENGTH = 1 << 20
 COUNT = 240
@@ -80,7 +72,7 @@ def check_all_done(annex):
 
 
 def test_others_are_served_while_memory_is_in_use():
-    with Host(config=CONFIG) as host, Driver(host.other) as other:
+    with Host(config=SLOW_CONFIG) as host, Driver(host.other) as other:
         other.check_works()
         driver, annex = loaded(host)
         with driver:
@@ -103,7 +95,7 @@ def test_others_are_served_while_memory_is_in_use():
 
 
 def test_a_table_without_the_rings_is_waited_for_as_well():
-    with Host(config=CONFIG) as host, Driver(host.other) as other:
+    with Host(config=SLOW_CONFIG) as host, Driver(host.other) as other:
         driver, annex = loaded(host)
         with driver:
             nothing = fe.Memory(1 << 20, fe.GUEST_BASE + (2 << 32), fe.USER_BASE + (2 << 32))
@@ -120,7 +112,7 @@ def test_a_table_without_the_rings_is_waited_for_as_well():
 
 
 def test_a_front_end_that_hangs_up_meanwhile():
-    with Host(config=CONFIG) as host, Driver(host.other) as other:
+    with Host(config=SLOW_CONFIG) as host, Driver(host.other) as other:
         driver, annex = loaded(host)
         annex.remove()
         time.sleep(0.01)

@@ -13,17 +13,9 @@ import time
 
 import frontend as fe
 import vctest
-from hostfixture import KEY, STATE, U64, Driver, Host
+from hostfixture import KEY, SLOW_CONFIG, STATE, U64, Driver, Host
 from test_vhost_iommu import INVALIDATE, IOTLB, IommuDriver
 from vctest import check, equal, wait_until
-
-CONFIG = """\
-resources:
-  - {{name: sw, type: libcrypto, threads: 1}}
-devices:
-  - {{name: dev0, socket: {dir}/dev0.sock, limit: {{inflight-bytes: 1GiB}}}}
-  - {{name: dev1, socket: {dir}/dev1.sock}}
-"""
 
 SECONDS = 1
 BYTES = 4096 // 8
@@ -128,7 +120,7 @@ class Slow:
 
 
 def test_queue_that_stops():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.ask(fe.GET_VRING_BASE, STATE(0, 0), flags=fe.VERSION)
         # What it says next is heard afterwards.
         slow.ask(fe.GET_FEATURES, flags=fe.VERSION)
@@ -142,7 +134,7 @@ def test_queue_that_stops():
 def test_queue_that_is_disabled_or_kicked_anew():
     for request, payload, kick in ((fe.SET_VRING_ENABLE, STATE(0, 0), False),
                                    (fe.SET_VRING_KICK, U64(0), True)):
-        with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+        with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
             slow.ask(request, payload, [slow.driver.data.kick_fd] if kick else ())
             slow.check_waits()
             slow.check_acknowledged(request)
@@ -151,7 +143,7 @@ def test_queue_that_is_disabled_or_kicked_anew():
 
 def test_refused_message_leaves_the_queue_running():
     """A kick descriptor that is none is found out when the queue is quiet."""
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.ask(fe.SET_VRING_KICK, U64(0), [slow.front_end.socket.fileno()])
         slow.check_waits()
         equal(struct.unpack("<Q", slow.front_end.recv(fe.SET_VRING_KICK))[0], 1, "answer")
@@ -161,7 +153,7 @@ def test_refused_message_leaves_the_queue_running():
 
 
 def test_other_call_descriptor_needs_no_wait():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         check(slow.front_end.tell(fe.SET_VRING_CALL, U64(0), [slow.driver.data.call_fd]), "taken")
         check(slow.left(), "it was answered when the slow ones were done")
         for _ in slow.status:
@@ -171,7 +163,7 @@ def test_other_call_descriptor_needs_no_wait():
 
 def test_device_that_is_reset():
     for request, payload in ((fe.RESET_DEVICE, b""), (fe.SET_STATUS, U64(0))):
-        with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+        with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
             slow.ask(request, payload)
             slow.check_waits()
             slow.check_acknowledged(request)
@@ -181,7 +173,7 @@ def test_device_that_is_reset():
 
 
 def test_table_without_the_rings():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow, \
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow, \
             fe.Memory(1 << 20, fe.GUEST_BASE + (2 << 32), fe.USER_BASE + (2 << 32)) as nothing:
         slow.ask(fe.SET_MEM_TABLE, STATE(1, 0) + nothing.region(), [nothing.fd])
         slow.check_waits()
@@ -194,7 +186,7 @@ def test_memory_behind_an_iommu():
         for request, payload, fds in (
                 (fe.IOTLB_MSG, everything, ()),
                 (fe.SET_MEM_TABLE, STATE(1, 0) + nothing.region(), [nothing.fd])):
-            with Host(config=CONFIG) as host, Slow(host, IommuDriver, size=256) as slow:
+            with Host(config=SLOW_CONFIG) as host, Slow(host, IommuDriver, size=256) as slow:
                 # What is missed from now on is not asked for, and nobody else uses the connection.
                 slow.driver.iommu.socket.shutdown(socket.SHUT_RDWR)
                 slow.ask(request, payload, fds)
@@ -203,7 +195,7 @@ def test_memory_behind_an_iommu():
 
 
 def test_iommu_that_comes_late():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.ask(fe.SET_FEATURES, U64(slow.driver.features | fe.F_ACCESS_PLATFORM))
         slow.check_waits()
         slow.check_acknowledged(fe.SET_FEATURES)
@@ -212,7 +204,7 @@ def test_iommu_that_comes_late():
 
 def test_front_end_that_leaves():
     """The next one is heard when nothing of the last one is in flight."""
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.front_end.close()
         with fe.FrontEnd(host.path) as early:
             early.send(fe.GET_FEATURES)
@@ -228,7 +220,7 @@ def test_front_end_that_leaves():
 
 
 def test_front_end_that_leaves_while_its_message_waits():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.ask(fe.GET_VRING_BASE, STATE(0, 0), flags=fe.VERSION)
         time.sleep(0.01)
         slow.front_end.close()
@@ -240,7 +232,7 @@ def test_front_end_that_leaves_while_its_message_waits():
 
 
 def test_front_end_that_is_thrown_out():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.ask(fe.SET_VRING_NUM, STATE(99, 5), flags=fe.VERSION)
         check(slow.front_end.hung_up(), "disconnected")
         check(slow.left(), "it was told when the slow ones were done")
@@ -250,7 +242,7 @@ def test_front_end_that_is_thrown_out():
 
 
 def test_host_that_ends_meanwhile():
-    with Host(config=CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
         slow.front_end.close()
         slow.check_others_served()
         host.host.stop()
