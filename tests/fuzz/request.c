@@ -95,6 +95,27 @@ static void others_add(void)
 		});
 }
 
+static void ecdsa_add(void)
+{
+	static uint8_t public[FUZZ_KEY_MAX], private[FUZZ_KEY_MAX];
+
+	session_add((struct session_params){
+		.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+		.akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA,
+		.curve = VIRTIO_CRYPTO_CURVE_NIST_P256,
+		.key = public,
+		.key_len = (uint32_t)fuzz_ec_public(public, 32),
+	});
+	session_add((struct session_params){
+		.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+		.akcipher = VIRTIO_CRYPTO_AKCIPHER_ECDSA,
+		.curve = VIRTIO_CRYPTO_CURVE_NIST_P256,
+		.private_key = 1,
+		.key = private,
+		.key_len = (uint32_t)fuzz_ec_private(private, 32),
+	});
+}
+
 static void prepare(void)
 {
 	if (context.sessions)
@@ -105,6 +126,7 @@ static void prepare(void)
 	fuzz_check(context.sessions && context.bounces);
 	ciphers_add();
 	others_add();
+	ecdsa_add();
 }
 
 /* Not the guest's, then the worker's own: in the bounce buffer, or in the request. */
@@ -288,6 +310,25 @@ static const struct shape shapes[] = {
          {.header.opcode = VIRTIO_CRYPTO_AKCIPHER_SIGN, .u.akcipher = {100, 128}},
          100,
          129},
+	{"ec-v",
+         25,
+         26,
+         {.header.opcode = VIRTIO_CRYPTO_AKCIPHER_VERIFY, .u.akcipher = {70, 32}},
+         102,
+         1},
+	{"ec-s",
+         26,
+         26,
+         {.header.opcode = VIRTIO_CRYPTO_AKCIPHER_SIGN, .u.akcipher = {32, 80}},
+         32,
+         81},
+	/* Not of this algorithm. */
+	{"ec-e",
+         25,
+         26,
+         {.header.opcode = VIRTIO_CRYPTO_AKCIPHER_ENCRYPT, .u.akcipher = {32, 80}},
+         32,
+         81},
 };
 
 /* Cut into 3 pieces, the third right behind the second. */
