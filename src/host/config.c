@@ -19,6 +19,11 @@
 #define DEFAULT_SPIN_US 2
 #define DEFAULT_IDLE_US 200
 #define DEFAULT_QUEUES 1
+/* Below it a device that has to be asked over a bus gains nothing. */
+#define DEFAULT_SIZE_THRESHOLD 4096
+#define DEFAULT_FAILURES 8
+#define DEFAULT_BACKOFF_MS 100
+#define DEFAULT_BACKOFF_MAX_MS 10000
 #define DEFAULT_SESSIONS 4096
 #define DEFAULT_INFLIGHT_BYTES (UINT64_C(16) << 20)
 #define DEFAULT_MEMORY (UINT64_C(1) << 40)
@@ -42,6 +47,16 @@ static const cyaml_schema_value_t name_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED),
 };
 
+static const cyaml_schema_field_t circuit_fields[] = {
+	CYAML_FIELD_UINT_PTR("failures", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_circuit, failures),
+	CYAML_FIELD_UINT_PTR("backoff-ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_circuit, backoff_ms),
+	CYAML_FIELD_UINT_PTR("backoff-max-ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_circuit, backoff_max_ms),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t resource_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_resource, name, 1,
                                CYAML_UNLIMITED),
@@ -51,6 +66,8 @@ static const cyaml_schema_field_t resource_fields[] = {
                              struct host_config_resource, threads),
 	CYAML_FIELD_UINT_PTR("wait-us", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_resource, wait_us),
+	CYAML_FIELD_MAPPING_PTR("circuit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                                struct host_config_resource, circuit, circuit_fields),
 	CYAML_FIELD_END,
 };
 
@@ -60,6 +77,21 @@ static const cyaml_schema_value_t resource_entry = {
 
 static const cyaml_strval_t policies[] = {
 	{"failover", SCHED_FAILOVER},
+	{"round-robin", SCHED_ROUND_ROBIN},
+	{"least-inflight", SCHED_LEAST_INFLIGHT},
+	{"size", SCHED_SIZE},
+};
+
+static const cyaml_schema_field_t pin_fields[] = {
+	CYAML_FIELD_STRING_PTR("algorithm", CYAML_FLAG_POINTER, struct host_config_pin, algorithm,
+                               1, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("resource", CYAML_FLAG_POINTER, struct host_config_pin, resource, 1,
+                               CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t pin_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct host_config_pin, pin_fields),
 };
 
 static const cyaml_schema_field_t group_fields[] = {
@@ -71,6 +103,12 @@ static const cyaml_schema_field_t group_fields[] = {
                              &name_entry, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE("secondary", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_group, secondary, &name_entry, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("size-threshold", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_group, size_threshold, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("deadline-ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_group, deadline_ms),
+	CYAML_FIELD_SEQUENCE("pins", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_group, pins, &pin_entry, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_END,
 };
 
@@ -262,6 +300,20 @@ unsigned int host_config_idle_us(const struct host_config *config)
 	return given(config->polling ? config->polling->idle_us : NULL, DEFAULT_IDLE_US);
 }
 
+struct circuit_options host_config_circuit(const struct host_config_resource *resource)
+{
+	static const struct host_config_circuit none;
+	const struct host_config_circuit *circuit = resource->circuit ? resource->circuit : &none;
+	unsigned int first = given(circuit->backoff_ms, DEFAULT_BACKOFF_MS);
+
+	return (struct circuit_options){
+		.failures = given(circuit->failures, DEFAULT_FAILURES),
+		.backoff_ms = first,
+		.backoff_max_ms =
+			given(circuit->backoff_max_ms, vc_max(first, DEFAULT_BACKOFF_MAX_MS)),
+	};
+}
+
 unsigned int host_config_queues(const struct host_config_device *device)
 {
 	return given(device->queues, DEFAULT_QUEUES);
@@ -272,6 +324,15 @@ static int size_given(const char *text, uint64_t otherwise, uint64_t *value)
 {
 	*value = otherwise;
 	return text ? config_size_parse(text, value) : 0;
+}
+
+int host_config_size_threshold(const struct host_config_group *group, uint32_t *bytes)
+{
+	uint64_t value;
+	int err = size_given(group->size_threshold, DEFAULT_SIZE_THRESHOLD, &value);
+
+	*bytes = (uint32_t)value;
+	return err || value > UINT32_MAX ? -EINVAL : 0;
 }
 
 int host_config_limits(const struct host_config_device *device, struct device_limits *limits)

@@ -12,20 +12,37 @@
 
 /* Pointers are NULL where the file says nothing: ask the functions below for the value then. */
 
+/* When a resource that fails is not asked any more (sched/health.h). */
+struct host_config_circuit {
+	unsigned int *failures;
+	unsigned int *backoff_ms;
+	unsigned int *backoff_max_ms;
+};
+
 struct host_config_resource {
 	char *name;
 	char *type;
 	unsigned int *threads; /* NULL: the type's default */
 	unsigned int *wait_us;
+	struct host_config_circuit *circuit;
+};
+
+struct host_config_pin {
+	char *algorithm;
+	char *resource;
 };
 
 struct host_config_group {
 	char *name;
-	enum sched_policy policy;
+	enum sched_policy_id policy;
 	char **primary;
 	unsigned int primary_count;
 	char **secondary;
 	unsigned int secondary_count;
+	char *size_threshold; /* "4KiB" */
+	unsigned int *deadline_ms;
+	struct host_config_pin *pins;
+	unsigned int pins_count;
 };
 
 enum host_config_mode { HOST_MODE_SERVER, HOST_MODE_CLIENT };
@@ -77,6 +94,9 @@ void host_config_free(struct host_config *config);
 unsigned int host_config_spin_us(const struct host_config *config);
 unsigned int host_config_idle_us(const struct host_config *config);
 
+struct circuit_options host_config_circuit(const struct host_config_resource *resource);
+/* Bytes. 0; -EINVAL: it is no size (of a checked configuration it is). */
+int host_config_size_threshold(const struct host_config_group *group, uint32_t *bytes);
 unsigned int host_config_queues(const struct host_config_device *device);
 /* 0; -EINVAL: a size in it is none (of a checked configuration all are). */
 int host_config_limits(const struct host_config_device *device, struct device_limits *limits);

@@ -28,6 +28,9 @@
 #define MIN_INFLIGHT_BYTES 4096
 #define MIN_MEMORY (UINT64_C(1) << 20)
 #define MAX_POLLING_US 10000000
+#define MAX_DEADLINE_MS 10000
+#define MAX_FAILURES 1000000
+#define MAX_BACKOFF_MS 3600000
 
 struct check {
 	const struct host_config *config;
@@ -172,6 +175,31 @@ static void types_list(char *buffer, size_t size)
 		                       resource_types[i]->type);
 }
 
+static int circuit_check(struct check *check, unsigned int i)
+{
+	const struct host_config_circuit *circuit = check->config->resources[i].circuit;
+	struct config_place place = {"resources", (int)i, "circuit", -1};
+	const struct {
+		const char *key;
+		const unsigned int *value;
+		unsigned int least, most;
+	} numbers[] = {
+		{"failures", circuit ? circuit->failures : NULL, 0, MAX_FAILURES},
+		{"backoff-ms", circuit ? circuit->backoff_ms : NULL, 1, MAX_BACKOFF_MS},
+		{"backoff-max-ms", circuit ? circuit->backoff_max_ms : NULL,
+	         host_config_circuit(&check->config->resources[i]).backoff_ms, MAX_BACKOFF_MS},
+	};
+
+	for (unsigned int n = 0; n < vc_array_size(numbers); n++) {
+		const unsigned int *value = numbers[n].value;
+
+		if (value && (*value < numbers[n].least || *value > numbers[n].most))
+			return fail(check, &place, "circuit: %s is %u; it must be from %u to %u",
+			            numbers[n].key, *value, numbers[n].least, numbers[n].most);
+	}
+	return 0;
+}
+
 static int resources_check(struct check *check)
 {
 	const struct host_config *config = check->config;
@@ -206,6 +234,8 @@ static int resources_check(struct check *check)
 			return err;
 		place.key = "wait-us";
 		err = number_check(check, &place, resource->wait_us, 0, MAX_WAIT_US);
+		if (!err)
+			err = circuit_check(check, i);
 		if (err)
 			return err;
 	}
@@ -236,6 +266,69 @@ static int members_check(struct check *check, unsigned int group, const char *ke
 	return 0;
 }
 
+/* What belongs to a policy, and the deadline. */
+static int policy_check(struct check *check, unsigned int group)
+{
+	const struct host_config_group *g = &check->config->groups[group];
+	struct config_place place = {"groups", (int)group, "size-threshold", -1};
+	uint32_t bytes;
+
+	if (g->size_threshold && g->policy != SCHED_SIZE)
+		return fail(check, &place, "group \"%s\": size-threshold is for policy: size",
+		            g->name);
+	if (host_config_size_threshold(g, &bytes) || !bytes)
+		return fail(check, &place,
+		            "group \"%s\": size-threshold is \"%s\"; it must be a size, as 4KiB, "
+		            "from 1 to 4294967295",
+		            g->name, g->size_threshold);
+	if (g->policy == SCHED_SIZE && g->primary_count < 2) {
+		place.key = "primary";
+		return fail(check, &place,
+		            "group \"%s\": policy: size needs two primary resources, the one for "
+		            "small requests first",
+		            g->name);
+	}
+	place.key = "deadline-ms";
+	return number_check(check, &place, g->deadline_ms, 1, MAX_DEADLINE_MS);
+}
+
+static bool group_has(const struct host_config_group *g, const char *resource)
+{
+	for (unsigned int i = 0; i < g->primary_count; i++)
+		if (!strcmp(g->primary[i], resource))
+			return true;
+	for (unsigned int i = 0; i < g->secondary_count; i++)
+		if (!strcmp(g->secondary[i], resource))
+			return true;
+	return false;
+}
+
+static int pins_check(struct check *check, unsigned int group)
+{
+	const struct host_config_group *g = &check->config->groups[group];
+
+	for (unsigned int i = 0; i < g->pins_count; i++) {
+		const struct host_config_pin *pin = &g->pins[i];
+		struct config_place place = {"groups", (int)group, "pins", (int)i};
+
+		if (i >= GROUP_MAX_PINS)
+			return fail(check, &place, "group \"%s\": more than %d pins", g->name,
+			            GROUP_MAX_PINS);
+		if (!pin_known(pin->algorithm))
+			return fail(
+				check, &place,
+				"group \"%s\": no algorithm is called \"%.64s\" (as aes-128-cbc, "
+				"aes-gcm, rsa, aes-cbc+hmac-sha1)",
+				g->name, pin->algorithm);
+		if (!group_has(g, pin->resource))
+			return fail(check, &place,
+			            "group \"%s\": \"%s\" is pinned to \"%.64s\", which is no "
+			            "resource of the group",
+			            g->name, pin->algorithm, pin->resource);
+	}
+	return 0;
+}
+
 static int groups_check(struct check *check)
 {
 	const struct host_config *config = check->config;
@@ -247,12 +340,18 @@ static int groups_check(struct check *check)
 
 		if (err)
 			return err;
+		if (i >= HOST_MAX_GROUPS)
+			return fail(check, &place, "more than %d groups", HOST_MAX_GROUPS);
 		if (host_config_group_find(config, group->name) != (int)i)
 			return fail(check, &place, "two groups have the name \"%s\"", group->name);
 		err = members_check(check, i, "primary", group->primary, group->primary_count);
 		if (!err)
 			err = members_check(check, i, "secondary", group->secondary,
 			                    group->secondary_count);
+		if (!err)
+			err = policy_check(check, i);
+		if (!err)
+			err = pins_check(check, i);
 		if (err)
 			return err;
 	}

@@ -30,9 +30,22 @@ static int resources_create(struct pool *pool, const struct host_config *config,
 			return err;
 		}
 		pool->resource[i]->index = i;
+		pool->resource[i]->circuit = host_config_circuit(r);
 		pool->resource_count = i + 1;
 	}
 	return 0;
+}
+
+static void group_pin(struct group *group, const struct host_config *config,
+                      const struct host_config_pin *from)
+{
+	struct group_pin *pin = &group->pin[group->pins];
+	int r = host_config_resource_find(config, from->resource);
+
+	snprintf(pin->algorithm, sizeof(pin->algorithm), "%s", from->algorithm);
+	while (group->resource[pin->at]->index != (unsigned int)r)
+		pin->at++;
+	group->pins++;
 }
 
 static void group_fill(struct group *group, const struct pool *pool,
@@ -40,6 +53,8 @@ static void group_fill(struct group *group, const struct pool *pool,
 {
 	snprintf(group->name, sizeof(group->name), "%s", from->name);
 	group->policy = from->policy;
+	group->deadline_ms = from->deadline_ms ? *from->deadline_ms : 0;
+	host_config_size_threshold(from, &group->size_threshold);
 	for (unsigned int i = 0; i < from->primary_count; i++) {
 		int r = host_config_resource_find(config, from->primary[i]);
 
@@ -51,6 +66,8 @@ static void group_fill(struct group *group, const struct pool *pool,
 
 		group->resource[group->count++] = pool->resource[r];
 	}
+	for (unsigned int i = 0; i < from->pins_count; i++)
+		group_pin(group, config, &from->pins[i]);
 }
 
 static int groups_create(struct pool *pool, const struct host_config *config, char **error)
@@ -62,6 +79,7 @@ static int groups_create(struct pool *pool, const struct host_config *config, ch
 	for (unsigned int i = 0; i < config->groups_count; i++) {
 		struct virtio_crypto_config offer = {0};
 
+		pool->group[i].index = i;
 		group_fill(&pool->group[i], pool, config, &config->groups[i]);
 		group_offer(&pool->group[i], &offer);
 		if (!offer.crypto_services) {

@@ -40,8 +40,10 @@ struct host_queue;
 struct bounce;
 struct stateless_cache;
 
-/* The status of a request that a resource could not do for reasons of its own (fault, time-out,
- * not for this key): the scheduler may try another. Never seen by a guest. */
+/* The status of a request that a resource has not done: the scheduler may try another. Never seen
+ * by a guest. REFUSED: it cannot do such a one (too long, for instance). RESOURCE: it could, but
+ * has failed; whoever fails too often is not asked for a while (sched/health.h). */
+#define VC_STATUS_REFUSED 0xfe
 #define VC_STATUS_RESOURCE 0xff
 
 struct vc_request {
@@ -57,7 +59,7 @@ struct vc_request {
 	uint16_t tag_len;
 	uint8_t iv_len;
 	uint8_t kind;   /* enum vc_request_kind */
-	uint8_t status; /* out: enum virtio_crypto_status, or VC_STATUS_RESOURCE */
+	uint8_t status; /* out: enum virtio_crypto_status, or VC_STATUS_* */
 	uint8_t encrypt;
 	uint8_t flow; /* whose it is: by that a slow resource takes turns */
 	uint8_t iv[REQUEST_MAX_IV] __attribute__((aligned(16)));

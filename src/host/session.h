@@ -52,11 +52,14 @@ struct session_params {
 
 /* A worker's view. Owned and touched by that worker only. */
 struct session_local {
+	uint64_t choice; /* of the scheduler, for all its requests (sched_pick()) */
 	uint32_t in_flight;
-	int8_t resource; /* candidate that takes its requests now; -1 not yet chosen */
-	bool closing;    /* destroyed: drop when in_flight is 0 */
+	bool closing;        /* destroyed: drop when in_flight is 0 */
+	uint16_t refused;    /* bit r: resource r cannot do it, or refused to realise it */
+	uint16_t capable;    /* bit r: resource r says that it can */
+	uint16_t able;       /* candidates by their places in the group, in this epoch of the */
+	uint64_t able_epoch; /* scheduler */
 	void *handle[HOST_MAX_RESOURCES]; /* realisation by resource; NULL not yet */
-	uint16_t refused;                 /* bit r: resource r refused to realise it */
 };
 
 struct session {

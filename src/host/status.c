@@ -94,15 +94,6 @@ static json_t *resources_json(const struct host *host)
 	return list;
 }
 
-static const char *policy_name(enum sched_policy policy)
-{
-	switch (policy) {
-	case SCHED_FAILOVER:
-		return "failover";
-	}
-	return "unknown";
-}
-
 static json_t *names_json(const struct group *group, unsigned int from, unsigned int to)
 {
 	json_t *list = json_array();
@@ -112,19 +103,37 @@ static json_t *names_json(const struct group *group, unsigned int from, unsigned
 	return list;
 }
 
+static json_t *pins_json(const struct group *group)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < group->pins; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "algorithm",
+		                                      group->pin[i].algorithm, "resource",
+		                                      group->resource[group->pin[i].at]->name));
+	return list;
+}
+
+static json_t *group_json(const struct group *group)
+{
+	json_t *json = json_pack(
+		"{s:s, s:s, s:o, s:o, s:o, s:o}", "name", group->name, "policy",
+		sched_policies[group->policy]->name, "primary",
+		names_json(group, 0, group->primary), "secondary",
+		names_json(group, group->primary, group->count), "pins", pins_json(group),
+		"deadline_ms", group->deadline_ms ? json_integer(group->deadline_ms) : json_null());
+
+	if (group->policy == SCHED_SIZE)
+		json_object_set_new(json, "size_threshold", json_integer(group->size_threshold));
+	return json;
+}
+
 static json_t *groups_json(const struct host *host)
 {
 	json_t *list = json_array();
 
-	for (unsigned int i = 0; i < host->pool->group_count; i++) {
-		const struct group *group = &host->pool->group[i];
-
-		json_array_append_new(list,
-		                      json_pack("{s:s, s:s, s:o, s:o}", "name", group->name,
-		                                "policy", policy_name(group->policy), "primary",
-		                                names_json(group, 0, group->primary), "secondary",
-		                                names_json(group, group->primary, group->count)));
-	}
+	for (unsigned int i = 0; i < host->pool->group_count; i++)
+		json_array_append_new(list, group_json(&host->pool->group[i]));
 	return list;
 }
 

@@ -206,6 +206,7 @@ struct worker *worker_new(const struct worker_options *options)
 	if (!worker->options.wait_ms)
 		worker->options.wait_ms = WORKER_WAIT_MS;
 	worker->last = &worker->first;
+	sched_init(&worker->sched, worker->instance, worker->waiting);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->done, NULL);
 	worker->mail_fd = event_create();

@@ -114,17 +114,6 @@ static bool queue_turn(struct host_queue *queue)
 
 /* ---- requests in and out ---- */
 
-static void request_wait(struct worker *worker, unsigned int resource, struct vc_request *req)
-{
-	struct waiting_list *list = worker->waiting[resource];
-
-	req->resource = (uint8_t)resource;
-	req->handle = req->local->handle[resource];
-	list->entry[list->tail++ % WORKER_SLAB] = req;
-	worker->waiting_count++;
-	req->queue->waiting++;
-}
-
 static void count_result(struct host_queue *queue, uint8_t status)
 {
 	if (vc_unlikely(status))
@@ -158,11 +147,11 @@ static bool request_retry(struct worker *worker, struct vc_request *req)
 	if (!req->queue)
 		return false;
 	req->tried |= (uint16_t)(1u << req->resource);
-	next = sched_pick(req->queue->device->group, worker->instance, req->session, req->local,
-	                  req->tried);
+	next = sched_pick(&worker->sched, req->queue->device->group, req, req->tried);
 	if (next < 0)
 		return false;
 	request_wait(worker, (unsigned int)next, req);
+	worker->again = true;
 	return true;
 }
 
@@ -183,7 +172,7 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 	req->local->in_flight++;
 	counter_add(&queue->counters.requests, 1);
 	counter_add(&queue->counters.bytes, req->length);
-	resource = sched_pick(queue->device->group, worker->instance, req->session, req->local, 0);
+	resource = sched_pick(&worker->sched, queue->device->group, req, 0);
 	if (vc_likely(resource >= 0)) {
 		request_wait(worker, (unsigned int)resource, req);
 	} else {
@@ -423,6 +412,8 @@ static void submit_all(struct worker *worker)
 
 		while (list && list->head != list->tail && !full)
 			worker->waiting_count -= submit_burst(worker->instance[r], list, &full);
+		if (vc_unlikely(full))
+			waiting_full(worker, r);
 	}
 }
 
@@ -435,7 +426,7 @@ static unsigned int poll_one(struct worker *worker, struct resource_instance *in
 	for (unsigned int i = 0; i < n; i++) {
 		struct vc_request *req = done[i];
 
-		if (vc_unlikely(req->status == VC_STATUS_RESOURCE)) {
+		if (vc_unlikely(req->status >= VC_STATUS_REFUSED)) {
 			counter_add(&instance->counters.failed, 1);
 			if (request_retry(worker, req))
 				continue;
@@ -500,44 +491,44 @@ bool worker_round(struct worker *worker)
 {
 	unsigned int taken = take_all(worker), done;
 
+	worker->sched.full = 0;
 	submit_all(worker);
 	stage_mark(&worker->stages, STAGE_SUBMIT);
 	done = poll_all(worker, !taken);
+	/* Each time fewer candidates are left. */
+	while (vc_unlikely(worker->again)) {
+		worker->again = false;
+		submit_all(worker);
+		done += poll_all(worker, !taken);
+	}
 	publish_all(worker);
 	if (vc_unlikely(worker->ended))
 		sessions_end(worker);
 	stage_mark(&worker->stages, STAGE_PUBLISH);
 	stage_round(&worker->stages, worker->counters.stage_ticks, taken || done);
 	counter_add(&worker->counters.rounds, 1);
+	worker->sched.round++;
 	return taken || done;
 }
 
 /* ---- giving up ---- */
 
+/* What no resource has yet is simply answered. */
+static bool waiting_fail(struct worker *worker, struct vc_request *req, void *queue)
+{
+	if (req->queue != queue)
+		return false;
+	waiting_out(worker, req);
+	req->status = VIRTIO_CRYPTO_ERR;
+	request_done(worker, req);
+	return true;
+}
+
 void queue_abandon(struct worker *worker, struct host_queue *queue)
 {
-	/* What no resource has yet is simply answered. */
-	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
-		struct waiting_list *list = worker->waiting[r];
-		uint32_t kept;
-
-		if (!list)
-			continue;
-		kept = list->head;
-		for (uint32_t i = list->head; i != list->tail; i++) {
-			struct vc_request *req = list->entry[i % WORKER_SLAB];
-
-			if (req->queue != queue) {
-				list->entry[kept++ % WORKER_SLAB] = req;
-				continue;
-			}
-			worker->waiting_count--;
-			queue->waiting--;
-			req->status = VIRTIO_CRYPTO_ERR;
-			request_done(worker, req);
-		}
-		list->tail = kept;
-	}
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++)
+		if (worker->waiting[r])
+			waiting_sift(worker, r, waiting_fail, queue);
 	for (unsigned int i = 0; i < WORKER_SLAB; i++)
 		if (worker->slab[i].queue == queue)
 			worker->slab[i].queue = NULL;

@@ -14,12 +14,9 @@
 #include "base/poller.h"
 #include "base/util.h"
 #include "host/resource/resource.h"
+#include "host/sched/sched.h"
 #include "host/worker.h"
 
-/* Requests that a worker can have at once; a power of two. */
-#define WORKER_SLAB 2048u
-/* Chains of one queue, and requests of one resource, in one go. */
-#define WORKER_BURST 64u
 #define WORKER_CONTROL_BURST 8u
 
 enum message_type {
@@ -59,12 +56,6 @@ struct view {
 	struct view *next, **link; /* all views of the worker */
 };
 
-/* Requests on their way into a resource, in order; never more than the slab has. */
-struct waiting_list {
-	uint32_t head, tail; /* run freely */
-	struct vc_request *entry[WORKER_SLAB];
-};
-
 struct worker {
 	/* Data path. */
 	struct host_queue **queue;
@@ -75,6 +66,8 @@ struct worker {
 	struct resource_instance *instance[HOST_MAX_RESOURCES];
 	struct waiting_list *waiting[HOST_MAX_RESOURCES];
 	unsigned int waiting_count; /* in all lists */
+	bool again;                 /* some were moved: they are submitted in the same round */
+	struct sched sched;
 	struct bounce_pool *bounces;
 	struct request_context finish; /* with nothing but them */
 	struct poller poller;
@@ -108,6 +101,35 @@ static inline void counter_add(uint64_t *counter, uint64_t n)
 {
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
+
+/* The request waits for the resource from now on. */
+static inline void request_wait(struct worker *worker, unsigned int resource,
+                                struct vc_request *req)
+{
+	struct waiting_list *list = worker->waiting[resource];
+
+	req->resource = (uint8_t)resource;
+	req->handle = req->local->handle[resource];
+	list->entry[list->tail++ % WORKER_SLAB] = req;
+	worker->waiting_count++;
+	req->queue->waiting++;
+}
+
+/* It does not any more. */
+static inline void waiting_out(struct worker *worker, const struct vc_request *req)
+{
+	worker->waiting_count--;
+	req->queue->waiting--;
+}
+
+/* worker_waiting.c */
+/* Look at all that wait for a resource. leave: true: it is none of them any more (waiting_out()),
+ * and was put elsewhere. */
+typedef bool waiting_leave_fn(struct worker *worker, struct vc_request *req, void *context);
+void waiting_sift(struct worker *worker, unsigned int resource, waiting_leave_fn *leave,
+                  void *context);
+/* The resource has not taken all that it was offered. */
+void waiting_full(struct worker *worker, unsigned int resource);
 
 /* worker_poll.c */
 /* One round over queues and resources. True: something was done. */

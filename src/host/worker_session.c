@@ -38,7 +38,6 @@ struct session_local *view_get(struct worker *worker, struct session *session)
 	if (!view)
 		return NULL;
 	view->session = session;
-	view->local.resource = -1;
 	view->next = worker->views;
 	view->link = &worker->views;
 	if (view->next)

@@ -20,7 +20,7 @@ enum mb_verdict mb_check_aead(struct vc_request *req, const struct mb_session *s
 	/* Possible, but not here. */
 	else if (s->aead == VIRTIO_CRYPTO_AEAD_CCM &&
 	         (req->length > MB_MAX_CCM || req->aad_len > MB_MAX_CCM_AAD))
-		req->status = VC_STATUS_RESOURCE;
+		req->status = VC_STATUS_REFUSED;
 	else
 		return MB_RUN;
 	return MB_FINISHED;

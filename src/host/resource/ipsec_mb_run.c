@@ -33,7 +33,7 @@ static enum mb_verdict check_hash(struct vc_request *req, const struct mb_sessio
 	if (req->tag_len > s->digest_len)
 		return finished(req, VIRTIO_CRYPTO_ERR);
 	if (length > MB_MAX_HASH || (!length && s->hash <= IMB_AUTH_HMAC_SHA_512))
-		return finished(req, VC_STATUS_RESOURCE);
+		return finished(req, VC_STATUS_REFUSED);
 	return MB_RUN;
 }
 

@@ -62,9 +62,9 @@ struct resource_ops {
 	void (*drop)(struct resource_instance *instance, void *handle);
 
 	/* Worker: take a burst; returns how many were taken from the front (fewer: it is full). A
-	 * request taken comes back from poll exactly once, with status set. VC_STATUS_RESOURCE
-	 * only when src is as it was (dst may be src). The resource keeps in_flight; the worker
-	 * keeps the counters. */
+	 * request taken comes back from poll exactly once, with status set. VC_STATUS_REFUSED and
+	 * VC_STATUS_RESOURCE only when src is as it was (dst may be src). The resource keeps
+	 * in_flight; the worker keeps the counters. */
 	unsigned int (*submit)(struct resource_instance *instance, struct vc_request *const *reqs,
 	                       unsigned int n);
 	/* Worker: what is done. flush: no new work came in this round, so finish what waits in
@@ -80,10 +80,21 @@ struct resource_ops {
 	void (*disarm)(struct resource_instance *instance);
 };
 
+/* When a resource that fails is not asked any more, for a while (sched/health.h). */
+struct circuit_options {
+	unsigned int failures;       /* one after the other; 0: it is always asked */
+	unsigned int backoff_ms;     /* until one request is tried there */
+	unsigned int backoff_max_ms; /* it doubles with each that fails, up to this */
+};
+
 struct resource {
 	const struct resource_ops *ops;
 	char name[32];
 	unsigned int index; /* in the pool, below HOST_MAX_RESOURCES */
+	/* Set by create where requests may come back late or never (hardware): where the group has
+	 * a deadline they then get copies of the data, so that nothing late can do harm. */
+	bool may_hang;
+	struct circuit_options circuit;
 };
 
 struct resource_instance {

@@ -1,53 +1,157 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fail-over: the first resource of the group, primary ones first, that can do the session.
+ * The choice of a resource, around the policies; see sched.h. The worker's thread.
  *
- * The worker's thread. What a session was refused once is remembered in the worker's view of it, so
- * that the choice is one look for all requests but the first.
+ * What a session may use is found out once in each epoch and kept in the worker's view of it:
+ * where it went (choice), if all its requests go there, or else the candidates (able).
  */
+#include "host/sched/sched.h"
+
 #include <errno.h>
 
 #include "base/util.h"
-#include "host/sched/sched.h"
 
-/* Can this resource take the session's requests? Realises the session there if need be. */
-static bool candidate(struct resource *resource, struct resource_instance *instance,
-                      struct session *session, struct session_local *local)
+const struct sched_policy *const sched_policies[SCHED_POLICIES] = {
+	[SCHED_FAILOVER] = &sched_failover,
+	[SCHED_ROUND_ROBIN] = &sched_round_robin,
+	[SCHED_LEAST_INFLIGHT] = &sched_least_inflight,
+	[SCHED_SIZE] = &sched_size,
+};
+
+void sched_init(struct sched *sched, struct resource_instance *const *instance,
+                struct waiting_list *const *waiting)
 {
+	*sched = (struct sched){
+		/* A view that is new holds none. */
+		.epoch = HOST_MAX_RESOURCES,
+		.instance = instance,
+		.waiting = waiting,
+	};
+	/* The first turn is the first one's. */
+	for (unsigned int g = 0; g < HOST_MAX_GROUPS; g++)
+		sched->group[g].at = 31;
+}
+
+/* Whether the resource says that it can do the session, and has not refused it. */
+static bool capable(const struct sched *sched, struct resource *resource,
+                    const struct session *session, struct session_local *local)
+{
+	uint16_t bit = (uint16_t)(1u << resource->index);
+
+	if (!sched->instance[resource->index] || local->refused & bit)
+		return false;
+	if (local->capable & bit)
+		return true;
+	if (resource->ops->can(resource, &session->params))
+		local->capable |= bit;
+	else
+		local->refused |= bit;
+	return local->capable & bit;
+}
+
+/* The candidates of the best rank, but those that were tried; and *pin among them, or -1. */
+static uint32_t candidates(const struct sched *sched, const struct group *group,
+                           const struct vc_request *req, uint32_t tried, int *pin)
+{
+	uint32_t able = 0, avoid = 0, primary = (1u << group->primary) - 1, rank;
+
+	for (unsigned int at = 0; at < group->count; at++) {
+		struct resource *resource = group->resource[at];
+
+		if (tried >> resource->index & 1 ||
+		    !capable(sched, resource, req->session, req->local))
+			continue;
+		able |= 1u << at;
+		avoid |= (uint32_t)(sched->avoid >> resource->index & 1) << at;
+	}
+	*pin = group->pins ? group_pinned(group, &req->session->params) : -1;
+	if (*pin >= 0 && !((able & ~avoid) >> *pin & 1))
+		*pin = -1;
+	rank = able & ~avoid;
+	if (!rank)
+		rank = able;
+	return rank & primary ? rank & primary : rank;
+}
+
+/* Realise the session there if need be. False: not now, or not at all. */
+static bool realise(const struct sched *sched, struct resource *resource,
+                    const struct vc_request *req)
+{
+	struct session_local *local = req->local;
 	unsigned int r = resource->index;
 	int err;
 
-	if (!instance || (local->refused >> r & 1))
-		return false;
-	if (local->handle[r])
+	if (vc_likely(local->handle[r] != NULL))
 		return true;
-	if (resource->ops->can(resource, &session->params)) {
-		err = resource->ops->realise(instance, &session->params, &local->handle[r]);
-		if (!err)
-			return true;
-		/* Without memory now: it may be asked again. */
-		if (err == -ENOMEM)
-			return false;
-	}
-	local->refused |= (uint16_t)(1u << r);
-	return false;
+	err = resource->ops->realise(sched->instance[r], &req->session->params, &local->handle[r]);
+	/* Without memory now: it may be asked again. */
+	if (err && err != -ENOMEM)
+		local->refused |= (uint16_t)(1u << r);
+	return !err;
 }
 
-int sched_pick(const struct group *group, struct resource_instance *const *instances,
-               struct session *session, struct session_local *local, uint32_t tried)
+/* Of all that can, in order of rank, until one takes the session. */
+static __attribute__((noinline)) int choose_anew(struct sched *sched, const struct group *group,
+                                                 const struct vc_request *req, uint32_t tried)
 {
-	if (vc_likely(!tried && local->resource >= 0))
-		return local->resource;
-	for (unsigned int i = 0; i < group->count; i++) {
-		struct resource *resource = group->resource[i];
-		unsigned int r = resource->index;
+	const struct sched_policy *policy = sched_policies[group->policy];
+	struct session_local *local = req->local;
+	uint32_t able, gone = tried;
+	unsigned int at, r;
+	int pin;
 
-		if ((tried >> r & 1) || !candidate(resource, instances[r], session, local))
-			continue;
-		/* What one request needs elsewhere (tried) does not change the choice for all. */
-		if (!tried)
-			local->resource = (int8_t)r;
-		return (int)r;
+	for (;;) {
+		able = candidates(sched, group, req, gone, &pin);
+		if (!able)
+			return -ENOTSUP;
+		at = pin >= 0 ? (unsigned int)pin : policy->choose(sched, group, able, req);
+		r = group->resource[at]->index;
+		if (realise(sched, group->resource[at], req))
+			break;
+		gone |= 1u << r;
 	}
-	return -ENOTSUP;
+	/* What one request needs elsewhere (tried) does not change the choice for all. */
+	if (tried)
+		return (int)r;
+	if (pin >= 0 || policy->holds || !(able & (able - 1))) {
+		local->choice = sched->epoch + r;
+	} else {
+		local->able = (uint16_t)able;
+		local->able_epoch = sched->epoch;
+	}
+	return (int)r;
+}
+
+int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req,
+                 uint32_t tried)
+{
+	struct session_local *local = req->local;
+
+	if (vc_likely(local->able_epoch == sched->epoch) && vc_likely(!tried)) {
+		unsigned int at =
+			sched_policies[group->policy]->choose(sched, group, local->able, req);
+		unsigned int r = group->resource[at]->index;
+
+		if (realise(sched, group->resource[at], req))
+			return (int)r;
+	}
+	return choose_anew(sched, group, req, tried);
+}
+
+int sched_elsewhere(struct sched *sched, const struct group *group, const struct vc_request *req)
+{
+	struct session_local *local = req->local;
+	uint32_t able = 0;
+	unsigned int r;
+
+	if (local->able_epoch != sched->epoch)
+		return -1;
+	for (unsigned int at = 0; at < group->count; at++)
+		if (local->able >> at & 1 &&
+		    !((sched->full | req->tried) >> group->resource[at]->index & 1))
+			able |= 1u << at;
+	if (!able)
+		return -1;
+	r = group->resource[sched_policies[group->policy]->choose(sched, group, able, req)]->index;
+	return local->handle[r] ? (int)r : -1;
 }

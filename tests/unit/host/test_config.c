@@ -322,6 +322,113 @@ static void refuses_bad_groups(void **state)
 	           5, "fastest");
 }
 
+#define POOL "resources: [{name: a, type: ipsec-mb}, {name: b, type: libcrypto}]\n"
+#define GROUP POOL "groups:\n  - name: g\n"
+
+static void reads_policies_with_what_belongs_to_them(void **state)
+{
+	struct host_config *config = load_good(
+		POOL
+		"groups:\n"
+		"  - {name: f, primary: [a]}\n"
+		"  - {name: r, policy: round-robin, primary: [a, b], deadline-ms: 20}\n"
+		"  - {name: l, policy: least-inflight, primary: [a, b]}\n"
+		"  - {name: s, policy: size, size-threshold: 16KiB, primary: [a, b]}\n"
+		"  - {name: t, policy: size, primary: [a, b],\n"
+		"     pins: [{algorithm: rsa, resource: b}, {algorithm: aes-gcm, resource: a}]}\n");
+	uint32_t bytes;
+
+	for (unsigned int i = 0; i < SCHED_POLICIES; i++) {
+		static const char *const names[] = {"failover", "round-robin", "least-inflight",
+		                                    "size"};
+
+		assert_int_equal(config->groups[i].policy, i);
+		assert_string_equal(sched_policies[i]->name, names[i]);
+	}
+	assert_null(config->groups[0].deadline_ms);
+	assert_int_equal(*config->groups[1].deadline_ms, 20);
+	assert_int_equal(host_config_size_threshold(&config->groups[3], &bytes), 0);
+	assert_int_equal(bytes, 16384);
+	assert_int_equal(host_config_size_threshold(&config->groups[4], &bytes), 0);
+	assert_int_equal(bytes, 4096);
+	assert_int_equal(config->groups[4].pins_count, 2);
+	assert_string_equal(config->groups[4].pins[0].algorithm, "rsa");
+	assert_string_equal(config->groups[4].pins[0].resource, "b");
+	host_config_free(config);
+}
+
+static void reads_what_opens_a_circuit(void **state)
+{
+	struct host_config *config = load_good(
+		"resources:\n"
+		"  - {name: a, type: libcrypto}\n"
+		"  - {name: b, type: libcrypto, circuit: {failures: 3, backoff-ms: 20000}}\n"
+		"  - {name: c, type: libcrypto, circuit: {failures: 0, backoff-max-ms: 700}}\n");
+	struct circuit_options circuit = host_config_circuit(&config->resources[0]);
+
+	assert_int_equal(circuit.failures, 8);
+	assert_int_equal(circuit.backoff_ms, 100);
+	assert_int_equal(circuit.backoff_max_ms, 10000);
+	circuit = host_config_circuit(&config->resources[1]);
+	assert_int_equal(circuit.failures, 3);
+	assert_int_equal(circuit.backoff_ms, 20000);
+	assert_int_equal(circuit.backoff_max_ms, 20000);
+	circuit = host_config_circuit(&config->resources[2]);
+	assert_int_equal(circuit.failures, 0);
+	assert_int_equal(circuit.backoff_max_ms, 700);
+	host_config_free(config);
+}
+
+static void refuses_a_circuit_that_makes_no_sense(void **state)
+{
+	assert_bad(
+		"resources:\n  - name: a\n    type: libcrypto\n    circuit: {failures: 9999999}\n",
+		4, "circuit: failures is 9999999; it must be from 0 to");
+	assert_bad("resources:\n  - name: a\n    type: libcrypto\n    circuit: {backoff-ms: 0}\n",
+	           4, "circuit: backoff-ms is 0");
+	assert_bad("resources:\n  - name: a\n    type: libcrypto\n"
+	           "    circuit: {backoff-ms: 50, backoff-max-ms: 49}\n",
+	           4, "backoff-max-ms is 49; it must be from 50 to");
+	assert_bad("resources:\n  - name: a\n    type: libcrypto\n    circuit: {retries: 1}\n", 4,
+	           "retries");
+}
+
+static void refuses_what_does_not_belong_to_the_policy(void **state)
+{
+	char text[64 * 40] = POOL "groups:\n";
+
+	assert_bad(GROUP "    policy: failover\n    size-threshold: 4KiB\n    primary: [a, b]\n", 5,
+	           "size-threshold is for policy: size");
+	assert_bad(GROUP "    policy: size\n    size-threshold: large\n    primary: [a, b]\n", 5,
+	           "size-threshold is \"large\"");
+	assert_bad(GROUP "    policy: size\n    size-threshold: 8GiB\n    primary: [a, b]\n", 5,
+	           "from 1 to 4294967295");
+	assert_bad(GROUP "    policy: size\n    primary: [a]\n    secondary: [b]\n", 5,
+	           "needs two primary resources");
+	assert_bad(GROUP "    primary: [a]\n    deadline-ms: 0\n", 5, "deadline-ms is 0");
+	assert_bad(GROUP "    primary: [a]\n    deadline-ms: 10001\n", 5, "from 1 to 10000");
+	for (unsigned int i = 0; i <= HOST_MAX_GROUPS; i++)
+		sprintf(text + strlen(text), "  - {name: g%u, primary: [a]}\n", i);
+	assert_bad(text, 3 + HOST_MAX_GROUPS, "more than 64 groups");
+}
+
+static void refuses_pins_that_mean_nothing(void **state)
+{
+	char text[4096] = GROUP "    primary: [a]\n    pins:\n";
+
+	assert_bad(GROUP "    primary: [a]\n    secondary: [b]\n    pins:\n"
+	                 "      - {algorithm: rsa, resource: b}\n"
+	                 "      - {algorithm: rot13, resource: b}\n",
+	           8, "no algorithm is called \"rot13\"");
+	assert_bad(GROUP "    primary: [a]\n    pins: [{algorithm: rsa, resource: b}]\n", 5,
+	           "\"rsa\" is pinned to \"b\", which is no resource of the group");
+	assert_bad(GROUP "    primary: [a]\n    pins: [{algorithm: rsa}]\n", 5, "resource");
+	assert_bad(GROUP "    primary: [a]\n    pins: []\n", 5, "pins");
+	for (unsigned int i = 0; i <= GROUP_MAX_PINS; i++)
+		strcat(text, "      - {algorithm: rsa, resource: a}\n");
+	assert_bad(text, 6 + GROUP_MAX_PINS, "more than 32 pins");
+}
+
 static void refuses_bad_devices(void **state)
 {
 	char text[1024];
@@ -380,6 +487,11 @@ int main(void)
 		cmocka_unit_test(refuses_one_cpu_twice),
 		cmocka_unit_test(refuses_bad_resources),
 		cmocka_unit_test(refuses_bad_groups),
+		cmocka_unit_test(reads_policies_with_what_belongs_to_them),
+		cmocka_unit_test(reads_what_opens_a_circuit),
+		cmocka_unit_test(refuses_a_circuit_that_makes_no_sense),
+		cmocka_unit_test(refuses_what_does_not_belong_to_the_policy),
+		cmocka_unit_test(refuses_pins_that_mean_nothing),
 		cmocka_unit_test(refuses_bad_devices),
 		cmocka_unit_test(refuses_unknown_keys_and_bad_yaml),
 	};

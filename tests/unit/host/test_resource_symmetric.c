@@ -84,7 +84,7 @@ static void run_jobs(struct fixture *f, const struct job_kind *kind, const uint3
 	for (unsigned int i = 0; i < n; i++) {
 		bool left = is_mb(f) && mb_leaves(&reqs[i], &kind[i]);
 
-		if (reqs[i].status != (left ? VC_STATUS_RESOURCE : VIRTIO_CRYPTO_OK))
+		if (reqs[i].status != (left ? VC_STATUS_REFUSED : VIRTIO_CRYPTO_OK))
 			fail_msg("status %u of %u bytes: %s", reqs[i].status, lengths[i],
 			         kind_name(&kind[i]));
 		job_check(&jobs[i], &reqs[i], reqs[i].status);
@@ -326,7 +326,7 @@ static void nonsense_is_survived(void **state)
 		for (unsigned int i = 0; i < 100; i++) {
 			uint8_t status = reqs[i].status;
 
-			assert_true(status <= VIRTIO_CRYPTO_BADMSG || status == VC_STATUS_RESOURCE);
+			assert_true(status <= VIRTIO_CRYPTO_BADMSG || status == VC_STATUS_REFUSED);
 			job_check_guards(&jobs[i], &reqs[i]);
 			job_free(f, &jobs[i]);
 		}

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fake_resource.h"
 #include "host/sched/sched.h"
@@ -18,27 +19,36 @@
 struct pool {
 	struct fake *fake[3];
 	struct resource_instance *instance[HOST_MAX_RESOURCES];
+	struct waiting_list *waiting[HOST_MAX_RESOURCES];
 	struct group group;
 	struct session session;
 	struct session_local local;
+	struct vc_request req;
+	struct sched sched;
 };
 
 /* The group's order is not that of the indices: 2 first, then 0, and 1 as secondary. */
 static int setup(void **state)
 {
 	static const unsigned int order[] = {2, 0, 1};
-	struct pool *p = calloc(1, sizeof(*p));
+	struct pool *p = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*p), VC_CACHE_LINE));
 
+	assert_non_null(p);
+	memset(p, 0, sizeof(*p));
 	for (unsigned int i = 0; i < 3; i++) {
 		p->fake[i] = fake_new("fake", i);
 		assert_int_equal(p->fake[i]->base.ops->open(&p->fake[i]->base, 0, &p->instance[i]),
 		                 0);
+		p->waiting[i] = calloc(1, sizeof(struct waiting_list));
+		assert_non_null(p->waiting[i]);
 	}
 	for (unsigned int i = 0; i < 3; i++)
 		p->group.resource[i] = &p->fake[order[i]]->base;
 	p->group.primary = 2;
 	p->group.count = 3;
-	p->local.resource = -1;
+	p->req.session = &p->session;
+	p->req.local = &p->local;
+	sched_init(&p->sched, p->instance, p->waiting);
 	*state = p;
 	return 0;
 }
@@ -51,6 +61,7 @@ static int teardown(void **state)
 		free(p->local.handle[i]);
 		p->fake[i]->base.ops->close(p->instance[i]);
 		fake_free(p->fake[i]);
+		free(p->waiting[i]);
 	}
 	free(p);
 	return 0;
@@ -58,7 +69,7 @@ static int teardown(void **state)
 
 static int pick(struct pool *p, uint32_t tried)
 {
-	return sched_pick(&p->group, p->instance, &p->session, &p->local, tried);
+	return sched_pick(&p->sched, &p->group, &p->req, tried);
 }
 
 static void the_first_that_can_is_taken(void **state)
@@ -79,7 +90,10 @@ static void the_choice_is_kept(void **state)
 	for (unsigned int i = 0; i < 10; i++)
 		assert_int_equal(pick(p, 0), 2);
 	assert_int_equal(atomic_load(&p->fake[2]->realised), 1);
-	assert_int_equal(p->local.resource, 2);
+	/* Without asking anybody. */
+	atomic_store(&p->fake[2]->can, false);
+	p->group.count = 0;
+	assert_int_equal(pick(p, 0), 2);
 }
 
 static void who_refuses_the_session_is_not_asked_again(void **state)
@@ -127,6 +141,52 @@ static void a_resource_without_instance_is_passed_over(void **state)
 	p->instance[2] = instance;
 }
 
+static void the_choice_is_made_anew_when_something_changed(void **state)
+{
+	struct pool *p = *state;
+
+	assert_int_equal(pick(p, 0), 2);
+	p->sched.avoid = 1u << 2;
+	assert_int_equal(pick(p, 0), 2);
+	sched_changed(&p->sched);
+	assert_int_equal(pick(p, 0), 0);
+	p->sched.avoid = 0;
+	sched_changed(&p->sched);
+	assert_int_equal(pick(p, 0), 2);
+}
+
+static void the_secondary_comes_before_a_primary_to_be_avoided(void **state)
+{
+	struct pool *p = *state;
+
+	p->sched.avoid = 1u << 2 | 1u << 0;
+	assert_int_equal(pick(p, 0), 1);
+	assert_int_equal(pick(p, 1u << 1), 2);
+	assert_int_equal(pick(p, 1u << 1 | 1u << 2), 0);
+}
+
+static void who_is_to_be_avoided_does_what_nobody_else_can(void **state)
+{
+	struct pool *p = *state;
+
+	p->sched.avoid = 1u << 0;
+	atomic_store(&p->fake[1]->can, false);
+	atomic_store(&p->fake[2]->can, false);
+	assert_int_equal(pick(p, 0), 0);
+}
+
+static void a_resource_is_asked_once_what_it_can(void **state)
+{
+	struct pool *p = *state;
+
+	assert_int_equal(pick(p, 0), 2);
+	for (unsigned int i = 0; i < 3; i++)
+		atomic_store(&p->fake[i]->can, false);
+	sched_changed(&p->sched);
+	assert_int_equal(pick(p, 0), 2);
+	assert_int_equal(pick(p, 1u << 2), 0);
+}
+
 static void a_group_offers_the_union(void **state)
 {
 	struct pool *p = *state;
@@ -156,6 +216,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_one_request_tried_is_passed_over_for_it_alone,
 	                                        setup, teardown),
 		cmocka_unit_test_setup_teardown(a_resource_without_instance_is_passed_over, setup,
+	                                        teardown),
+		cmocka_unit_test_setup_teardown(the_choice_is_made_anew_when_something_changed,
+	                                        setup, teardown),
+		cmocka_unit_test_setup_teardown(the_secondary_comes_before_a_primary_to_be_avoided,
+	                                        setup, teardown),
+		cmocka_unit_test_setup_teardown(who_is_to_be_avoided_does_what_nobody_else_can,
+	                                        setup, teardown),
+		cmocka_unit_test_setup_teardown(a_resource_is_asked_once_what_it_can, setup,
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(a_group_offers_the_union, setup, teardown),
 	};
