@@ -57,6 +57,20 @@ static const cyaml_schema_field_t circuit_fields[] = {
 	CYAML_FIELD_END,
 };
 
+#define FAULT_FIELD(key, i)                                                                        \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,                      \
+	                       struct host_config_faults, value[i], 1, CYAML_UNLIMITED)
+
+/* As fault_keys has them. */
+static const cyaml_schema_field_t fault_fields[] = {
+	FAULT_FIELD("delay", 0),   FAULT_FIELD("error-rate", 1),
+	FAULT_FIELD("refuse", 2),  FAULT_FIELD("refuse-sessions", 3),
+	FAULT_FIELD("reorder", 4), FAULT_FIELD("hang", 5),
+	FAULT_FIELD("dead", 6),    FAULT_FIELD("after", 7),
+	FAULT_FIELD("for-ms", 8),  FAULT_FIELD("seed", 9),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t resource_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_resource, name, 1,
                                CYAML_UNLIMITED),
@@ -68,6 +82,10 @@ static const cyaml_schema_field_t resource_fields[] = {
                              struct host_config_resource, wait_us),
 	CYAML_FIELD_MAPPING_PTR("circuit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                 struct host_config_resource, circuit, circuit_fields),
+	CYAML_FIELD_STRING_PTR("of", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_resource, of, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_MAPPING_PTR("faults", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                                struct host_config_resource, faults, fault_fields),
 	CYAML_FIELD_END,
 };
 
@@ -94,6 +112,17 @@ static const cyaml_schema_value_t pin_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct host_config_pin, pin_fields),
 };
 
+static const cyaml_schema_field_t share_fields[] = {
+	CYAML_FIELD_STRING_PTR("resource", CYAML_FLAG_POINTER, struct host_config_share, resource,
+                               1, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT("threads", CYAML_FLAG_DEFAULT, struct host_config_share, threads),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t share_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct host_config_share, share_fields),
+};
+
 static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct host_config_group, name, 1,
                                CYAML_UNLIMITED),
@@ -109,6 +138,8 @@ static const cyaml_schema_field_t group_fields[] = {
                              struct host_config_group, deadline_ms),
 	CYAML_FIELD_SEQUENCE("pins", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_group, pins, &pin_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("share", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_group, share, &share_entry, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_END,
 };
 
@@ -312,6 +343,39 @@ struct circuit_options host_config_circuit(const struct host_config_resource *re
 		.backoff_max_ms =
 			given(circuit->backoff_max_ms, vc_max(first, DEFAULT_BACKOFF_MAX_MS)),
 	};
+}
+
+unsigned int host_config_parts(const struct host_config_resource *resource)
+{
+	return given(resource->threads, 1);
+}
+
+unsigned int host_config_shared(const struct host_config *config, const char *resource)
+{
+	unsigned int shared = 0;
+
+	for (unsigned int g = 0; g < config->groups_count; g++) {
+		const struct host_config_group *group = &config->groups[g];
+
+		for (unsigned int i = 0; i < group->share_count; i++)
+			if (!strcmp(group->share[i].resource, resource))
+				shared += group->share[i].threads;
+	}
+	return shared;
+}
+
+int host_config_faults(const struct host_config_resource *resource, struct fault_settings *settings,
+                       const char **key, char **error)
+{
+	int err = 0;
+
+	*settings = fault_settings_none;
+	for (unsigned int i = 0; resource->faults && i < FAULT_KEYS && !err; i++) {
+		*key = fault_keys[i];
+		if (resource->faults->value[i])
+			err = fault_settings_set(settings, *key, resource->faults->value[i], error);
+	}
+	return err;
 }
 
 unsigned int host_config_queues(const struct host_config_device *device)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "host/device.h"
+#include "host/resource/fault_settings.h"
 #include "host/sched/sched.h"
 
 /* Pointers are NULL where the file says nothing: ask the functions below for the value then. */
@@ -19,17 +20,30 @@ struct host_config_circuit {
 	unsigned int *backoff_max_ms;
 };
 
+/* In the order of fault_keys. */
+struct host_config_faults {
+	char *value[FAULT_KEYS];
+};
+
 struct host_config_resource {
 	char *name;
 	char *type;
 	unsigned int *threads; /* NULL: the type's default */
 	unsigned int *wait_us;
 	struct host_config_circuit *circuit;
+	char *of;
+	struct host_config_faults *faults;
 };
 
 struct host_config_pin {
 	char *algorithm;
 	char *resource;
+};
+
+/* What a group has of a resource for itself. */
+struct host_config_share {
+	char *resource;
+	unsigned int threads;
 };
 
 struct host_config_group {
@@ -43,6 +57,8 @@ struct host_config_group {
 	unsigned int *deadline_ms;
 	struct host_config_pin *pins;
 	unsigned int pins_count;
+	struct host_config_share *share;
+	unsigned int share_count;
 };
 
 enum host_config_mode { HOST_MODE_SERVER, HOST_MODE_CLIENT };
@@ -97,6 +113,13 @@ unsigned int host_config_idle_us(const struct host_config *config);
 struct circuit_options host_config_circuit(const struct host_config_resource *resource);
 /* Bytes. 0; -EINVAL: it is no size (of a checked configuration it is). */
 int host_config_size_threshold(const struct host_config_group *group, uint32_t *bytes);
+/* How many parts (resource_ops) a resource has in all, and how many of these are groups' shares. */
+unsigned int host_config_parts(const struct host_config_resource *resource);
+unsigned int host_config_shared(const struct host_config *config, const char *resource);
+/* The faults of a resource. -EINVAL: the key in *key has no such value, and *error (to be freed)
+ * says so (of a checked configuration all are good). */
+int host_config_faults(const struct host_config_resource *resource, struct fault_settings *settings,
+                       const char **key, char **error);
 unsigned int host_config_queues(const struct host_config_device *device);
 /* 0; -EINVAL: a size in it is none (of a checked configuration all are). */
 int host_config_limits(const struct host_config_device *device, struct device_limits *limits);

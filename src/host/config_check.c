@@ -3,7 +3,7 @@
  * What the schema of host.yaml cannot say: names that must be known or unique, CPUs that must be
  * there, limits. Each complaint is one sentence with file and line. Main thread.
  */
-#include "host/config_check.h"
+#include "host/config_check_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,19 +31,6 @@
 #define MAX_DEADLINE_MS 10000
 #define MAX_FAILURES 1000000
 #define MAX_BACKOFF_MS 3600000
-
-struct check {
-	const struct host_config *config;
-	char **error;
-};
-
-/* A place in the file: section[index].key[item]. Later parts may be absent (-1, NULL, -1). */
-struct config_place {
-	const char *section;
-	int index;
-	const char *key;
-	int item;
-};
 
 /* The line of that, or of as much of it as is there; 0: not a file (the built-in configuration). */
 static unsigned int place_line(const char *file, const struct config_place *place)
@@ -76,9 +63,8 @@ static unsigned int place_line(const char *file, const struct config_place *plac
 	return line;
 }
 
-/* Say what is wrong at a place. Always -EINVAL. */
-__attribute__((format(printf, 3, 4))) static int
-fail(struct check *check, const struct config_place *place, const char *format, ...)
+int config_check_fail(struct check *check, const struct config_place *place, const char *format,
+                      ...)
 {
 	unsigned int line = place_line(check->config->name, place);
 	char sentence[512];
@@ -236,6 +222,8 @@ static int resources_check(struct check *check)
 		err = number_check(check, &place, resource->wait_us, 0, MAX_WAIT_US);
 		if (!err)
 			err = circuit_check(check, i);
+		if (!err)
+			err = config_check_fault(check, i);
 		if (err)
 			return err;
 	}
@@ -486,6 +474,8 @@ int host_config_check(const struct host_config *config, char **error)
 		err = resources_check(&check);
 	if (!err)
 		err = groups_check(&check);
+	if (!err)
+		err = config_check_shares(&check);
 	if (!err)
 		err = devices_check(&check);
 	return err;

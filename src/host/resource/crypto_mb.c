@@ -203,6 +203,7 @@ static int mb_create(const struct resource_config *config, struct resource **res
 	if (!mb)
 		return -ENOMEM;
 	mb->threads = config->threads ? config->threads : 1;
+	mb->base.parts = mb->threads;
 	mb->wait_ns = 1000ull * (config->wait_us ? *config->wait_us : MB_WAIT_US);
 	if (sched_getaffinity(0, sizeof(mb->cpus), &mb->cpus) < 0)
 		CPU_ZERO(&mb->cpus);
@@ -382,6 +383,7 @@ static void mb_disarm(struct resource_instance *instance)
 
 const struct resource_ops resource_crypto_mb = {
 	.type = "crypto-mb",
+	.parts = "threads",
 	.create = mb_create,
 	.destroy = mb_destroy,
 	.can = mb_can,

@@ -119,6 +119,7 @@ static int lc_create(const struct resource_config *config, struct resource **res
 	if (!lc)
 		return -ENOMEM;
 	lc->threads = config->threads ? config->threads : 1;
+	lc->base.parts = lc->threads;
 	if (sched_getaffinity(0, sizeof(lc->cpus), &lc->cpus) < 0)
 		CPU_ZERO(&lc->cpus);
 	if (lc_library_open(&lc->library, error) < 0) {
@@ -337,6 +338,7 @@ static void lc_drop(struct resource_instance *instance, void *handle)
 
 const struct resource_ops resource_libcrypto = {
 	.type = "libcrypto",
+	.parts = "threads",
 	.create = lc_create,
 	.destroy = lc_destroy,
 	.can = lc_can,

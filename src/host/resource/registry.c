@@ -12,29 +12,37 @@
 #include "host/resource/resource.h"
 
 const struct resource_ops *const resource_types[] = {
-	&resource_ipsec_mb,
-	&resource_libcrypto,
+	&resource_ipsec_mb,  &resource_libcrypto,
 #ifdef VC_HAVE_CRYPTO_MB
 	&resource_crypto_mb,
 #endif
-	NULL,
+	&resource_fault,     NULL,
 };
+
+const struct resource_ops *resource_type_find(const char *type)
+{
+	for (unsigned int i = 0; resource_types[i]; i++)
+		if (!strcmp(resource_types[i]->type, type))
+			return resource_types[i];
+	return NULL;
+}
 
 int resource_create(const struct resource_config *config, struct resource **resource, char **error)
 {
-	for (unsigned int i = 0; resource_types[i]; i++) {
-		if (strcmp(resource_types[i]->type, config->type) != 0)
-			continue;
-		int r = resource_types[i]->create(config, resource, error);
+	const struct resource_ops *ops = resource_type_find(config->type);
+	int r;
 
-		if (r < 0)
-			return r;
-		(*resource)->ops = resource_types[i];
-		snprintf((*resource)->name, sizeof((*resource)->name), "%s", config->name);
-		return 0;
+	if (!ops) {
+		*error = str_format("resource '%s': there is no type '%s'", config->name,
+		                    config->type);
+		return -EINVAL;
 	}
-	*error = str_format("resource '%s': there is no type '%s'", config->name, config->type);
-	return -EINVAL;
+	r = ops->create(config, resource, error);
+	if (r < 0)
+		return r;
+	(*resource)->ops = ops;
+	snprintf((*resource)->name, sizeof((*resource)->name), "%s", config->name);
+	return 0;
 }
 
 void resource_destroy(struct resource *resource)

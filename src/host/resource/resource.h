@@ -17,15 +17,19 @@
 #include "host/session.h"
 #include "wire/virtio_crypto.h"
 
+struct resource;
+struct fault_settings;
+
 /* From the configuration; what a type does not know must be 0. */
 struct resource_config {
 	const char *name;
 	const char *type;
-	unsigned int threads;        /* libcrypto, crypto-mb: of each instance; default 1 */
-	const unsigned int *wait_us; /* crypto-mb: NULL: default */
+	unsigned int threads;                /* libcrypto, crypto-mb: of each instance; default 1 */
+	const unsigned int *wait_us;         /* crypto-mb: NULL: default */
+	struct resource *of;                 /* fault: what it wraps; outlives it */
+	const struct fault_settings *faults; /* fault: NULL: none */
 };
 
-struct resource;
 struct resource_instance;
 
 struct resource_counters {
@@ -36,6 +40,9 @@ struct resource_counters {
 
 struct resource_ops {
 	const char *type; /* "ipsec-mb" */
+	/* What each instance has a number of and groups may have for themselves ("threads");
+	 * NULL: nothing. */
+	const char *parts;
 
 	/* Main thread. On failure *error is a sentence (to be freed). */
 	int (*create)(const struct resource_config *config, struct resource **resource,
@@ -89,8 +96,9 @@ struct circuit_options {
 
 struct resource {
 	const struct resource_ops *ops;
-	char name[32];
+	char name[64];      /* "sw"; of a group's share "sw/GROUP" */
 	unsigned int index; /* in the pool, below HOST_MAX_RESOURCES */
+	unsigned int parts; /* see ops->parts */
 	/* Set by create where requests may come back late or never (hardware): where the group has
 	 * a deadline they then get copies of the data, so that nothing late can do harm. */
 	bool may_hang;
@@ -108,6 +116,10 @@ extern const struct resource_ops *const resource_types[];
 extern const struct resource_ops resource_ipsec_mb;
 extern const struct resource_ops resource_libcrypto;
 extern const struct resource_ops resource_crypto_mb; /* where libcrypto-mb is */
+extern const struct resource_ops resource_fault;
+
+/* NULL: there is none of that name. */
+const struct resource_ops *resource_type_find(const char *type);
 
 /* Make a resource of the type that config names. -EINVAL unknown type. */
 int resource_create(const struct resource_config *config, struct resource **resource, char **error);
