@@ -18,6 +18,7 @@
 #include "base/ctl.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "cli/change.h"
 #include "cli/pci.h"
 #include "cli/show.h"
 #include "virtio/pci_sysfs.h"
@@ -40,7 +41,9 @@ struct command {
 	const char *name;
 	const char
 		*argument; /* what follows the name, also its key in the request; NULL: nothing */
-	const char *word;  /* that stands for the argument in the help */
+	const char *word;  /* that stands for what follows in the help */
+	/* Instead: what any number of words that follow put into the request. */
+	change_fn *change;
 	const char *summary;
 	show_fn *show[DAEMONS]; /* NULL: the daemon does not know it */
 	bool headless;          /* its text names the daemon by itself */
@@ -94,6 +97,13 @@ static const struct command commands[] = {
 		.show = {show_host_ready, NULL},
 	},
 	{
+		.name = "fault",
+		.word = "NAME ...",
+		.summary = "a resource's faults: KEY=VALUE ... sets some, clear ends them",
+		.change = change_fault,
+		.show = {show_host_fault, NULL},
+	},
+	{
 		.name = "version",
 		.summary = "versions of the daemons that run",
 		.show = {show_version, show_version},
@@ -122,8 +132,9 @@ static const struct command commands[] = {
 
 struct options {
 	const struct command *command;
-	const char *argument;
-	const char *socket; /* of the one daemon; NULL: by its name */
+	const char *argument; /* of a command that asks no daemon */
+	json_t *more;         /* what goes into the request */
+	const char *socket;   /* of the one daemon; NULL: by its name */
 	bool chosen[DAEMONS];
 	uint64_t wait_ns;   /* until when, for daemons that are not there yet */
 	const char *driver; /* of bind; NULL: what suits */
@@ -139,8 +150,7 @@ static void print_help(void)
 		char usage[32];
 
 		snprintf(usage, sizeof(usage), "%s%s%s", commands[i].name,
-		         commands[i].argument ? " " : "",
-		         commands[i].argument ? commands[i].word : "");
+		         commands[i].word ? " " : "", commands[i].word ? commands[i].word : "");
 		printf("  %-18s %s\n", usage, commands[i].summary);
 	}
 	printf("\nOptions:\n"
@@ -242,6 +252,22 @@ static int parse_options(int argc, char **argv, struct options *options)
 }
 
 /* 0, or the exit status. */
+static int parse_change(int count, char *const *words, struct options *options)
+{
+	char *error = NULL;
+	int err;
+
+	options->more = json_object();
+	err = options->command->change(options->more, (unsigned int)count, words, &error);
+	if (!err)
+		return 0;
+	fprintf(stderr, "vcryptoctl: %s: %s; see vcryptoctl --help\n", options->command->name,
+	        error ? error : "that is not text (UTF-8)");
+	free(error);
+	return EXIT_USAGE;
+}
+
+/* 0, or the exit status. */
 static int parse_command(int argc, char **argv, struct options *options)
 {
 	enum log_level level;
@@ -254,6 +280,8 @@ static int parse_command(int argc, char **argv, struct options *options)
 	options->command = command_find(argv[optind]);
 	if (!options->command)
 		return usage_error("unknown command \"%s\"", argv[optind]);
+	if (options->command->change)
+		return parse_change(left - 1, argv + optind + 1, options);
 	if (left > 2 || (left == 2 && !options->command->argument))
 		return usage_error("\"%s\" is one word too many", argv[argc - 1]);
 	if (!options->command->argument)
@@ -266,7 +294,8 @@ static int parse_command(int argc, char **argv, struct options *options)
 	if (!strcmp(options->command->argument, "level") &&
 	    log_level_parse(options->argument, &level))
 		return usage_error("\"%s\" is not a log level", options->argument);
-	return 0;
+	options->more = json_pack("{s:s}", options->command->argument, options->argument);
+	return options->more ? 0 : usage_error("\"%s\" is not text (UTF-8)", options->argument);
 }
 
 static bool is_absent(int err)
@@ -274,16 +303,15 @@ static bool is_absent(int err)
 	return err == -ENOENT || err == -ECONNREFUSED;
 }
 
-static int ask(const struct options *options, const char *path, const char *command,
-               const char *key, json_t **result, char **error)
+static int ask(const struct options *options, const char *path, const char *command, json_t *more,
+               json_t **result, char **error)
 {
 	json_t *request = json_pack("{s:s}", "command", command);
 	int err = -ENOMEM;
 
 	*result = NULL;
 	*error = NULL;
-	if (request &&
-	    (!key || json_object_set_new(request, key, json_string(options->argument)) == 0))
+	if (request && (!more || json_object_update(request, more) == 0))
 		err = ctl_call(path, request, TIMEOUT_MS, result, error);
 	while (is_absent(err) && clock_now_ns() < options->wait_ns) {
 		usleep(WAIT_STEP_US);
@@ -339,7 +367,7 @@ static void ask_all(const struct options *options, struct answer answers[DAEMONS
 		else
 			answer->err = runtime_path(name, answer->path, sizeof(answer->path));
 		if (!answer->err)
-			answer->err = ask(options, answer->path, command->name, command->argument,
+			answer->err = ask(options, answer->path, command->name, options->more,
 			                  &answer->result, &answer->error);
 	}
 }
@@ -469,6 +497,7 @@ int main(int argc, char **argv)
 		json_decref(answers[i].result);
 		free(answers[i].error);
 	}
+	json_decref(options.more);
 	return any && !refused && !ferror(stdout) && fflush(stdout) == 0 ? EXIT_SUCCESS
 	                                                                 : EXIT_FAILURE;
 }

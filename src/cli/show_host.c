@@ -57,6 +57,15 @@ static void cell_state(struct table *table, const json_t *row, const char *key)
 	free(text);
 }
 
+/* Not every resource has some. */
+static void cell_threads(struct table *table, const json_t *row, const char *key)
+{
+	if (json_is_integer(json_object_get(row, key)))
+		cell_count(table, row, key);
+	else
+		table_text(table, "-");
+}
+
 static const struct column worker_columns[] = {
 	{"worker", "index", cell_id},          {">cpu", "cpu", cell_cpu},
 	{">requests", "requests", cell_count}, {">rounds", "rounds", cell_count},
@@ -64,10 +73,15 @@ static const struct column worker_columns[] = {
 };
 
 static const struct column resource_columns[] = {
-	{"resource", "name", cell_text},         {"type", "type", cell_text},
-	{">completed", "completed", cell_count}, {">failed", "failed", cell_count},
-	{">data", "bytes", cell_bytes},          {">bursts", "bursts", cell_count},
-	{">in flight", "in_flight", cell_count}, {0},
+	{"resource", "name", cell_text},
+	{"type", "type", cell_text},
+	{">threads", "threads", cell_threads},
+	{">completed", "completed", cell_count},
+	{">failed", "failed", cell_count},
+	{">data", "bytes", cell_bytes},
+	{">bursts", "bursts", cell_count},
+	{">in flight", "in_flight", cell_count},
+	{0},
 };
 
 static const struct column group_columns[] = {
@@ -175,12 +189,38 @@ void show_host_devices(const json_t *devices)
 	}
 }
 
+/* A line for each resource that is not as it should be, by the administrator's will. */
+static void show_faults(const json_t *resources)
+{
+	json_t *resource, *value;
+	const char *key;
+	size_t i;
+
+	json_array_foreach (resources, i, resource) {
+		const json_t *faults = json_object_get(resource, "faults");
+
+		if (!json_object_size(faults))
+			continue;
+		printf("  faults of ");
+		print_clean(field_text(resource, "name"));
+		printf(":");
+		json_object_foreach ((json_t *)(uintptr_t)faults, key, value) {
+			printf(" ");
+			print_clean(key);
+			printf("=");
+			print_clean(json_is_string(value) ? json_string_value(value) : "?");
+		}
+		putchar('\n');
+	}
+}
+
 void show_host_status(const json_t *status)
 {
 	show_daemon(status);
 	show_rows(json_object_get(status, "workers"), 2, worker_columns);
 	putchar('\n');
 	show_rows(json_object_get(status, "resources"), 2, resource_columns);
+	show_faults(json_object_get(status, "resources"));
 	putchar('\n');
 	show_rows(json_object_get(status, "groups"), 2, group_columns);
 	putchar('\n');

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "host/fault_command.h"
 #include "host/worker.h"
 
 static int workers_start(struct host *host, char **error)
@@ -167,6 +168,7 @@ void host_stop(struct host *host)
 	if (!host)
 		return;
 	ctl_server_destroy(host->control);
+	fault_clear_all(host->pool);
 	for (unsigned int i = 0; i < host->device_count; i++)
 		vhost_socket_destroy(host->socket[i]);
 	for (unsigned int i = 0; i < host->worker_count; i++)

@@ -12,8 +12,10 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "host/fault_command.h"
 #include "host/host.h"
 #include "host/iotlb.h"
+#include "host/resource/fault.h"
 #include "host/worker.h"
 
 /* More sessions than this are counted, not listed. */
@@ -79,10 +81,18 @@ static json_t *resource_json(const struct host *host, const struct resource *res
 		bytes += figure(&c->bytes);
 		bursts += figure(&c->bursts);
 	}
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", resource->name, "type",
-	                 resource->ops->type, "submitted", submitted, "completed", completed,
-	                 "failed", failed, "bytes", bytes, "bursts", bursts, "in_flight",
-	                 submitted > completed ? submitted - completed : 0);
+	json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name", resource->name,
+	                         "type", resource->ops->type, "submitted", submitted, "completed",
+	                         completed, "failed", failed, "bytes", bytes, "bursts", bursts,
+	                         "in_flight", submitted > completed ? submitted - completed : 0);
+
+	if (resource->ops->parts)
+		json_object_set_new(json, resource->ops->parts, json_integer(resource->parts));
+	if (fault_is(resource)) {
+		json_object_set_new(json, "of", json_string(fault_inner(resource)->name));
+		json_object_set_new(json, "faults", fault_json(resource));
+	}
+	return json;
 }
 
 static json_t *resources_json(const struct host *host)
@@ -326,8 +336,7 @@ static json_t *on_version(void *context, const json_t *request, char **error)
 }
 
 const struct ctl_command host_commands[] = {
-	{"status", on_status},     {"devices", on_devices},
-	{"sessions", on_sessions}, {"log-level", on_log_level},
-	{"version", on_version},   {"offline", on_offline},
-	{"online", on_online},     {NULL, NULL},
+	{"status", on_status},       {"devices", on_devices},  {"sessions", on_sessions},
+	{"log-level", on_log_level}, {"version", on_version},  {"offline", on_offline},
+	{"online", on_online},       {"fault", fault_command}, {NULL, NULL},
 };

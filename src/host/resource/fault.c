@@ -192,6 +192,7 @@ static int fault_open(struct resource *resource, unsigned int worker,
 		instance_free(in);
 		return err;
 	}
+	fault_refresh(in);
 	pthread_mutex_lock(&fault->lock);
 	in->next = fault->first;
 	fault->first = in;
