@@ -5,6 +5,7 @@
  * create, destroy, fault_*(): main thread; open, close, realise, drop: the worker. What it can do
  * and its sessions are the inner resource's. Requests: fault_run.c.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

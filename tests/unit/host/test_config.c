@@ -2,42 +2,16 @@
 /*
  * host.yaml: good files, and for each kind of bad one the sentence that a person gets.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "config_fixture.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/util.h"
-#include "host/config.h"
 #include "host/device.h"
-
-static char path[64];
-
-static int setup(void **state)
-{
-	snprintf(path, sizeof(path), "/tmp/vcrypto-config-XXXXXX");
-
-	int fd = mkstemp(path);
-
-	if (fd < 0)
-		return -1;
-	close(fd);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	unlink(path);
-	return 0;
-}
 
 /* One that a worker may run on. */
 static int first_cpu(void)
@@ -49,42 +23,6 @@ static int first_cpu(void)
 	while (!CPU_ISSET(cpu, &set))
 		cpu++;
 	return cpu;
-}
-
-static int load(const char *text, struct host_config **config, char **error)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-	assert_int_equal(fclose(file), 0);
-	return host_config_load(path, config, error);
-}
-
-static struct host_config *load_good(const char *text)
-{
-	struct host_config *config = NULL;
-	char *error = NULL;
-
-	if (load(text, &config, &error))
-		fail_msg("%s", error);
-	assert_null(error);
-	return config;
-}
-
-/* It must fail with "PATH:LINE: " and the part in the sentence. */
-static void assert_bad(const char *text, unsigned int line, const char *part)
-{
-	struct host_config *config = NULL;
-	char *error = NULL;
-	char where[96];
-
-	assert_int_equal(load(text, &config, &error), -EINVAL);
-	assert_non_null(error);
-	snprintf(where, sizeof(where), "%s:%u: ", path, line);
-	if (strncmp(error, where, strlen(where)) != 0 || !strstr(error, part))
-		fail_msg("got \"%s\", expected line %u and \"%s\"", error, line, part);
-	free(error);
 }
 
 #define RESOURCES                                                                                  \
@@ -496,5 +434,5 @@ int main(void)
 		cmocka_unit_test(refuses_unknown_keys_and_bad_yaml),
 	};
 
-	return cmocka_run_group_tests_name("config", tests, setup, teardown);
+	return cmocka_run_group_tests_name("config", tests, config_setup, config_teardown);
 }
