@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 
+import bench_failover
 import openssl_speed
 from bench_peers import DRIVER_CPU, HOST_CPU, BareMetal, BenchError, peer, run
 
@@ -37,8 +38,8 @@ JOBS = 64
 RSA_JOBS = 16
 RSA_DEPTH = 64
 IDLE_SECONDS = 10
-ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,hostile,sessions,"
-        "memory,idle,wake")
+ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,hostile,"
+        "failover,sessions,memory,idle,wake")
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HOSTILE_SIZES = (1024, 16384)
 HUGE_PAGES = 640
@@ -247,6 +248,10 @@ class Bench:
         for size in HOSTILE_SIZES:
             self.add("host.hostile" if size == HOSTILE_SIZES[-1] else f"host.hostile.{size}",
                      "Gbit/s", pairs[size], "without it")
+
+    def failover(self):
+        """The primary resource of a group goes while it has all it can do."""
+        bench_failover.failover(self)
 
     def sessions(self):
         """Sessions made and destroyed again."""

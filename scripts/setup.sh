@@ -31,8 +31,8 @@ packages_of() {
 	vm) echo "python3 qemu-system-x86 apt dpkg" ;;
 	fuzz) echo "clang llvm python3 $(clang_runtime)" ;;
 	demo) echo "python3 openssl haproxy curl nghttp2-client" ;;
-	# dpdk-test-crypto-perf, the yardstick.
-	bench) echo "python3 openssl dpdk-dev" ;;
+	# dpdk-test-crypto-perf, the yardstick; gnuplot draws the drills.
+	bench) echo "python3 openssl dpdk-dev gnuplot-nox" ;;
 	lint) echo "clang clang-format clang-tidy cppcheck shellcheck python3" ;;
 	*)
 		echo "setup: unknown purpose '$1': build, test, vm, fuzz, demo, bench or lint" >&2

@@ -76,9 +76,15 @@ void show_host_fault(const json_t *result)
 	json_t *value;
 	const char *key;
 
-	line(str_format("  resource %s over %s: faults in %d of %d workers",
-	                field_text(result, "resource"), field_text(result, "of"),
-	                (int)field_number(result, "active"), (int)field_number(result, "workers")));
+	if (field_number(result, "changed_ns"))
+		line(str_format("  resource %s over %s, from now on:%s",
+		                field_text(result, "resource"), field_text(result, "of"),
+		                json_object_size(settings) ? "" : " no faults"));
+	else
+		line(str_format("  resource %s over %s: faults in %d of %d workers",
+		                field_text(result, "resource"), field_text(result, "of"),
+		                (int)field_number(result, "active"),
+		                (int)field_number(result, "workers")));
 	json_object_foreach ((json_t *)(uintptr_t)settings, key, value)
 		line(str_format("    %s=%s", key,
 		                json_is_string(value) ? json_string_value(value) : "?"));

@@ -60,6 +60,8 @@ static const char usage_text[] =
 	"                     message in its layouts, msg70, msg71, msg81, or not at all:\n"
 	"                     stateless\n"
 	"  --ring KIND        kind of the rings: auto (default), split or packed\n"
+	"  --timeline FILE    write how many were done in each millisecond (one algorithm, one\n"
+	"                     size)\n"
 	"  --ceiling          no device: how fast this program itself could be\n"
 	"  --json             print a list of objects\n"
 	"  --help, --version\n"
@@ -82,6 +84,7 @@ enum option_id {
 	OPTION_SESSIONS,
 	OPTION_SESSION_VIA,
 	OPTION_RING,
+	OPTION_TIMELINE,
 	OPTION_CEILING,
 	OPTION_JSON,
 	OPTION_HELP,
@@ -104,6 +107,7 @@ static const struct option options[] = {
 	{"sessions", no_argument, NULL, OPTION_SESSIONS},
 	{"session-via", required_argument, NULL, OPTION_SESSION_VIA},
 	{"ring", required_argument, NULL, OPTION_RING},
+	{"timeline", required_argument, NULL, OPTION_TIMELINE},
 	{"ceiling", no_argument, NULL, OPTION_CEILING},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -210,6 +214,17 @@ static enum vcrypto_ring ring(const char *name)
 	exit(EXIT_USAGE);
 }
 
+/* Before all that takes time: it is found out at once if it cannot be written. */
+static FILE *file(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (f)
+		return f;
+	fprintf(stderr, "vcrypto-perf: %s: cannot write it: %s\n", path, strerror(errno));
+	exit(EXIT_USAGE);
+}
+
 static void option_take(struct arguments *a, int option, char *value)
 {
 	switch (option) {
@@ -262,6 +277,9 @@ static void option_take(struct arguments *a, int option, char *value)
 	case OPTION_RING:
 		a->ring = ring(value);
 		break;
+	case OPTION_TIMELINE:
+		a->run.timeline = file(value);
+		break;
 	case OPTION_CEILING:
 		a->ceiling = true;
 		break;
@@ -308,6 +326,8 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 	}
 	if (a->socket_count > 1 && (a->run.sleep || a->sessions || a->ceiling))
 		usage_error("several --socket do not go with --sleep, --sessions or --ceiling");
+	if (a->run.timeline && (a->algo_count > 1 || a->size_count > 1 || a->sessions))
+		usage_error("--timeline is for one algorithm and one size");
 	if (a->pci && (a->socket_count || a->ceiling))
 		usage_error("--pci does not go with --socket or --ceiling");
 	if (a->pci) {

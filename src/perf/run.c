@@ -16,6 +16,7 @@
 
 #include "base/util.h"
 #include "perf/histogram.h"
+#include "perf/timeline.h"
 
 #define VERIFY_EVERY 1024
 #define STAMP_EVERY 8 /* submits */
@@ -57,6 +58,7 @@ struct runner {
 	int failed; /* -errno: a device of the thread is gone */
 	unsigned int idle_rounds;
 	uint64_t idle_since_ns;
+	struct timeline *timeline; /* NULL: not wanted */
 	struct histogram latency;
 };
 
@@ -108,6 +110,7 @@ static void runner_fini(struct runner *r)
 	}
 	vcrypto_session_destroy(r->session);
 	EVP_CIPHER_CTX_free(r->context);
+	free(r->timeline);
 	free(r->scratch);
 	free(r->ready);
 	free(r->items);
@@ -124,7 +127,10 @@ static int runner_init(struct runner *r)
 	r->ready = calloc(depth, sizeof(struct vcrypto_op *));
 	r->scratch = malloc(r->options->size + 64u);
 	r->context = EVP_CIPHER_CTX_new();
-	if (!r->items || !r->ready || !r->scratch || !r->context)
+	if (r->options->timeline)
+		r->timeline = timeline_new(WARM_UP_SECONDS + r->options->seconds + 1);
+	if (!r->items || !r->ready || !r->scratch || !r->context ||
+	    (r->options->timeline && !r->timeline))
 		return -ENOMEM;
 	for (unsigned int i = 0; i < depth; i++) {
 		error = item_init(r, &r->items[i], i);
@@ -252,6 +258,7 @@ static int wait_more(struct runner *r)
 static int runner_step(struct runner *r, enum phase phase)
 {
 	struct vcrypto_op *done[64];
+	uint64_t errors = r->errors;
 	int n, error = 0;
 
 	if (phase != STOP)
@@ -269,6 +276,8 @@ static int runner_step(struct runner *r, enum phase phase)
 		r->ready[r->ready_count++] = done[i];
 	}
 	r->completed += (unsigned int)n;
+	if (vc_unlikely(r->timeline != NULL))
+		timeline_add(r->timeline, (unsigned int)n, (unsigned int)(r->errors - errors));
 	if (phase == MEASURE)
 		__atomic_store_n(&r->measured, r->measured + (unsigned int)n, __ATOMIC_RELAXED);
 	return 0;
@@ -366,6 +375,14 @@ static int runners_run(struct runner *runners, unsigned int threads, unsigned in
 	return error;
 }
 
+/* All runners' into the first one's, and that into the file. */
+static int timelines_write(struct runner *runners, unsigned int n, FILE *file)
+{
+	for (unsigned int i = 1; i < n; i++)
+		timeline_merge(runners[0].timeline, runners[i].timeline);
+	return timeline_write(runners[0].timeline, file);
+}
+
 static void result_finish(struct run_result *result, const struct histogram *latency,
                           uint64_t completed, const struct workload *w, uint32_t size,
                           double seconds)
@@ -413,6 +430,8 @@ int run(struct vcrypto_device *const *devices, unsigned int count, const struct 
 	}
 	if (!err)
 		result_finish(result, latency, completed, workload, options->size, seconds);
+	if (!err && options->timeline)
+		err = timelines_write(runners, n, options->timeline);
 	for (unsigned int i = 0; i < n && runners; i++)
 		if (runners[i].device)
 			runner_fini(&runners[i]);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <vcrypto/vcrypto.h>
 
 #include "perf/workload.h"
@@ -22,6 +23,7 @@ struct run_options {
 	enum run_verify verify;
 	bool sleep;
 	bool in_place;
+	FILE *timeline; /* for completions over time; NULL: none */
 };
 
 struct run_result {
