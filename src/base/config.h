@@ -23,6 +23,7 @@ void config_free(const cyaml_schema_value_t *schema, void *data);
 /* The line of an item of the file ("devices[0].group"), for errors that only show when the parts
  * are put together; 0 if it is not there. */
 unsigned int config_line(const char *path, const char *item);
+unsigned int config_line_text(const char *text, size_t length, const char *item);
 
 /* "4GiB", "64 KiB", "1000", "10k" (10^3): KiB MiB GiB TiB are binary, k M G T decimal. -EINVAL. */
 int config_size_parse(const char *text, uint64_t *value);

@@ -396,29 +396,50 @@ static yaml_node_t *step(const struct check *check, const yaml_node_t *node, con
 	return pair ? yaml_document_get_node(check->document, pair->value) : NULL;
 }
 
+/* The line of an item in what the parser is about to read; 0: it is not there. */
+static unsigned int item_line(yaml_parser_t *parser, const char *item)
+{
+	yaml_document_t document;
+	struct check check = {.document = &document};
+	unsigned int line;
+	yaml_node_t *node;
+
+	if (!yaml_parser_load(parser, &document))
+		return 0;
+	node = yaml_document_get_root_node(&document);
+	while (node && *item)
+		node = step(&check, node, &item);
+	line = node ? (unsigned int)line_of(node) : 0;
+	yaml_document_delete(&document);
+	return line;
+}
+
 unsigned int config_line(const char *path, const char *item)
 {
 	FILE *file = fopen(path, "re");
-	yaml_document_t document;
-	struct check check = {.document = &document};
 	yaml_parser_t parser;
 	unsigned int line = 0;
-	yaml_node_t *node;
 
 	if (!file)
 		return 0;
-	if (!yaml_parser_initialize(&parser))
-		goto out;
-	yaml_parser_set_input_file(&parser, file);
-	if (yaml_parser_load(&parser, &document)) {
-		node = yaml_document_get_root_node(&document);
-		while (node && *item)
-			node = step(&check, node, &item);
-		line = node ? (unsigned int)line_of(node) : 0;
-		yaml_document_delete(&document);
+	if (yaml_parser_initialize(&parser)) {
+		yaml_parser_set_input_file(&parser, file);
+		line = item_line(&parser, item);
+		yaml_parser_delete(&parser);
 	}
-	yaml_parser_delete(&parser);
-out:
 	fclose(file);
+	return line;
+}
+
+unsigned int config_line_text(const char *text, size_t length, const char *item)
+{
+	yaml_parser_t parser;
+	unsigned int line;
+
+	if (!yaml_parser_initialize(&parser))
+		return 0;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+	line = item_line(&parser, item);
+	yaml_parser_delete(&parser);
 	return line;
 }

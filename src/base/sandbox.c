@@ -10,6 +10,7 @@
 #include "base/sandbox.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -89,9 +90,9 @@ static const int memory_calls[] = {
 	SCMP_SYS(munlock), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
 };
 
-/* Threads: locks, sleep, CPUs, their ends; whose they are. None is made any more, but one that was
- * made just now may begin only now: it says its name, how exactly
- * it sleeps (prctl, apart), and steps back. */
+/* Threads: locks, sleep, CPUs, their ends; whose they are. Where none is made any more, one that
+ * was made just now may begin only now: it says its name, how exactly it sleeps (prctl, apart), and
+ * steps back. */
 static const int thread_calls[] = {
 	SCMP_SYS(futex),           SCMP_SYS(sched_yield),
 	SCMP_SYS(setpriority),     SCMP_SYS(sched_getaffinity),
@@ -151,14 +152,34 @@ static const int device_calls[] = {
 	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(flock),      SCMP_SYS(fallocate),
 };
 
+/* More UNIX sockets to listen at (others cannot be made), with a mode of their own; more threads,
+ * where they belong (clone is apart). */
+static const int growth_calls[] = {
+	SCMP_SYS(bind),
+	SCMP_SYS(listen),
+	SCMP_SYS(umask),
+	SCMP_SYS(sched_setaffinity),
+};
+
+/* Who does not grow. */
+static const int no_growth_calls[] = {
+	SCMP_SYS(bind),
+	SCMP_SYS(listen),
+	SCMP_SYS(clone),
+	SCMP_SYS(clone3),
+};
+
+/* What a new thread shares with the others: all of it, and no more than that is asked for. */
+#define THREAD_FLAGS                                                                               \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |        \
+	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
 /* Nothing here ever does that. */
 static const int deadly_calls[] = {
 	SCMP_SYS(execve),
 	SCMP_SYS(execveat),
 	SCMP_SYS(fork),
 	SCMP_SYS(vfork),
-	SCMP_SYS(clone),
-	SCMP_SYS(clone3),
 	SCMP_SYS(ptrace),
 	SCMP_SYS(process_vm_readv),
 	SCMP_SYS(process_vm_writev),
@@ -185,8 +206,6 @@ static const int deadly_calls[] = {
 	SCMP_SYS(setgid),
 	SCMP_SYS(setresuid),
 	SCMP_SYS(setresgid),
-	SCMP_SYS(listen),
-	SCMP_SYS(bind),
 	SCMP_SYS(personality),
 };
 
@@ -235,6 +254,22 @@ static int add_conditional(scmp_filter_ctx filter)
 	return err;
 }
 
+static int add_growth(scmp_filter_ctx filter)
+{
+	int err = allow(filter, growth_calls);
+
+	/* clone3 takes its flags where a filter cannot look; libc knows the other way. */
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+		                       SCMP_A0(SCMP_CMP_EQ, THREAD_FLAGS));
+	if (!err)
+		err = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
+		                       SCMP_A0(SCMP_CMP_NE, THREAD_FLAGS));
+	return err;
+}
+
 static int filter_fill(scmp_filter_ctx filter, unsigned int needs)
 {
 	int err = allow(filter, memory_calls);
@@ -251,6 +286,11 @@ static int filter_fill(scmp_filter_ctx filter, unsigned int needs)
 		err = allow(filter, aio_calls);
 	if (!err && needs & SANDBOX_DEVICES)
 		err = allow(filter, device_calls);
+	if (!err && needs & SANDBOX_GROWTH)
+		err = add_growth(filter);
+	else if (!err)
+		err = add(filter, SCMP_ACT_KILL_PROCESS, no_growth_calls,
+		          vc_array_size(no_growth_calls));
 	if (!err)
 		err = add(filter, SCMP_ACT_KILL_PROCESS, deadly_calls, vc_array_size(deadly_calls));
 	return err ? err : add_conditional(filter);

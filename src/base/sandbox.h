@@ -20,6 +20,7 @@
 /* What is needed beyond serving sockets, memory and eventfds that are there. */
 enum sandbox_need {
 	SANDBOX_DEVICES = 1 << 0, /* a device is opened again: files, ioctls */
+	SANDBOX_GROWTH = 1 << 1,  /* more is served than at the start: UNIX sockets, threads */
 };
 
 /* How far it went. */

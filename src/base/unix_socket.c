@@ -78,29 +78,35 @@ static int stale_remove(const char *path, int type)
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/* bind() with the mode that the socket is to have: nobody sees it with another, and no file need be
+ * changed afterwards, which a daemon that has sealed itself cannot. 0, -errno. */
+static int bind_mode(int fd, const struct sockaddr_un *address, unsigned int mode)
+{
+	mode_t mask = umask(~mode & 0777);
+	int err = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+
+	umask(mask);
+	return err;
+}
+
 int unix_listen(const char *path, int type, unsigned int mode, int backlog)
 {
 	struct sockaddr_un address;
 	int fd = socket_open(&address, path, type);
-	int err = 0;
+	int err;
 
 	if (fd < 0)
 		return fd;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		err = errno == EADDRINUSE ? stale_remove(path, type) : -errno;
-		if (err)
-			goto out;
-		if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-			err = -errno;
-			goto out;
-		}
+	err = bind_mode(fd, &address, mode);
+	if (err == -EADDRINUSE) {
+		err = stale_remove(path, type);
+		if (!err)
+			err = bind_mode(fd, &address, mode);
 	}
-	/* Before listen(): until then nobody can connect, whatever the umask left open. */
-	if (chmod(path, mode) < 0 || listen(fd, backlog) < 0) {
+	if (!err && listen(fd, backlog) < 0) {
 		err = -errno;
 		unlink(path);
 	}
-out:
 	if (err) {
 		close(fd);
 		return err;

@@ -71,7 +71,8 @@ int pci_address_parse(const char *text, char address[PCI_ADDRESS_SIZE]);
 void *map_reachable(size_t size, int fd);
 
 /* UNIX sockets. A descriptor (close-on-exec, non-blocking) or -errno. unix_listen replaces a stale
- * socket of a dead process; a live one is -EADDRINUSE. type is SOCK_STREAM or SOCK_SEQPACKET. */
+ * socket of a dead process; a live one is -EADDRINUSE. type is SOCK_STREAM or SOCK_SEQPACKET. It
+ * changes the umask for a moment: no other thread may make files then. */
 int unix_listen(const char *path, int type, unsigned int mode, int backlog);
 int unix_connect(const char *path, int type);
 

@@ -55,7 +55,7 @@ static void on_stop_signal(void *context, int sig)
 	evloop_stop(context);
 }
 
-static int run(const struct host_config *config, bool confined)
+static int run(struct host_config *config, bool confined)
 {
 	struct sandbox sandbox = {false, false};
 	struct evloop *loop = NULL;
@@ -79,7 +79,7 @@ static int run(const struct host_config *config, bool confined)
 		goto out;
 	}
 	if (confined)
-		sandbox_seal(&sandbox, 0);
+		sandbox_seal(&sandbox, SANDBOX_GROWTH);
 	host->sandbox = sandbox;
 	log_notice("version %s ready: %s, %u workers, %u resources, %u devices", VCRYPTO_VERSION,
 	           config->name, host->worker_count, host->pool->resource_count,

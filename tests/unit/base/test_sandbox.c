@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +153,69 @@ static void what_only_an_attacker_does_is_the_end(void **state)
 		assert_int_equal(confined(0, attempts[i]), -SIGSYS);
 		assert_int_equal(confined(SANDBOX_DEVICES, attempts[i]), -SIGSYS);
 	}
+}
+
+static int try_to_serve_more(void)
+{
+	char path[64];
+	struct stat st;
+	int err, fd;
+
+	snprintf(path, sizeof(path), "/tmp/vcrypto-sandbox-%d.sock", (int)getpid());
+	fd = unix_listen(path, SOCK_STREAM, 0660, 1);
+	if (fd < 0)
+		return -fd;
+	err = stat(path, &st) ? errno : (st.st_mode & 0777) != 0660;
+	if (unlink(path))
+		err = errno;
+	return err;
+}
+
+/* As a resource makes its threads. */
+static int try_pinned_thread(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	cpu_set_t cpus;
+	int err;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus))
+		return errno;
+	pthread_attr_init(&attributes);
+	pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
+	err = pthread_create(&thread, &attributes, nothing, NULL);
+	pthread_attr_destroy(&attributes);
+	return err ? err : pthread_join(thread, NULL);
+}
+
+static int try_clone3(void)
+{
+	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+
+	return result(syscall(SYS_clone3, &args, sizeof(args)));
+}
+
+static int try_namespace(void)
+{
+	return result(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL));
+}
+
+static void what_grows_makes_sockets_and_threads(void **state)
+{
+	assert_int_equal(confined(SANDBOX_GROWTH, try_to_serve_more), 0);
+	assert_int_equal(confined(SANDBOX_GROWTH, try_thread), 0);
+	assert_int_equal(confined(SANDBOX_GROWTH, try_pinned_thread), 0);
+}
+
+static void and_no_processes(void **state)
+{
+	attempt_fn *const attempts[] = {try_exec,     try_fork,  try_namespace,        try_code,
+	                                try_internet, try_trace, try_to_make_data_code};
+
+	for (size_t i = 0; i < vc_array_size(attempts); i++)
+		assert_int_equal(confined(SANDBOX_GROWTH, attempts[i]), -SIGSYS);
+	assert_int_equal(confined(SANDBOX_GROWTH, try_clone3), ENOSYS);
+	assert_int_equal(confined(SANDBOX_GROWTH, try_open), EPERM);
 }
 
 static void a_device_may_be_opened_again_where_that_is_needed(void **state)
@@ -322,6 +388,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_not_opened),
 		cmocka_unit_test(what_only_an_attacker_does_is_the_end),
+		cmocka_unit_test(what_grows_makes_sockets_and_threads),
+		cmocka_unit_test(and_no_processes),
 		cmocka_unit_test(a_device_may_be_opened_again_where_that_is_needed),
 		cmocka_unit_test(what_a_daemon_does_all_day_still_works),
 		cmocka_unit_test(an_eventfd_is_signalled_by_asynchronous_io),
