@@ -47,6 +47,7 @@ struct runner {
 	atomic_int *phase;
 	struct item *items;
 	struct vcrypto_op **ready; /* to be submitted */
+	unsigned int given;        /* of them, in front, given out but not taken */
 	unsigned int ready_count;
 	uint8_t *scratch;
 	EVP_CIPHER_CTX *context;
@@ -188,6 +189,14 @@ static void give_out(struct runner *r, struct item *item)
 	}
 }
 
+/* The device is not ready now: the rest is for later; so many of it have been given out already. */
+static void keep_for_later(struct runner *r, unsigned int done, unsigned int given)
+{
+	r->ready_count -= done;
+	memmove(r->ready, r->ready + done, r->ready_count * sizeof(*r->ready));
+	r->given = given;
+}
+
 static int submit_ready(struct runner *r)
 {
 	unsigned int done = 0;
@@ -196,18 +205,23 @@ static int submit_ready(struct runner *r)
 		unsigned int n = vc_min(r->ready_count - done, r->options->burst);
 		struct item *first = (struct item *)r->ready[done];
 
-		for (unsigned int i = 0; i < n; i++)
+		for (unsigned int i = r->given; i < n; i++)
 			give_out(r, (struct item *)r->ready[done + i]);
+		r->given = 0;
 		if (r->submits++ % STAMP_EVERY == 0)
 			first->stamp = clock_ticks();
 		int taken = vcrypto_queue_submit(r->queue, r->ready + done, n);
 
-		if (taken < 0)
-			return taken;
-		/* The queue is at least as deep as we are. */
-		if ((unsigned int)taken != n)
-			return -EPROTO;
-		done += n;
+		if (taken == -EAGAIN)
+			taken = 0;
+		else if (taken <= 0)
+			/* The queue is at least as deep as we are. */
+			return taken ? taken : -EPROTO;
+		done += (unsigned int)taken;
+		if ((unsigned int)taken != n) {
+			keep_for_later(r, done, n - (unsigned int)taken);
+			return 0;
+		}
 	}
 	r->ready_count = 0;
 	return 0;
@@ -251,7 +265,12 @@ static int wait_more(struct runner *r)
 		r->idle_since_ns = clock_now_ns();
 	if (!vcrypto_device_alive(r->device))
 		return -EPIPE;
-	return clock_now_ns() - r->idle_since_ns > STALL_NS ? -ETIMEDOUT : 0;
+	/* A device that is not ready has nothing of ours. */
+	if (!vcrypto_queue_in_flight(r->queue))
+		r->idle_since_ns = 0;
+	else if (clock_now_ns() - r->idle_since_ns > STALL_NS)
+		return -ETIMEDOUT;
+	return 0;
 }
 
 /* One round over a queue: 0; -ESHUTDOWN it is done; -errno. */

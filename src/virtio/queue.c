@@ -210,10 +210,10 @@ static inline void slot_prefetch(const struct vcrypto_queue *queue, unsigned int
 int queue_submit(struct vcrypto_queue *queue, struct vcrypto_op *const *ops, unsigned int n)
 {
 	unsigned int taken = 0;
-	int error = 0;
+	int error = device_held(queue->device);
 
-	if (vc_unlikely(queue->broken || device_held(queue->device)))
-		return queue->broken ? -EPIPE : device_held(queue->device);
+	if (vc_unlikely(queue->broken || error))
+		return queue->broken ? -EPIPE : error;
 	n = vc_min(n, room(queue));
 	for (unsigned int i = 0; i < vc_min(n, PREFETCH_SLOTS); i++)
 		slot_prefetch(queue, i);
