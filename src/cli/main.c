@@ -44,6 +44,7 @@ struct command {
 	const char *word;  /* that stands for what follows in the help */
 	/* Instead: what any number of words that follow put into the request. */
 	change_fn *change;
+	bool lasts; /* it may take its time: --wait waits for that, too */
 	const char *summary;
 	show_fn *show[DAEMONS]; /* NULL: the daemon does not know it */
 	bool headless;          /* its text names the daemon by itself */
@@ -104,6 +105,41 @@ static const struct command commands[] = {
 		.show = {show_host_fault, NULL},
 	},
 	{
+		.name = "add",
+		.word = "WHAT",
+		.summary = "add a device: a FILE as host.yaml, or device '{name: ...}'",
+		.change = change_add,
+		.show = {show_host_added, NULL},
+	},
+	{
+		.name = "drain",
+		.word = "device NAME",
+		.summary = "take it out of service, with no request lost",
+		.change = change_drain,
+		.lasts = true,
+		.show = {show_host_change, NULL},
+	},
+	{
+		.name = "resume",
+		.word = "device NAME",
+		.summary = "put it back into service",
+		.change = change_drain,
+		.show = {show_host_change, NULL},
+	},
+	{
+		.name = "remove",
+		.word = "device NAME",
+		.summary = "remove it; --force: though it is in use",
+		.change = change_remove,
+		.lasts = true,
+		.show = {show_host_change, NULL},
+	},
+	{
+		.name = "config",
+		.summary = "the configuration that runs, as YAML (vcrypto-host)",
+		.show = {show_host_config, NULL},
+	},
+	{
 		.name = "version",
 		.summary = "versions of the daemons that run",
 		.show = {show_version, show_version},
@@ -136,7 +172,8 @@ struct options {
 	json_t *more;         /* what goes into the request */
 	const char *socket;   /* of the one daemon; NULL: by its name */
 	bool chosen[DAEMONS];
-	uint64_t wait_ns;   /* until when, for daemons that are not there yet */
+	uint64_t wait_ns; /* until when, for what is not there or not done yet; 0: not */
+	bool force;
 	const char *driver; /* of bind; NULL: what suits */
 	bool json;
 };
@@ -160,7 +197,9 @@ static void print_help(void)
 	       "  --json             print the answers as JSON\n"
 	       "  --driver NAME      bind to " PCI_DRIVER_UIO " or " PCI_DRIVER_VFIO
 	       " (default: what suits)\n"
-	       "  --wait SECONDS     wait so long for daemons that are not there yet\n"
+	       "  --wait SECONDS     wait so long for daemons that are not there yet, and until\n"
+	       "                     what was drained or removed is so\n"
+	       "  --force            remove what is in use\n"
 	       "  --version, --help\n\n"
 	       "The control sockets are host.ctl and engined.ctl in $VCRYPTO_RUNTIME_DIR or\n"
 	       "/run/vcrypto. Exit status: 0 good, 1 no daemon answered or it refused, 2 usage.\n");
@@ -198,15 +237,11 @@ static int parse_wait(const char *text, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
-		{"host", no_argument, NULL, 'H'},
-		{"engined", no_argument, NULL, 'E'},
-		{"socket", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'},
-		{"wait", required_argument, NULL, 'w'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{"driver", required_argument, NULL, 'd'},
-		{NULL, 0, NULL, 0},
+		{"host", no_argument, NULL, 'H'},         {"engined", no_argument, NULL, 'E'},
+		{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+		{"wait", required_argument, NULL, 'w'},   {"force", no_argument, NULL, 'f'},
+		{"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+		{"driver", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -223,6 +258,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 'j':
 			options->json = true;
+			break;
+		case 'f':
+			options->force = true;
 			break;
 		case 'd':
 			if (!strcmp(optarg, PCI_DRIVER_UIO) || !strcmp(optarg, PCI_DRIVER_VFIO)) {
@@ -257,7 +295,7 @@ static int parse_change(int count, char *const *words, struct options *options)
 	char *error = NULL;
 	int err;
 
-	options->more = json_object();
+	options->more = options->force ? json_pack("{s:b}", "force", 1) : json_object();
 	err = options->command->change(options->more, (unsigned int)count, words, &error);
 	if (!err)
 		return 0;
@@ -280,6 +318,8 @@ static int parse_command(int argc, char **argv, struct options *options)
 	options->command = command_find(argv[optind]);
 	if (!options->command)
 		return usage_error("unknown command \"%s\"", argv[optind]);
+	if (options->force && strcmp(options->command->name, "remove"))
+		return usage_error("--force is of remove, not of %s", options->command->name);
 	if (options->command->change)
 		return parse_change(left - 1, argv + optind + 1, options);
 	if (left > 2 || (left == 2 && !options->command->argument))
@@ -369,6 +409,9 @@ static void ask_all(const struct options *options, struct answer answers[DAEMONS
 		if (!answer->err)
 			answer->err = ask(options, answer->path, command->name, options->more,
 			                  &answer->result, &answer->error);
+		if (!answer->err && command->lasts && options->wait_ns)
+			answer->err = change_wait(answer->path, options->more, options->wait_ns,
+			                          &answer->result, &answer->error);
 	}
 }
 

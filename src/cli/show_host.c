@@ -158,6 +158,7 @@ static void show_front_end(const json_t *device)
 static void show_device(const json_t *device)
 {
 	const json_t *peer = json_object_get(device, "front_end");
+	const char *state = field_text(device, "state");
 	bool connected = json_is_true(json_object_get(device, "connected"));
 	char *whose = connected ? str_format("front end is process %" PRId64 " of user %" PRId64,
 	                                     (int64_t)field_number(peer, "pid"),
@@ -166,10 +167,11 @@ static void show_device(const json_t *device)
 
 	if (!whose)
 		err(EXIT_FAILURE, NULL);
-	print_line(str_format("  device %s at %s, group %s%s: %s", field_text(device, "name"),
+	print_line(str_format("  device %s at %s, group %s%s%s%s: %s", field_text(device, "name"),
 	                      field_text(device, "socket"), field_text(device, "group"),
 	                      strcmp(field_text(device, "order"), "strict") ? "" : ", strict order",
-	                      whose));
+	                      strcmp(state, "running") ? ", " : "",
+	                      strcmp(state, "running") ? state : "", whose));
 	free(whose);
 	if (connected)
 		show_front_end(device);
@@ -252,4 +254,48 @@ void show_host_ready(const json_t *result)
 	print_clean(field_text(result, "device"));
 	printf(" is %s now\n",
 	       json_is_true(json_object_get(result, "offline")) ? "offline" : "online");
+}
+
+/* Lists of names, each below the kind of what is in it. */
+void show_host_added(const json_t *result)
+{
+	static const struct {
+		const char *list, *kind;
+	} lists[] = {{"resources", "resource"}, {"groups", "group"}, {"devices", "device"}};
+
+	for (size_t l = 0; l < vc_array_size(lists); l++) {
+		json_t *name;
+		size_t i;
+
+		json_array_foreach (json_object_get(result, lists[l].list), i, name) {
+			printf("  %s ", lists[l].kind);
+			print_clean(json_is_string(name) ? json_string_value(name) : "?");
+			printf(" is there now\n");
+		}
+	}
+}
+
+void show_host_change(const json_t *result)
+{
+	static const char *const kinds[] = {"resource", "group", "device"};
+	const char *state = field_text(result, "state");
+	json_int_t in_flight = field_number(result, "in_flight");
+	char figure[TEXT_FIGURE];
+
+	for (size_t i = 0; i < vc_array_size(kinds); i++) {
+		if (!json_object_get(result, kinds[i]))
+			continue;
+		printf("  %s ", kinds[i]);
+		print_clean(field_text(result, kinds[i]));
+	}
+	printf(" is ");
+	print_clean(strcmp(state, "absent") ? state : "removed");
+	if (in_flight)
+		printf(", requests in flight: %s", text_count(in_flight, figure));
+	putchar('\n');
+}
+
+void show_host_config(const json_t *result)
+{
+	fputs(field_text(result, "yaml"), stdout);
 }

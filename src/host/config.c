@@ -14,7 +14,7 @@
 
 #include "base/config.h"
 #include "base/util.h"
-#include "host/config_check.h"
+#include "host/config_private.h"
 
 #define DEFAULT_SPIN_US 2
 #define DEFAULT_IDLE_US 200
@@ -211,8 +211,23 @@ static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_END,
 };
 
-static const cyaml_schema_value_t schema = {
+const cyaml_schema_value_t host_config_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct host_config, top_fields),
+};
+
+/* What may come and go while the daemon runs. */
+static const cyaml_schema_field_t pool_fields[] = {
+	CYAML_FIELD_SEQUENCE("resources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config, resources, &resource_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct host_config,
+                             groups, &group_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("devices", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config, devices, &device_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t host_config_pool_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct host_config, pool_fields),
 };
 
 /* ---- what a file leaves out; libcyaml frees it as if it had been there: cyaml_mem() is free() */
@@ -240,11 +255,11 @@ static int default_group(struct host_config *config)
 	return 0;
 }
 
-/* The group of devices that name none: "default", or, where none is called so, the first. */
-static int default_devices_group(struct host_config *config)
+int host_config_default_group(struct host_config *config)
 {
 	int found = host_config_group_find(config, default_group_name);
-	const char *name = config->groups[found < 0 ? 0 : found].name;
+	const char *name =
+		found < 0 && config->groups_count ? config->groups[0].name : default_group_name;
 
 	for (unsigned int i = 0; i < config->devices_count; i++) {
 		struct host_config_device *device = &config->devices[i];
@@ -262,8 +277,8 @@ static int defaults_fill(struct host_config *config, char **error)
 {
 	struct host_config *defaults;
 	void *data;
-	int err =
-		config_load_text(builtin_name, builtin, sizeof(builtin) - 1, &schema, &data, error);
+	int err = config_load_text(builtin_name, builtin, sizeof(builtin) - 1, &host_config_schema,
+	                           &data, error);
 
 	if (err)
 		return err;
@@ -278,10 +293,10 @@ static int defaults_fill(struct host_config *config, char **error)
 		config->devices_count = defaults->devices_count;
 		defaults->devices = NULL;
 	}
-	config_free(&schema, defaults);
+	config_free(&host_config_schema, defaults);
 	if (!config->groups)
 		err = default_group(config);
-	return err ? err : default_devices_group(config);
+	return err ? err : host_config_default_group(config);
 }
 
 int host_config_load(const char *path, struct host_config **config, char **error)
@@ -291,9 +306,9 @@ int host_config_load(const char *path, struct host_config **config, char **error
 	int err;
 
 	*error = NULL;
-	err = path ? config_load(path, &schema, &data, error)
-	           : config_load_text(builtin_name, nothing, strlen(nothing), &schema, &data,
-	                              error);
+	err = path ? config_load(path, &host_config_schema, &data, error)
+	           : config_load_text(builtin_name, nothing, strlen(nothing), &host_config_schema,
+	                              &data, error);
 	if (err)
 		return err;
 	loaded = data;
@@ -313,7 +328,7 @@ void host_config_free(struct host_config *config)
 	if (!config)
 		return;
 	free(config->name);
-	config_free(&schema, config);
+	config_free(&host_config_schema, config);
 }
 
 static unsigned int given(const unsigned int *value, unsigned int otherwise)
@@ -437,6 +452,15 @@ int host_config_group_find(const struct host_config *config, const char *name)
 {
 	for (unsigned int i = 0; i < config->groups_count; i++) {
 		if (!strcmp(config->groups[i].name, name))
+			return (int)i;
+	}
+	return -1;
+}
+
+int host_config_device_find(const struct host_config *config, const char *name)
+{
+	for (unsigned int i = 0; i < config->devices_count; i++) {
+		if (!strcmp(config->devices[i].name, name))
 			return (int)i;
 	}
 	return -1;

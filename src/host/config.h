@@ -99,6 +99,18 @@ struct host_config {
 	char *name;                          /* of the file, for messages */
 };
 
+/* How many there are of what can come and go while the daemon runs. */
+struct host_config_counts {
+	unsigned int resources, groups, devices;
+};
+
+/* YAML, and what stands for a file in errors about it. */
+struct host_config_text {
+	const char *name;
+	const char *text;
+	size_t length;
+};
+
 /*
  * Load, fill in the sections that are left out, and check. path NULL: the built-in configuration.
  * On failure *error is a sentence that begins with "FILE:LINE: " (to be freed). 0; -ENOENT,
@@ -106,6 +118,21 @@ struct host_config {
  */
 int host_config_load(const char *path, struct host_config **config, char **error);
 void host_config_free(struct host_config *config);
+
+/*
+ * Add what the text has in its sections resources, groups and devices, behind what there is;
+ * *before says how much that was. Checked as a file is, and errors are such as of a file. Nothing
+ * is changed on failure. Pointers into the three lists are not valid any more. 0, -EINVAL, -ENOMEM.
+ */
+int host_config_add(struct host_config *config, const struct host_config_text *text,
+                    struct host_config_counts *before, char **error);
+/* Take away what was added last. */
+void host_config_truncate(struct host_config *config, const struct host_config_counts *counts);
+void host_config_device_remove(struct host_config *config, unsigned int index);
+void host_config_resource_remove(struct host_config *config, unsigned int index);
+void host_config_group_remove(struct host_config *config, unsigned int index);
+/* As YAML that can be loaded again (to be freed). 0, -ENOMEM. */
+int host_config_print(const struct host_config *config, char **text);
 
 unsigned int host_config_spin_us(const struct host_config *config);
 unsigned int host_config_idle_us(const struct host_config *config);
@@ -128,5 +155,6 @@ int host_config_socket(const struct host_config_device *device, char *path, size
 /* Index of the name in the list, -1: there is none. */
 int host_config_resource_find(const struct host_config *config, const char *name);
 int host_config_group_find(const struct host_config *config, const char *name);
+int host_config_device_find(const struct host_config *config, const char *name);
 
 #endif

@@ -15,12 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/config.h"
 #include "base/util.h"
 #include "host/device.h"
 
 #define MAX_NAME 31
-#define MAX_DEVICES 256
 #define MAX_THREADS 32
 #define MAX_WAIT_US 10000
 #define MAX_SESSIONS (1u << 20)
@@ -32,8 +30,28 @@
 #define MAX_FAILURES 1000000
 #define MAX_BACKOFF_MS 3600000
 
+/* The index in the file or text that is being checked. */
+static int place_index(const struct check *check, const struct config_place *place)
+{
+	const struct host_config_counts *first = &check->first;
+
+	if (!strcmp(place->section, "resources"))
+		return place->index - (int)first->resources;
+	if (!strcmp(place->section, "groups"))
+		return place->index - (int)first->groups;
+	if (!strcmp(place->section, "devices"))
+		return place->index - (int)first->devices;
+	return place->index;
+}
+
+static unsigned int item_line(const struct check *check, const char *item)
+{
+	return check->text ? config_line_text(check->text->text, check->text->length, item)
+	                   : config_line(check->config->name, item);
+}
+
 /* The line of that, or of as much of it as is there; 0: not a file (the built-in configuration). */
-static unsigned int place_line(const char *file, const struct config_place *place)
+static unsigned int place_line(const struct check *check, const struct config_place *place)
 {
 	char text[64];
 	int n = snprintf(text, sizeof(text), "%s", place->section);
@@ -41,7 +59,7 @@ static unsigned int place_line(const char *file, const struct config_place *plac
 
 	if (place->index >= 0) {
 		ends[0] = n;
-		n += snprintf(text + n, sizeof(text) - n, "[%d]", place->index);
+		n += snprintf(text + n, sizeof(text) - n, "[%d]", place_index(check, place));
 	}
 	if (place->key) {
 		ends[1] = n;
@@ -52,13 +70,13 @@ static unsigned int place_line(const char *file, const struct config_place *plac
 		}
 	}
 
-	unsigned int line = config_line(file, text);
+	unsigned int line = item_line(check, text);
 
 	for (int i = 2; i >= 0 && !line; i--) {
 		if (!ends[i])
 			continue;
 		text[ends[i]] = '\0';
-		line = config_line(file, text);
+		line = item_line(check, text);
 	}
 	return line;
 }
@@ -66,7 +84,8 @@ static unsigned int place_line(const char *file, const struct config_place *plac
 int config_check_fail(struct check *check, const struct config_place *place, const char *format,
                       ...)
 {
-	unsigned int line = place_line(check->config->name, place);
+	const char *name = check->text ? check->text->name : check->config->name;
+	unsigned int line = place_line(check, place);
 	char sentence[512];
 	va_list args;
 
@@ -74,9 +93,9 @@ int config_check_fail(struct check *check, const struct config_place *place, con
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
 	if (line)
-		*check->error = str_format("%s:%u: %s", check->config->name, line, sentence);
+		*check->error = str_format("%s:%u: %s", name, line, sentence);
 	else
-		*check->error = str_format("%s: %s", check->config->name, sentence);
+		*check->error = str_format("%s: %s", name, sentence);
 	return -EINVAL;
 }
 
@@ -190,7 +209,7 @@ static int resources_check(struct check *check)
 {
 	const struct host_config *config = check->config;
 
-	for (unsigned int i = 0; i < config->resources_count; i++) {
+	for (unsigned int i = check->first.resources; i < config->resources_count; i++) {
 		const struct host_config_resource *resource = &config->resources[i];
 		struct config_place place = {"resources", (int)i, NULL, -1};
 		int err;
@@ -317,33 +336,35 @@ static int pins_check(struct check *check, unsigned int group)
 	return 0;
 }
 
-static int groups_check(struct check *check)
+static int group_check(struct check *check, unsigned int i)
 {
 	const struct host_config *config = check->config;
+	const struct host_config_group *group = &config->groups[i];
+	struct config_place place = {"groups", (int)i, "name", -1};
+	int err = name_check(check, "groups", i, group->name);
 
-	for (unsigned int i = 0; i < config->groups_count; i++) {
-		const struct host_config_group *group = &config->groups[i];
-		struct config_place place = {"groups", (int)i, "name", -1};
-		int err = name_check(check, "groups", i, group->name);
+	if (err)
+		return err;
+	if (i >= HOST_MAX_GROUPS)
+		return fail(check, &place, "more than %d groups", HOST_MAX_GROUPS);
+	if (host_config_group_find(config, group->name) != (int)i)
+		return fail(check, &place, "two groups have the name \"%s\"", group->name);
+	err = members_check(check, i, "primary", group->primary, group->primary_count);
+	if (!err)
+		err = members_check(check, i, "secondary", group->secondary,
+		                    group->secondary_count);
+	if (!err)
+		err = policy_check(check, i);
+	return err ? err : pins_check(check, i);
+}
 
-		if (err)
-			return err;
-		if (i >= HOST_MAX_GROUPS)
-			return fail(check, &place, "more than %d groups", HOST_MAX_GROUPS);
-		if (host_config_group_find(config, group->name) != (int)i)
-			return fail(check, &place, "two groups have the name \"%s\"", group->name);
-		err = members_check(check, i, "primary", group->primary, group->primary_count);
-		if (!err)
-			err = members_check(check, i, "secondary", group->secondary,
-			                    group->secondary_count);
-		if (!err)
-			err = policy_check(check, i);
-		if (!err)
-			err = pins_check(check, i);
-		if (err)
-			return err;
-	}
-	return 0;
+static int groups_check(struct check *check)
+{
+	int err = 0;
+
+	for (unsigned int i = check->first.groups; i < check->config->groups_count && !err; i++)
+		err = group_check(check, i);
+	return err;
 }
 
 static int socket_check(struct check *check, unsigned int i)
@@ -437,12 +458,12 @@ static int devices_check(struct check *check)
 {
 	const struct host_config *config = check->config;
 
-	for (unsigned int i = 0; i < config->devices_count; i++) {
+	for (unsigned int i = check->first.devices; i < config->devices_count; i++) {
 		struct config_place place = {"devices", (int)i, NULL, -1};
 		int err;
 
-		if (i >= MAX_DEVICES)
-			return fail(check, &place, "more than %d devices", MAX_DEVICES);
+		if (i >= HOST_MAX_DEVICES)
+			return fail(check, &place, "more than %d devices", HOST_MAX_DEVICES);
 		err = device_check(check, i);
 		if (err)
 			return err;
@@ -463,6 +484,17 @@ static int polling_check(struct check *check)
 	return err ? err : number_check(check, &place, polling->idle_us, 0, MAX_POLLING_US);
 }
 
+static int pool_check(struct check *check)
+{
+	int err = resources_check(check);
+
+	if (!err)
+		err = groups_check(check);
+	if (!err)
+		err = config_check_shares(check);
+	return err ? err : devices_check(check);
+}
+
 int host_config_check(const struct host_config *config, char **error)
 {
 	struct check check = {.config = config, .error = error};
@@ -470,13 +502,23 @@ int host_config_check(const struct host_config *config, char **error)
 
 	if (!err)
 		err = polling_check(&check);
-	if (!err)
-		err = resources_check(&check);
-	if (!err)
-		err = groups_check(&check);
-	if (!err)
-		err = config_check_shares(&check);
-	if (!err)
-		err = devices_check(&check);
-	return err;
+	return err ? err : pool_check(&check);
+}
+
+int host_config_check_added(const struct host_config *config,
+                            const struct host_config_counts *before,
+                            const struct host_config_text *text, char **error)
+{
+	struct check check = {.config = config, .first = *before, .text = text, .error = error};
+
+	return pool_check(&check);
+}
+
+int host_config_check_group(const struct host_config *config, unsigned int group,
+                            const struct host_config_text *text, char **error)
+{
+	struct check check = {
+		.config = config, .first.groups = group, .text = text, .error = error};
+
+	return group_check(&check, group);
 }

@@ -5,10 +5,14 @@
 #ifndef VC_HOST_CONFIG_CHECK_PRIVATE_H
 #define VC_HOST_CONFIG_CHECK_PRIVATE_H
 
-#include "host/config_check.h"
+#include "host/config_private.h"
 
 struct check {
 	const struct host_config *config;
+	/* What is looked at begins with these, the first ones of the text; NULL: the file that the
+	 * configuration is of. */
+	struct host_config_counts first;
+	const struct host_config_text *text;
 	char **error;
 };
 

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "host/device_private.h"
+#include "host/drain.h"
 #include "host/worker.h"
 
 static struct worker *queue_worker(const struct device *device, unsigned int index)
@@ -29,10 +30,9 @@ static struct worker *queue_worker(const struct device *device, unsigned int ind
 	return device->workers[(device->first_worker + n) % device->worker_count];
 }
 
-/* What changes in the configuration space: whether the device is ready. */
-static void device_ready_changed(struct device *device)
+void device_ready_changed(struct device *device)
 {
-	bool not_ready = device->stuck || device->offline;
+	bool not_ready = device->stuck || device->offline || device_drains(device);
 
 	if (atomic_exchange(&device->not_ready, not_ready) != not_ready &&
 	    device->on_config_changed)
@@ -185,10 +185,26 @@ void device_resume(struct device *device)
 {
 	uint64_t set = device_workers(device);
 
+	/* Who waits for the device to be quiet wants it to stay so. */
+	device->resume_due = device->pauses;
+	if (device->held || device->resume_due)
+		return;
 	for (unsigned int w = 0; w < device->worker_count; w++) {
 		if (set >> w & 1)
 			worker_device_resume(device->workers[w], device);
 	}
+}
+
+unsigned int device_in_flight(struct device *device)
+{
+	uint64_t set = device_workers(device);
+	unsigned int n = 0;
+
+	for (unsigned int w = 0; w < device->worker_count; w++) {
+		if (set >> w & 1)
+			n += worker_device_in_flight(device->workers[w], device);
+	}
+	return n;
 }
 
 void device_queue_set_fd(struct device *device, unsigned int index, int *member, int fd)

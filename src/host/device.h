@@ -21,6 +21,8 @@
 #include "host/vring.h"
 #include "wire/virtio_crypto.h"
 
+/* As many as vc_request.flow has values. */
+#define HOST_MAX_DEVICES 256
 #define DEVICE_MAX_DATA_QUEUES 64
 #define DEVICE_MAX_QUEUES (DEVICE_MAX_DATA_QUEUES + 1)
 
@@ -115,6 +117,11 @@ struct device {
 	unsigned int first_worker; /* data queue 0 goes to this one, the next to the next */
 	struct log_limit log;      /* of what its front end can cause */
 	bool offline;              /* said by the administrator */
+	struct drain *drain;       /* it is taken out of service (drain.h); else NULL */
+	bool held;                 /* and takes no more requests: its queues are paused */
+	bool leaves;               /* it is being removed */
+	unsigned int pauses;       /* that are waited for (device_change.c), */
+	bool resume_due;           /* and device_resume() after the last one */
 	/* Told when the configuration space has changed; NULL: there is no front end. */
 	void (*on_config_changed)(void *context);
 	void *config_context;
@@ -161,6 +168,8 @@ bool device_broken(struct device *device);
  * change of it). Requests are done in any case; drivers that are told so give no more.
  */
 void device_offline(struct device *device, bool offline);
+/* Something of that has changed. */
+void device_ready_changed(struct device *device);
 
 /* The configuration space. Any thread. */
 void device_config(const struct device *device, struct virtio_crypto_config *config);
@@ -203,10 +212,17 @@ int device_iotlb_changed_begin(struct device *device, struct device_change **cha
  * functions that stop queues do not wait afterwards. What is to go on needs device_resume(). */
 void device_quiet_begin(struct device *device, struct host_queue *queue,
                         struct device_change **change);
+/* Wait until the driver gives no more and the rings are empty; but not for a driver that never
+ * stops. Nothing is paused or stopped. */
+void device_empty_begin(struct device *device, struct device_change **change);
 int device_change_fd(const struct device_change *change);
 void device_change_end(struct device_change *change);
-/* Have queues that are paused go on. */
+/* Have queues that are paused go on, unless the device is held; when no other pause is waited for.
+ */
 void device_resume(struct device *device);
+
+/* Requests that its workers have taken and not given back. */
+unsigned int device_in_flight(struct device *device);
 
 /* What the front end has shared. */
 const struct memtable *device_regions(const struct device *device);

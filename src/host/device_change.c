@@ -10,6 +10,7 @@
  *   - Memory goes, and rings with it: the device is paused, and gets the new table when it is
  * quiet.
  *   - Queues are to stop: they are paused, and whoever asked for it stops them when they are quiet.
+ *   - The driver was told to give no more: the queues go on until they are empty.
  */
 #include <errno.h>
 #include <poll.h>
@@ -33,6 +34,9 @@ struct device_change {
 	/* Or this queue is paused, or all are, for others to stop. */
 	struct host_queue *queue;
 	bool all;
+	/* Or nothing is done, and the queues are to be empty. */
+	bool empty;
+	bool pauses; /* queues, and the workers have been asked */
 };
 
 /* Runs in a worker; in the main thread for those that could not be asked. */
@@ -58,21 +62,29 @@ static struct device_change *change_new(struct device *device)
 	change->device = device;
 	change->fd = event_create();
 	atomic_init(&change->left, 1);
-	if (change->fd >= 0)
-		return change;
-	free(change);
-	return NULL;
+	if (change->fd < 0) {
+		free(change);
+		return NULL;
+	}
+	return change;
 }
 
 static void change_free(struct device_change *change)
 {
+	struct device *device = change->device;
+	bool paused = change->pauses;
+
 	memtable_free(change->gone);
 	close(change->fd);
 	free(change);
+	if (paused && !--device->pauses && device->resume_due)
+		device_resume(device);
 }
 
 static int ask_begin(struct device_change *change, struct worker *worker)
 {
+	if (change->empty)
+		return worker_device_empty_begin(worker, change->device, answered, change);
 	if (change->queue)
 		return worker_queue_pause_begin(worker, change->queue, answered, change);
 	if (change->all || change->wanted)
@@ -84,6 +96,8 @@ static int ask_begin(struct device_change *change, struct worker *worker)
 /* Without memory for a message: waiting. */
 static int ask_now(const struct device_change *change, struct worker *worker)
 {
+	if (change->empty)
+		return 0;
 	if (change->queue || change->all || change->wanted)
 		return worker_device_pause(worker, change->device);
 	return worker_device_remap(worker, change->device, change->device->memory, change->gone);
@@ -92,8 +106,10 @@ static int ask_now(const struct device_change *change, struct worker *worker)
 /* Ask a set of workers. From here on the change is theirs, too. */
 static void ask(struct device_change *change, uint64_t set)
 {
-	const struct device *device = change->device;
+	struct device *device = change->device;
 
+	change->pauses = change->queue || change->all || change->wanted;
+	device->pauses += change->pauses;
 	for (unsigned int w = 0; w < device->worker_count; w++) {
 		if (!(set >> w & 1))
 			continue;
@@ -189,6 +205,18 @@ void device_quiet_begin(struct device *device, struct host_queue *queue,
 	for (unsigned int w = 0; queue && w < device->worker_count; w++)
 		if (device->workers[w] != queue->worker)
 			set &= ~(UINT64_C(1) << w);
+	ask(change, set);
+	*result = change;
+}
+
+void device_empty_begin(struct device *device, struct device_change **result)
+{
+	uint64_t set = device_workers(device);
+	struct device_change *change = set ? change_new(device) : NULL;
+
+	if (!change)
+		return;
+	change->empty = true;
 	ask(change, set);
 	*result = change;
 }

@@ -55,59 +55,13 @@ static void leave_worker_cpus(const struct host_config *config)
 		sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
-static int device_start(struct host *host, unsigned int i, unsigned int first_worker, char **error)
-{
-	const struct host_config_device *from = &host->config->devices[i];
-	int group = host_config_group_find(host->config, from->group);
-	struct device_options options = {
-		.name = from->name,
-		.index = i,
-		.group = &host->pool->group[group],
-		.data_queues = host_config_queues(from),
-		.strict = from->order == HOST_ORDER_STRICT,
-		.max_size = HOST_MAX_SIZE,
-		.workers = host->worker,
-		.worker_count = host->worker_count,
-		.first_worker = first_worker,
-	};
-	bool client = from->mode == HOST_MODE_CLIENT;
-	char path[108] = "";
-	int err = host_config_socket(from, path, sizeof(path));
-
-	if (!err)
-		err = host_config_limits(from, &options.limits);
-	if (!err)
-		err = device_create(&options, &host->device[i]);
-	if (err)
-		return err;
-	host->device_count = i + 1;
-	err = vhost_socket_create(host->loop, host->device[i], path, client, &host->socket[i]);
-	if (err)
-		*error = str_format("device \"%s\": socket %s: %s", from->name, path,
-		                    strerror(-err));
-	else
-		log_info("device %s: %s %s", from->name, client ? "connecting to" : "listening on",
-		         path);
-	return err;
-}
-
 static int devices_start(struct host *host, char **error)
 {
-	unsigned int n = host->config->devices_count;
-	unsigned int queues = 0;
+	int err = 0;
 
-	host->device = calloc(n, sizeof(struct device *));
-	host->socket = calloc(n, sizeof(struct vhost_socket *));
-	if (!host->device || !host->socket)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < n; i++) {
-		int err = device_start(host, i, queues % host->worker_count, error);
-
-		if (err)
-			return err;
-		queues += host->device[i]->data_queues;
-	}
-	return 0;
+	while (host->device_count < host->config->devices_count && !err)
+		err = host_device_add(host, error);
+	return err;
 }
 
 static int control_start(struct host *host, char **error)
@@ -124,8 +78,7 @@ static int control_start(struct host *host, char **error)
 	return err;
 }
 
-int host_start(struct evloop *loop, const struct host_config *config, struct host **host,
-               char **error)
+int host_start(struct evloop *loop, struct host_config *config, struct host **host, char **error)
 {
 	struct host *h = calloc(1, sizeof(*h));
 	int err;
@@ -169,14 +122,10 @@ void host_stop(struct host *host)
 		return;
 	ctl_server_destroy(host->control);
 	fault_clear_all(host->pool);
-	for (unsigned int i = 0; i < host->device_count; i++)
-		vhost_socket_destroy(host->socket[i]);
+	host_devices_disconnect(host);
 	for (unsigned int i = 0; i < host->worker_count; i++)
 		worker_stop(host->worker[i]);
-	for (unsigned int i = 0; i < host->device_count; i++)
-		device_destroy(host->device[i]);
+	host_devices_destroy(host);
 	pool_destroy(host->pool);
-	free(host->socket);
-	free(host->device);
 	free(host);
 }

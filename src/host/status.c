@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "host/drain.h"
 #include "host/fault_command.h"
 #include "host/host.h"
 #include "host/iotlb.h"
@@ -211,15 +212,16 @@ static json_t *device_json(const struct host *host, unsigned int i)
 			      : json_null();
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o, s:o, s:o}",
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o, s:o, "
+		"s:o}",
 		"name", device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
 		vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
-		device->group->name, "order", device->strict ? "strict" : "relaxed", "ready",
-		!atomic_load(&device->not_ready), "connected", connected, "front_end", peer,
-		"features", features, "sessions", (int)session_table_count(device->sessions),
-		"memory_regions", (int)regions->count, "memory",
-		(json_int_t)memtable_bytes(regions), "iommu", iommu, "limits", limits, "stateless",
-		stateless_json(device), "queues", queues);
+		device->group->name, "order", device->strict ? "strict" : "relaxed", "state",
+		device_state(device), "ready", !atomic_load(&device->not_ready), "connected",
+		connected, "front_end", peer, "features", features, "sessions",
+		(int)session_table_count(device->sessions), "memory_regions", (int)regions->count,
+		"memory", (json_int_t)memtable_bytes(regions), "iommu", iommu, "limits", limits,
+		"stateless", stateless_json(device), "queues", queues);
 }
 
 static json_t *devices_json(const struct host *host)
@@ -338,5 +340,7 @@ static json_t *on_version(void *context, const json_t *request, char **error)
 const struct ctl_command host_commands[] = {
 	{"status", on_status},       {"devices", on_devices},  {"sessions", on_sessions},
 	{"log-level", on_log_level}, {"version", on_version},  {"offline", on_offline},
-	{"online", on_online},       {"fault", fault_command}, {NULL, NULL},
+	{"online", on_online},       {"fault", fault_command}, {"add", admin_add},
+	{"drain", admin_drain},      {"resume", admin_resume}, {"remove", admin_remove},
+	{"state", admin_state},      {"config", admin_config}, {NULL, NULL},
 };

@@ -44,8 +44,10 @@ struct vhost_socket {
 	/* client */
 	struct evwatch *retry;
 	unsigned int retry_ms;
-	uint64_t connected_ns; /* the last time */
-	int failed;            /* of the attempts since, as logged */
+	uint64_t connected_ns;      /* the last time */
+	int failed;                 /* of the attempts since, as logged */
+	vhost_socket_gone_fn *gone; /* set: nobody may come any more */
+	void *gone_context;
 	char path[108];
 };
 
@@ -57,6 +59,10 @@ static void on_end(void *context)
 
 	socket->connection = NULL;
 	socket->refused = false;
+	if (socket->gone) {
+		socket->gone(socket->gone_context, socket->device);
+		return;
+	}
 	if (!socket->client) {
 		evloop_modify(socket->watch, EPOLLIN);
 		return;
@@ -224,19 +230,38 @@ int vhost_socket_create(struct evloop *loop, struct device *device, const char *
 	return err;
 }
 
-void vhost_socket_destroy(struct vhost_socket *socket)
+/* No front end comes any more. */
+static void close_door(struct vhost_socket *socket)
 {
-	if (!socket)
-		return;
-	connection_close(socket->connection);
 	evloop_remove(socket->retry);
 	evloop_remove(socket->watch);
+	socket->retry = socket->watch = NULL;
 	if (socket->listener >= 0) {
 		unlink(socket->path);
 		close(socket->listener);
 	}
 	if (socket->reserve >= 0)
 		close(socket->reserve);
+	socket->listener = socket->reserve = -1;
+}
+
+void vhost_socket_end(struct vhost_socket *socket, vhost_socket_gone_fn *gone, void *context)
+{
+	close_door(socket);
+	socket->gone = gone;
+	socket->gone_context = context;
+	if (socket->connection)
+		connection_end(socket->connection);
+	else
+		gone(context, socket->device);
+}
+
+void vhost_socket_destroy(struct vhost_socket *socket)
+{
+	if (!socket)
+		return;
+	connection_close(socket->connection);
+	close_door(socket);
 	free(socket);
 }
 

@@ -76,7 +76,11 @@ struct vhost_socket;
  * as a client, connect again and again to the front end that listens there. 0, -errno. */
 int vhost_socket_create(struct evloop *loop, struct device *device, const char *path, bool client,
                         struct vhost_socket **socket);
-/* The device is reset. NULL is allowed. */
+/* Let nobody come any more, and the front end that there is go. gone is called once, perhaps at
+ * once, when the device is reset and nothing of it is in flight; it may destroy the socket. */
+typedef void vhost_socket_gone_fn(void *context, struct device *device);
+void vhost_socket_end(struct vhost_socket *socket, vhost_socket_gone_fn *gone, void *context);
+/* The device is reset (waiting for what is in flight). NULL is allowed. */
 void vhost_socket_destroy(struct vhost_socket *socket);
 const char *vhost_socket_path(const struct vhost_socket *socket);
 bool vhost_socket_is_client(const struct vhost_socket *socket);

@@ -343,6 +343,23 @@ int worker_device_remap_begin(struct worker *worker, struct device *device,
 	                                           .context = context});
 }
 
+int worker_device_empty_begin(struct worker *worker, struct device *device,
+                              worker_answered_fn *answered, void *context)
+{
+	return post_copy(worker, &(struct message){.type = MESSAGE_DEVICE_EMPTY,
+	                                           .device = device,
+	                                           .answered = answered,
+	                                           .context = context});
+}
+
+unsigned int worker_device_in_flight(struct worker *worker, struct device *device)
+{
+	struct message message = {.type = MESSAGE_DEVICE_COUNT, .device = device};
+
+	worker_call(worker, &message);
+	return message.count;
+}
+
 const struct worker_counters *worker_counters(const struct worker *worker)
 {
 	return &worker->counters;

@@ -73,6 +73,12 @@ int worker_device_pause_begin(struct worker *worker, struct device *device,
 int worker_device_remap_begin(struct worker *worker, struct device *device,
                               const struct memtable *memory, const struct memtable *gone,
                               worker_answered_fn *answered, void *context);
+/* The same again: until the driver gives no more and the rings of the device's queues here are
+ * empty; or until that takes too long. Always 0 in the end. */
+int worker_device_empty_begin(struct worker *worker, struct device *device,
+                              worker_answered_fn *answered, void *context);
+/* Requests of the device that it has now. */
+unsigned int worker_device_in_flight(struct worker *worker, struct device *device);
 /* Have every worker let go of sessions that session_remove() took out (the first; ended_next leads
  * to the others), without waiting: the last worker releases each. */
 void worker_sessions_leave(struct session *first);

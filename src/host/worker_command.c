@@ -14,6 +14,11 @@
 #include "base/log.h"
 #include "host/worker_private.h"
 
+/* A driver that was told to give no more, and has given nothing for so long, has stopped. */
+#define STOPPED_NS UINT64_C(100000000)
+/* One that has not stopped by then does not heed it. */
+#define HEEDED_NS UINT64_C(5000000000)
+
 /* ---- the mailbox ---- */
 
 void worker_post(struct worker *worker, struct message *message)
@@ -90,7 +95,7 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 {
 	queue->in_flight = 0;
 	queue->waiting = 0;
-	queue->paused = 0;
+	queue->paused = queue->device->held ? QUEUE_PAUSED : 0;
 	queue->dirty = false;
 	queue->refused = queue->penalty = queue->rest = 0;
 	queue->share = &queue->device->share[worker->options.index];
@@ -99,6 +104,8 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 		return;
 	}
 	stateless_join(worker, queue);
+	if (queue->paused)
+		return;
 	sleep_watch_queue(worker, queue);
 	vring_notify_off(&queue->ring);
 }
@@ -164,6 +171,58 @@ static bool device_quiet(const struct worker *worker, const struct device *devic
 	return true;
 }
 
+static uint64_t message_wait_ns(const struct worker *worker)
+{
+	return (uint64_t)worker->options.wait_ms * 1000000;
+}
+
+static unsigned int device_count(const struct worker *worker, const struct device *device)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < worker->queue_count; i++)
+		if (worker->queue[i]->device == device)
+			n += worker->queue[i]->in_flight;
+	return n;
+}
+
+/*
+ * Whether the driver has stopped and the rings are empty; or it has not stopped for too long, or
+ * nothing is taken from the rings any more: then it is no use to wait. A queue that is not read has
+ * nothing for us. Of a packed ring it is only known whether there is something in it, so that a
+ * driver seems to go on until it is empty.
+ */
+static bool device_empty(struct worker *worker, struct message *message)
+{
+	uint64_t now = clock_now_ns(), taken = 0, left = 0;
+	struct emptying *e = &message->emptying;
+	bool any = false;
+
+	for (unsigned int i = 0; i < worker->queue_count; i++) {
+		struct host_queue *queue = worker->queue[i];
+		int available;
+
+		if (queue->device != message->device || queue->paused ||
+		    atomic_load(&queue->broken))
+			continue;
+		any = true;
+		available = vring_available(&queue->ring);
+		taken += queue->counters.requests;
+		left += available > 0 ? (unsigned int)available : 0;
+	}
+	if (taken + left != e->given || !e->given_ns)
+		e->given_ns = now;
+	if (taken != e->taken || !e->taken_ns)
+		e->taken_ns = now;
+	e->given = taken + left;
+	e->taken = taken;
+	if (!any || now - e->taken_ns >= message_wait_ns(worker))
+		return true;
+	if (now - e->given_ns < STOPPED_NS)
+		return now >= message->deadline;
+	return !left;
+}
+
 /*
  * Whether no request points into the memory that goes. Since the table is the new one, no request
  * that is taken from now on does: so each place of the slab is looked at until it is free of such,
@@ -184,7 +243,7 @@ static bool memory_quiet(const struct worker *worker, struct message *message)
 }
 
 /* Is what the command waits for so? */
-static bool message_satisfied(const struct worker *worker, struct message *message)
+static bool message_satisfied(struct worker *worker, struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_QUEUE_STOP:
@@ -194,6 +253,8 @@ static bool message_satisfied(const struct worker *worker, struct message *messa
 		return device_quiet(worker, message->device);
 	case MESSAGE_DEVICE_REMAP:
 		return memory_quiet(worker, message);
+	case MESSAGE_DEVICE_EMPTY:
+		return device_empty(worker, message);
 	default:
 		return true;
 	}
@@ -241,6 +302,11 @@ static void message_begin(struct worker *worker, struct message *message)
 	case MESSAGE_DEVICE_REMAP:
 		device_remap(worker, message->device, message->memory);
 		break;
+	case MESSAGE_DEVICE_EMPTY:
+		break;
+	case MESSAGE_DEVICE_COUNT:
+		message->count = device_count(worker, message->device);
+		break;
 	case MESSAGE_SESSION_LEAVE:
 		views_close(worker, message->session);
 		break;
@@ -248,7 +314,9 @@ static void message_begin(struct worker *worker, struct message *message)
 		worker->stopping = true;
 		break;
 	}
-	message->deadline = clock_now_ns() + (uint64_t)worker->options.wait_ms * 1000000;
+	message->deadline =
+		clock_now_ns() +
+		(message->type == MESSAGE_DEVICE_EMPTY ? HEEDED_NS : message_wait_ns(worker));
 }
 
 /* New commands, and those that wait. */
@@ -267,7 +335,8 @@ void messages_handle(struct worker *worker)
 	for (link = &worker->unfinished; (message = *link);) {
 		bool satisfied = message_satisfied(worker, message);
 
-		if (!satisfied && clock_now_ns() < message->deadline) {
+		if (!satisfied &&
+		    (message->type == MESSAGE_DEVICE_EMPTY || clock_now_ns() < message->deadline)) {
 			link = &message->next;
 			continue;
 		}

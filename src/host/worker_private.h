@@ -27,6 +27,8 @@ enum message_type {
 	MESSAGE_DEVICE_PAUSE,
 	MESSAGE_DEVICE_RESUME,
 	MESSAGE_DEVICE_REMAP,
+	MESSAGE_DEVICE_EMPTY,
+	MESSAGE_DEVICE_COUNT,
 	MESSAGE_SESSION_LEAVE, /* nobody waits: the last one releases it */
 	MESSAGE_STOP,
 };
@@ -38,6 +40,11 @@ struct message {
 	struct device *device;
 	const struct memtable *memory, *gone;
 	unsigned int looked; /* requests of the slab that do not point into gone */
+	struct emptying {
+		uint64_t given, given_ns; /* by the driver, and when that last changed; 0: never */
+		uint64_t taken, taken_ns;
+	} emptying;
+	unsigned int count; /* the answer */
 	struct session *session;
 	int *member, fd; /* a queue's descriptor, and the next one */
 	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */

@@ -249,4 +249,5 @@ def test_host_that_ends_meanwhile():
         slow.check_all_done()
 
 
-vctest.main(globals())
+if __name__ == "__main__":
+    vctest.main(globals())

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See change.h. What is added goes to the daemon as YAML, with the name that errors are to begin
+ * with: it is checked there.
+ */
+#include "cli/change.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/ctl.h"
+#include "base/util.h"
+#include "cli/text.h"
+
+/* A line of the control socket has 64 KiB, and the text is escaped in it. */
+#define MAX_TEXT 32768
+#define TIMEOUT_MS 5000
+#define STEP_US 50000
+
+static const char argument_name[] = "argument";
+
+/* 0; -1 with *error. */
+static int yaml_set(json_t *request, const char *name, const char *yaml, char **error)
+{
+	json_t *text = json_string(yaml);
+
+	if (!text) {
+		*error = str_format("%s: it is not text (UTF-8)", name);
+		return -1;
+	}
+	return json_object_set_new(request, "yaml", text) ||
+	       json_object_set_new(request, "name", json_string(name));
+}
+
+/* "-" is standard input. */
+static int add_file(json_t *request, const char *path, char **error)
+{
+	FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
+	char *text = malloc(MAX_TEXT + 1);
+	size_t size = 0;
+	int err = -1;
+
+	if (!file) {
+		*error = str_format("%s: cannot read it: %s", path, strerror(errno));
+		goto out;
+	}
+	if (!text)
+		goto out;
+	size = fread(text, 1, MAX_TEXT + 1, file);
+	if (ferror(file))
+		*error = str_format("%s: cannot read it: %s", path, strerror(errno));
+	else if (size > MAX_TEXT)
+		*error = str_format("%s: it is larger than %d bytes", path, MAX_TEXT);
+	else if (memchr(text, '\0', size))
+		*error = str_format("%s: the text contains a zero byte", path);
+	if (*error)
+		goto out;
+	text[size] = '\0';
+	err = yaml_set(request, file == stdin ? "standard input" : path, text, error);
+out:
+	if (file && file != stdin)
+		fclose(file);
+	free(text);
+	return err;
+}
+
+/* One entry as it stands in the file; its braces may be left out. */
+static int add_entry(json_t *request, const char *section, const char *entry, char **error)
+{
+	bool braces = entry[strspn(entry, " \t\n")] == '{';
+	char *yaml =
+		str_format("%s: [%s%s%s]", section, braces ? "" : "{", entry, braces ? "" : "}");
+	int err = yaml ? yaml_set(request, argument_name, yaml, error) : -1;
+
+	free(yaml);
+	return err;
+}
+
+int change_add(json_t *request, unsigned int count, char *const *words, char **error)
+{
+	static const struct {
+		const char *word, *section;
+	} sections[] = {{"device", "devices"}};
+
+	if (count == 1)
+		return add_file(request, words[0], error);
+	for (size_t i = 0; i < vc_array_size(sections) && count == 2; i++) {
+		if (!strcmp(words[0], sections[i].word))
+			return add_entry(request, sections[i].section, words[1], error);
+	}
+	*error = str_format("what is added is FILE, or device and its entry");
+	return -1;
+}
+
+int change_drain(json_t *request, unsigned int count, char *const *words, char **error)
+{
+	if (count == 2 && !strcmp(words[0], "device"))
+		return json_object_set_new(request, words[0], json_string(words[1]));
+	*error = str_format("it takes two words: device and its name");
+	return -1;
+}
+
+int change_remove(json_t *request, unsigned int count, char *const *words, char **error)
+{
+	return change_drain(request, count, words, error);
+}
+
+/* ---- waiting ---- */
+
+static bool is_under_way(const json_t *result)
+{
+	const char *state = field_text(result, "state");
+
+	return !strcmp(state, "draining") || !strcmp(state, "leaving");
+}
+
+int change_wait(const char *path, const json_t *request, uint64_t until_ns, json_t **result,
+                char **error)
+{
+	json_t *question = json_deep_copy(request);
+	int err = json_object_set_new(question, "command", json_string("state")) ? -ENOMEM : 0;
+
+	while (!err && is_under_way(*result)) {
+		if (clock_now_ns() >= until_ns) {
+			err = -ETIME;
+			*error = str_format("still %s, with %lld requests in flight",
+			                    field_text(*result, "state"),
+			                    (long long)field_number(*result, "in_flight"));
+			break;
+		}
+		usleep(STEP_US);
+		json_decref(*result);
+		*result = NULL;
+		err = ctl_call(path, question, TIMEOUT_MS, result, error);
+	}
+	json_decref(question);
+	return err;
+}
