@@ -299,7 +299,7 @@ static int policy_check(struct check *check, unsigned int group)
 	return number_check(check, &place, g->deadline_ms, 1, MAX_DEADLINE_MS);
 }
 
-static bool group_has(const struct host_config_group *g, const char *resource)
+bool config_check_member(const struct host_config_group *g, const char *resource)
 {
 	for (unsigned int i = 0; i < g->primary_count; i++)
 		if (!strcmp(g->primary[i], resource))
@@ -327,7 +327,7 @@ static int pins_check(struct check *check, unsigned int group)
 				"group \"%s\": no algorithm is called \"%.64s\" (as aes-128-cbc, "
 				"aes-gcm, rsa, aes-cbc+hmac-sha1)",
 				g->name, pin->algorithm);
-		if (!group_has(g, pin->resource))
+		if (!config_check_member(g, pin->resource))
 			return fail(check, &place,
 			            "group \"%s\": \"%s\" is pinned to \"%.64s\", which is no "
 			            "resource of the group",

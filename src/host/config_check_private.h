@@ -29,6 +29,8 @@ int config_check_fail(struct check *check, const struct config_place *place, con
                       ...) __attribute__((format(printf, 3, 4)));
 #define fail(check, place, ...) config_check_fail(check, place, __VA_ARGS__)
 
+/* Whether the resource is in one of the group's lists. */
+bool config_check_member(const struct host_config_group *group, const char *resource);
 /* Resource i: what it wraps, and its faults. */
 int config_check_fault(struct check *check, unsigned int i);
 /* What groups have for themselves; resources and the lists of groups are good. */

@@ -6,20 +6,6 @@
 
 #include "host/config_check_private.h"
 
-static bool named(char *const *names, unsigned int count, const char *name)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (!strcmp(names[i], name))
-			return true;
-	return false;
-}
-
-static bool group_has(const struct host_config_group *group, const char *resource)
-{
-	return named(group->primary, group->primary_count, resource) ||
-	       named(group->secondary, group->secondary_count, resource);
-}
-
 static bool group_shares(const struct host_config_group *group, const char *resource)
 {
 	for (unsigned int i = 0; i < group->share_count; i++)
@@ -37,7 +23,7 @@ static int share_check(struct check *check, unsigned int g, unsigned int i, unsi
 	const struct host_config_resource *resource;
 	const char *word;
 
-	if (!group_has(group, share->resource))
+	if (!config_check_member(group, share->resource))
 		return fail(check, &place,
 		            "group \"%s\" has a share of \"%s\", which is not in its lists",
 		            group->name, share->resource);
@@ -73,7 +59,7 @@ static int rest_check(struct check *check, unsigned int r)
 		const struct host_config_group *group = &config->groups[g];
 		struct config_place place = {"groups", (int)g, "name", -1};
 
-		if (group_has(group, name) && !group_shares(group, name))
+		if (config_check_member(group, name) && !group_shares(group, name))
 			return fail(check, &place,
 			            "group \"%s\": nothing is left of \"%s\": shares of other "
 			            "groups are all of it",

@@ -83,6 +83,21 @@ static void a_share_is_a_resource_of_its_own(void **state)
 	made_free(&made);
 }
 
+static void what_is_pinned_goes_to_the_share(void **state)
+{
+	struct made made =
+		make(RESOURCES "groups:\n"
+	                       "  - {name: gold, primary: [mb], secondary: [sw], " SHARE(
+				       1) ",\n"
+	                                  "     pins: [{algorithm: rsa, resource: sw}]}\n"
+	                                  "  - {name: rest, primary: [sw]}\n");
+	const struct group *group = made.pool->group;
+
+	assert_int_equal(group[0].pins, 1);
+	assert_ptr_equal(group[0].resource[group[0].pin[0].at], find(&made, "sw/gold"));
+	made_free(&made);
+}
+
 static void shares_may_be_all_there_is(void **state)
 {
 	struct made made =
@@ -258,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts_are_threads),
 		cmocka_unit_test(a_share_is_a_resource_of_its_own),
+		cmocka_unit_test(what_is_pinned_goes_to_the_share),
 		cmocka_unit_test(shares_may_be_all_there_is),
 		cmocka_unit_test(the_longest_names_fit),
 		cmocka_unit_test(refuses_bad_shares),

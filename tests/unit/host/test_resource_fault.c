@@ -578,7 +578,8 @@ static void random_settings(struct test *t, struct fault_random *dice)
 		{"for-ms", "0"},
 		{"seed", "3"},
 	};
-	unsigned int i = (unsigned int)(fault_random_draw(dice) * vc_array_size(some));
+	const unsigned int count = vc_array_size(some);
+	unsigned int i = (unsigned int)(fault_random_draw(dice) * count);
 
 	fault(t, some[i][0], some[i][1]);
 }
