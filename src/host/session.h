@@ -54,6 +54,7 @@ struct session_params {
 struct session_local {
 	uint64_t choice; /* of the scheduler, for all its requests (sched_pick()) */
 	uint32_t in_flight;
+	uint32_t held;       /* of them, only because a resource does not answer */
 	bool closing;        /* destroyed: drop when in_flight is 0 */
 	uint16_t refused;    /* bit r: resource r cannot do it, or refused to realise it */
 	uint16_t capable;    /* bit r: resource r says that it can */

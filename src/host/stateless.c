@@ -137,7 +137,8 @@ static bool in_use(const struct stateless_cache *cache, const struct session *se
 	const struct session_local *local =
 		atomic_load_explicit(&session->local[cache->options.worker], memory_order_relaxed);
 
-	return local && local->in_flight;
+	/* Who waits for an answer that nobody wants lives on by itself. */
+	return local && local->in_flight > local->held;
 }
 
 /* Make the oldest session that is not in use go. False: there is none. */

@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "host/worker_private.h"
 
-/* Address space for bounce buffers; used only as far as it is touched. */
-#define WORKER_BOUNCE_MIN ((size_t)64 << 20)
+/* For held requests, at the end. */
+#define LATE_MS 250
 
 /* All workers, so that one can tell the others of a session's end. */
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -59,6 +60,7 @@ static void resources_close(struct worker *worker)
 		if (worker->instance[r])
 			worker->instance[r]->resource->ops->close(worker->instance[r]);
 		worker->instance[r] = NULL;
+		late_close(worker, r);
 		free(worker->waiting[r]);
 		worker->waiting[r] = NULL;
 	}
@@ -79,7 +81,7 @@ static int resources_open(struct worker *worker)
 			return err;
 		}
 		worker->waiting[r] = calloc(1, sizeof(*worker->waiting[r]));
-		if (!worker->waiting[r])
+		if (!worker->waiting[r] || late_open(worker, r) < 0)
 			return -ENOMEM;
 	}
 	return sleep_watch_others(worker);
@@ -103,7 +105,7 @@ static int slab_new(struct worker *worker)
 		bounce_pool_new(worker->options.max_size,
 	                        vc_max(WORKER_BOUNCE_MIN, 4 * (size_t)worker->options.max_size));
 	worker->finish.bounces = worker->bounces;
-	if (!worker->slab || !worker->free || !worker->bounces)
+	if (!worker->slab || !worker->free || !worker->bounces || late_new(worker) < 0)
 		return -ENOMEM;
 	memset(worker->slab, 0, size);
 	while (worker->free_count < WORKER_SLAB) {
@@ -142,8 +144,23 @@ int worker_begin(struct worker *worker)
 	return err < 0 ? err : resources_open(worker);
 }
 
+/* What nobody waits for any more may come back yet, so that all can be taken down. */
+static void wait_for_late(struct worker *worker)
+{
+	const struct timespec ms = {.tv_nsec = 1000000};
+	bool held = false;
+
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++)
+		held |= worker->copies[r] != 0;
+	for (unsigned int i = 0; held && in_flight(worker) && i < LATE_MS; i++) {
+		worker_round(worker);
+		nanosleep(&ms, NULL);
+	}
+}
+
 void worker_end(struct worker *worker)
 {
+	wait_for_late(worker);
 	if (in_flight(worker)) {
 		/* Given up before; a resource may still come back to them. */
 		worker->stuck = true;
@@ -190,6 +207,7 @@ void worker_free(struct worker *worker)
 	bounce_pool_free(worker->bounces);
 	notifier_destroy(worker->notifier);
 	free(worker->slab);
+	free(worker->late);
 	free(worker->free);
 	free(worker->queue);
 	free(worker);
@@ -207,6 +225,7 @@ struct worker *worker_new(const struct worker_options *options)
 		worker->options.wait_ms = WORKER_WAIT_MS;
 	worker->last = &worker->first;
 	sched_init(&worker->sched, worker->instance, worker->waiting);
+	worker->sched.worker = options->index;
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->done, NULL);
 	worker->mail_fd = event_create();

@@ -236,7 +236,8 @@ static bool memory_quiet(const struct worker *worker, struct message *message)
 		const struct vc_request *req = &worker->slab[message->looked];
 
 		if (req->queue && req->queue->device == message->device &&
-		    request_points_into(req, message->gone))
+		    (request_points_into(req, message->gone) ||
+		     late_points_into(worker, req, message->gone)))
 			return false;
 	}
 	return true;

@@ -120,8 +120,7 @@ static void count_result(struct host_queue *queue, uint8_t status)
 		counter_add(&queue->counters.errors[status % 8], 1);
 }
 
-/* The request is done, well or not: answer it and forget it. */
-static void request_done(struct worker *worker, struct vc_request *req)
+void request_done(struct worker *worker, struct vc_request *req)
 {
 	struct host_queue *queue = req->queue;
 
@@ -139,20 +138,23 @@ static void request_done(struct worker *worker, struct vc_request *req)
 	worker->free[worker->free_count++] = req;
 }
 
-/* A resource that could not do a request has left its source alone (resource.h): try another. */
-static bool request_retry(struct worker *worker, struct vc_request *req)
+/* The source is as it was: who does not do a request leaves it alone (resource.h), or had a copy.
+ */
+void request_go_on(struct worker *worker, struct vc_request *req)
 {
-	int next;
+	int next = -ENOTSUP;
 
-	if (!req->queue)
-		return false;
-	req->tried |= (uint16_t)(1u << req->resource);
-	next = sched_pick(&worker->sched, req->queue->device->group, req, req->tried);
-	if (next < 0)
-		return false;
+	if (req->queue) {
+		req->tried |= (uint16_t)(1u << req->resource);
+		next = sched_pick(&worker->sched, req->queue->device->group, req, req->tried);
+	}
+	if (next < 0) {
+		req->status = VIRTIO_CRYPTO_ERR;
+		request_done(worker, req);
+		return;
+	}
 	request_wait(worker, (unsigned int)next, req);
 	worker->again = true;
-	return true;
 }
 
 static void request_begin(struct worker *worker, struct host_queue *queue, struct vc_request *req)
@@ -376,14 +378,17 @@ static unsigned int take_all(struct worker *worker)
 /* ---- resources ---- */
 
 /* Offer up to a burst of what waits. Returns how many were taken, *full when not all. */
-static unsigned int submit_burst(struct resource_instance *instance, struct waiting_list *list,
-                                 bool *full)
+static unsigned int submit_burst(struct worker *worker, unsigned int r, bool *full)
 {
+	struct resource_instance *instance = worker->instance[r];
+	struct waiting_list *list = worker->waiting[r];
 	uint32_t at = list->head % WORKER_SLAB;
-	unsigned int n = vc_min(list->tail - list->head, WORKER_SLAB - at), taken;
+	unsigned int n = vc_min(list->tail - list->head, WORKER_SLAB - at), taken, all;
 	uint64_t bytes = 0;
 
-	n = vc_min(n, WORKER_BURST);
+	all = n = vc_min(n, WORKER_BURST);
+	if (vc_unlikely(worker->may_hang >> r & 1))
+		n = late_prepare(worker, r, &list->entry[at], n);
 	/* Before they are the resource's. */
 	for (unsigned int i = 0; i < n; i++) {
 		bytes += list->entry[at + i]->length;
@@ -394,8 +399,10 @@ static unsigned int submit_burst(struct resource_instance *instance, struct wait
 		bytes -= list->entry[at + i]->length;
 		list->entry[at + i]->queue->waiting++;
 	}
+	if (vc_unlikely(worker->may_hang >> r & 1))
+		late_start(worker, &list->entry[at], taken);
 	list->head += taken;
-	*full = taken < n;
+	*full = taken < all;
 	if (taken) {
 		counter_add(&instance->counters.submitted, taken);
 		counter_add(&instance->counters.bytes, bytes);
@@ -407,32 +414,52 @@ static unsigned int submit_burst(struct resource_instance *instance, struct wait
 static void submit_all(struct worker *worker)
 {
 	for (unsigned int r = 0; worker->waiting_count && r < HOST_MAX_RESOURCES; r++) {
-		struct waiting_list *list = worker->waiting[r];
+		const struct waiting_list *list = worker->waiting[r];
+		unsigned int before = worker->waiting_count;
 		bool full = false;
 
 		while (list && list->head != list->tail && !full)
-			worker->waiting_count -= submit_burst(worker->instance[r], list, &full);
+			worker->waiting_count -= submit_burst(worker, r, &full);
 		if (vc_unlikely(full))
-			waiting_full(worker, r);
+			waiting_full(worker, r, worker->waiting_count < before);
 	}
+}
+
+/* One that was not done well, or comes back while something is wrong with its resource. */
+static __attribute__((noinline)) void request_judge(struct worker *worker, unsigned int r,
+                                                    struct vc_request *req)
+{
+	uint8_t status = req->status;
+
+	if (worker->may_hang >> r & 1 && !late_back(worker, req))
+		return;
+	if (status < VC_STATUS_REFUSED) {
+		if (worker->sched.trouble >> r & 1)
+			sched_done(&worker->sched, r);
+		request_done(worker, req);
+		return;
+	}
+	counter_add(&worker->instance[r]->counters.failed, 1);
+	if (status == VC_STATUS_RESOURCE)
+		sched_failed(&worker->sched, r, HEALTH_FAILED);
+	request_go_on(worker, req);
 }
 
 static unsigned int poll_one(struct worker *worker, struct resource_instance *instance, bool flush)
 {
 	struct vc_request *done[WORKER_BURST];
 	unsigned int n = instance->resource->ops->poll(instance, done, WORKER_BURST, flush);
+	unsigned int r = instance->resource->index;
+	bool judge = (worker->may_hang | worker->sched.trouble) >> r & 1;
 
 	stage_mark(&worker->stages, STAGE_POLL);
 	for (unsigned int i = 0; i < n; i++) {
-		struct vc_request *req = done[i];
-
-		if (vc_unlikely(req->status >= VC_STATUS_REFUSED)) {
-			counter_add(&instance->counters.failed, 1);
-			if (request_retry(worker, req))
-				continue;
-			req->status = VIRTIO_CRYPTO_ERR;
+		if (vc_unlikely(done[i]->status >= VC_STATUS_REFUSED) || vc_unlikely(judge)) {
+			request_judge(worker, r, done[i]);
+			judge = (worker->may_hang | worker->sched.trouble) >> r & 1;
+		} else {
+			request_done(worker, done[i]);
 		}
-		request_done(worker, req);
 	}
 	if (n)
 		counter_add(&instance->counters.completed, n);
@@ -487,10 +514,23 @@ static void publish_all(struct worker *worker)
 	notifier_flush(worker->notifier);
 }
 
+static __attribute__((cold, noinline)) void trouble_check(struct worker *worker)
+{
+	if (worker->sched.trouble)
+		sched_wait(&worker->sched);
+	if (worker->timed)
+		late_check(worker);
+}
+
 bool worker_round(struct worker *worker)
 {
-	unsigned int taken = take_all(worker), done;
+	unsigned int taken, done;
 
+	worker->sched.now = 0;
+	if (vc_unlikely(worker->timed | worker->sched.trouble))
+		trouble_check(worker);
+	taken = take_all(worker);
+	worker->was_full = worker->sched.full;
 	worker->sched.full = 0;
 	submit_all(worker);
 	stage_mark(&worker->stages, STAGE_SUBMIT);
@@ -529,9 +569,12 @@ void queue_abandon(struct worker *worker, struct host_queue *queue)
 	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++)
 		if (worker->waiting[r])
 			waiting_sift(worker, r, waiting_fail, queue);
-	for (unsigned int i = 0; i < WORKER_SLAB; i++)
-		if (worker->slab[i].queue == queue)
-			worker->slab[i].queue = NULL;
+	for (unsigned int i = 0; i < WORKER_SLAB; i++) {
+		struct vc_request *req = &worker->slab[i];
+
+		if (req->queue == queue && !late_abandon(worker, req))
+			req->queue = NULL;
+	}
 	queue->in_flight = 0;
 	if (queue->dirty)
 		queue_publish(worker, queue);

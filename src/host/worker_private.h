@@ -63,6 +63,23 @@ struct view {
 	struct view *next, **link; /* all views of the worker */
 };
 
+/* What belongs to a place of the slab while a resource that may hang has it (worker_deadline.c). */
+struct late {
+	struct bounce *copy; /* what it works on; NULL: on what is the guest's */
+	uint64_t deadline;   /* ns */
+	uint16_t next, prev; /* of its list */
+	uint8_t group;
+	bool timed; /* is in the list */
+	bool held;  /* somebody else has taken its work over */
+};
+#define LATE_NONE UINT16_MAX
+struct late_list {
+	uint16_t first, last; /* places of the slab */
+};
+
+/* Address space for bounce buffers; used only as far as it is touched. */
+#define WORKER_BOUNCE_MIN ((size_t)64 << 20)
+
 struct worker {
 	/* Data path. */
 	struct host_queue **queue;
@@ -74,6 +91,9 @@ struct worker {
 	struct waiting_list *waiting[HOST_MAX_RESOURCES];
 	unsigned int waiting_count; /* in all lists */
 	bool again;                 /* some were moved: they are submitted in the same round */
+	uint16_t may_hang;          /* resources, as bits */
+	uint16_t was_full;          /* sched.full of the last round */
+	uint64_t timed;             /* groups, as bits, that have requests whose deadline runs */
 	struct sched sched;
 	struct bounce_pool *bounces;
 	struct request_context finish; /* with nothing but them */
@@ -85,7 +105,13 @@ struct worker {
 	/* Rest of the worker's own. */
 	struct vring_chain chain;
 	struct vc_request *slab;
-	struct message *unfinished; /* commands that wait for requests in flight */
+	struct late *late; /* by place of the slab */
+	struct late_list late_list[HOST_MAX_GROUPS];
+	struct bounce_pool *copy_pool[HOST_MAX_RESOURCES]; /* of those that may hang */
+	unsigned int copies[HOST_MAX_RESOURCES];           /* requests with copies */
+	unsigned int late_most;                            /* of them at the most, for each */
+	uint64_t full_since[HOST_MAX_RESOURCES]; /* ns; has taken nothing since, if it is full */
+	struct message *unfinished;              /* commands that wait for requests in flight */
 	struct view *views;
 	struct session *ended; /* in this round */
 	int epoll;
@@ -122,9 +148,38 @@ static inline void request_wait(struct worker *worker, unsigned int resource,
 	req->queue->waiting++;
 }
 
+/* worker_deadline.c */
+/* Before a burst is submitted to a resource that may hang: copies, where there is a deadline. For
+ * how many of them (from the front) there were buffers. */
+unsigned int late_prepare(struct worker *worker, unsigned int resource,
+                          struct vc_request *const *reqs, unsigned int n);
+/* They have been taken. */
+void late_start(struct worker *worker, struct vc_request *const *reqs, unsigned int n);
+/* One has come back from a resource that may hang. False: nobody waits for it, and it is gone. */
+bool late_back(struct worker *worker, struct vc_request *req);
+/* It goes elsewhere without ever having been submitted. */
+void late_drop(struct worker *worker, struct vc_request *req);
+/* Its queue is given up. False: it has no copies, and all is as it would be without deadlines. */
+bool late_abandon(struct worker *worker, struct vc_request *req);
+/* See request_points_into(): of what it does not work on now, and will be given back. */
+bool late_points_into(const struct worker *worker, const struct vc_request *req,
+                      const struct memtable *memory);
+/* Whose deadline has passed? Before others get places of the slab in this round. */
+void late_check(struct worker *worker);
+/* A resource is full, and has taken some (progress) or none in this round. */
+void late_full(struct worker *worker, unsigned int resource, bool progress);
+/* How long to sleep at the most, if less than *timeout (ms; -1: for ever). */
+void late_timeout(struct worker *worker, int *timeout);
+/* The worker begins: 0, -ENOMEM. Each resource, when it has an instance here (its health, too). */
+int late_new(struct worker *worker);
+int late_open(struct worker *worker, unsigned int resource);
+void late_close(struct worker *worker, unsigned int resource);
+
 /* It does not any more. */
-static inline void waiting_out(struct worker *worker, const struct vc_request *req)
+static inline void waiting_out(struct worker *worker, struct vc_request *req)
 {
+	if (vc_unlikely(worker->may_hang >> req->resource & 1))
+		late_drop(worker, req);
 	worker->waiting_count--;
 	req->queue->waiting--;
 }
@@ -135,12 +190,16 @@ static inline void waiting_out(struct worker *worker, const struct vc_request *r
 typedef bool waiting_leave_fn(struct worker *worker, struct vc_request *req, void *context);
 void waiting_sift(struct worker *worker, unsigned int resource, waiting_leave_fn *leave,
                   void *context);
-/* The resource has not taken all that it was offered. */
-void waiting_full(struct worker *worker, unsigned int resource);
+/* The resource has not taken all that it was offered, but some (progress), or none. */
+void waiting_full(struct worker *worker, unsigned int resource, bool progress);
 
 /* worker_poll.c */
 /* One round over queues and resources. True: something was done. */
 bool worker_round(struct worker *worker);
+/* The request is done, well or not: answer it and forget it. */
+void request_done(struct worker *worker, struct vc_request *req);
+/* A resource has not done it: to the next candidate, in this round; or answer it with an error. */
+void request_go_on(struct worker *worker, struct vc_request *req);
 /* Let the driver see what was pushed to the queue, and call it (at the next flush of the notifier)
  * if it wants. */
 void queue_publish(struct worker *worker, struct host_queue *queue);

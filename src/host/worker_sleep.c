@@ -67,7 +67,7 @@ static bool sleep_prepare(struct worker *worker, int *timeout)
 
 		if (!queue_sleeps(worker, queue))
 			continue;
-		if (queue->kick_fd < 0)
+		if (queue->kick_fd < 0 && *timeout)
 			*timeout = SLEEP_SHORT_MS;
 		work |= vring_notify_on(&queue->ring);
 	}
@@ -99,6 +99,10 @@ void worker_sleep(struct worker *worker)
 	int timeout = worker->unfinished ? SLEEP_COMMAND_MS : -1;
 	int n;
 
+	if (worker->timed | worker->sched.full) {
+		worker->sched.now = 0;
+		late_timeout(worker, &timeout);
+	}
 	if (!sleep_prepare(worker, &timeout)) {
 		counter_add(&worker->counters.sleeps, 1);
 		n = epoll_wait(worker->epoll, event, SLEEP_EVENTS, timeout);

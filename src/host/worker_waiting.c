@@ -33,8 +33,13 @@ static bool spread(struct worker *worker, struct vc_request *req, void *context)
 	return true;
 }
 
-void waiting_full(struct worker *worker, unsigned int resource)
+void waiting_full(struct worker *worker, unsigned int resource, bool progress)
 {
+	const struct waiting_list *list = worker->waiting[resource];
+
 	worker->sched.full |= (uint16_t)(1u << resource);
-	waiting_sift(worker, resource, spread, NULL);
+	if (worker->sched.spreads)
+		waiting_sift(worker, resource, spread, NULL);
+	if (list->head != list->tail)
+		late_full(worker, resource, progress);
 }

@@ -24,6 +24,7 @@ void sched_init(struct sched *sched, struct resource_instance *const *instance,
 	*sched = (struct sched){
 		/* A view that is new holds none. */
 		.epoch = HOST_MAX_RESOURCES,
+		.clock = clock_now_ns,
 		.instance = instance,
 		.waiting = waiting,
 	};
@@ -110,6 +111,10 @@ static __attribute__((noinline)) int choose_anew(struct sched *sched, const stru
 			break;
 		gone |= 1u << r;
 	}
+	if (vc_unlikely(sched->due >> r & 1)) {
+		sched_probe(sched, r);
+		return (int)r;
+	}
 	/* What one request needs elsewhere (tried) does not change the choice for all. */
 	if (tried)
 		return (int)r;
@@ -118,6 +123,7 @@ static __attribute__((noinline)) int choose_anew(struct sched *sched, const stru
 	} else {
 		local->able = (uint16_t)able;
 		local->able_epoch = sched->epoch;
+		sched->spreads = true;
 	}
 	return (int)r;
 }
@@ -132,7 +138,7 @@ int sched_choose(struct sched *sched, const struct group *group, const struct vc
 			sched_policies[group->policy]->choose(sched, group, local->able, req);
 		unsigned int r = group->resource[at]->index;
 
-		if (realise(sched, group->resource[at], req))
+		if (vc_likely(!(sched->due >> r & 1)) && realise(sched, group->resource[at], req))
 			return (int)r;
 	}
 	return choose_anew(sched, group, req, tried);

@@ -12,6 +12,7 @@
 #define VC_HOST_SCHED_H
 
 #include "host/resource/resource.h"
+#include "host/sched/health.h"
 
 #define GROUP_MAX_RESOURCES HOST_MAX_RESOURCES
 #define GROUP_MAX_PINS 32
@@ -69,11 +70,18 @@ struct sched {
 	uint64_t epoch;
 	uint64_t round;
 	/* As bits, by resource. */
-	uint16_t avoid; /* only for what nothing else can do */
-	uint16_t full;  /* did not take all that it was offered */
+	uint16_t avoid;   /* only for what nothing else can do */
+	uint16_t full;    /* did not take all that it was offered */
+	uint16_t due;     /* of those that were avoided: one request is tried there */
+	uint16_t trouble; /* has failed last, or its circuit is not closed */
+	bool spreads;     /* some group's policy does */
+	unsigned int worker;
+	uint64_t now; /* ns; 0: not looked at in this round */
+	uint64_t (*clock)(void);
 	struct resource_instance *const *instance;
 	struct waiting_list *const *waiting;
 	struct sched_group group[HOST_MAX_GROUPS];
+	struct health health[HOST_MAX_RESOURCES];
 };
 
 /* Of candidates of one rank (places in the group as bits; not 0), which one. */
@@ -115,6 +123,14 @@ static inline void sched_changed(struct sched *sched)
 	sched->epoch += HOST_MAX_RESOURCES;
 }
 
+/* ns, the same in all of a round. */
+static inline uint64_t sched_now(struct sched *sched)
+{
+	if (!sched->now)
+		sched->now = sched->clock();
+	return sched->now;
+}
+
 /* Requests that the resource has not done yet. */
 static inline uint32_t sched_load(const struct sched *sched, unsigned int resource)
 {
@@ -145,5 +161,15 @@ static inline int sched_pick(struct sched *sched, const struct group *group,
 /* For a request that waits for a full resource: another of the same rank that is not full. -1:
  * there is none, or the group's policy does not spread. */
 int sched_elsewhere(struct sched *sched, const struct group *group, const struct vc_request *req);
+
+/* circuit.c: what became of requests. sched_done() only where `trouble` says so. */
+void sched_failed(struct sched *sched, unsigned int resource, enum health_failure how);
+void sched_done(struct sched *sched, unsigned int resource);
+/* So many more (or less) are there that nobody waits for any more. */
+void sched_unanswered(struct sched *sched, unsigned int resource, int change);
+/* A round begins, and `trouble` is not 0. */
+void sched_wait(struct sched *sched);
+/* A request goes to a resource that is due. */
+void sched_probe(struct sched *sched, unsigned int resource);
 
 #endif

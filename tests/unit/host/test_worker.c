@@ -198,6 +198,7 @@ static void stop_gives_up_on_a_dead_resource(void **state)
 	session = bench_session(&f.b);
 	atomic_store(&f.fake[0]->hold, true);
 	atomic_store(&f.fake[0]->capacity, 1);
+	atomic_store(&f.fake[1]->can, false);
 	bench_start(&f.b, 0, 0);
 	bench_send(&f.b, 0, session, 128);
 	sent = bench_send(&f.b, 0, session, 128);
