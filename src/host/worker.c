@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 
 /* For held requests, at the end. */
 #define LATE_MS 250
+#define SLAB_SIZE (WORKER_PLACES * sizeof(struct vc_request))
 
 /* All workers, so that one can tell the others of a session's end. */
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -97,17 +99,20 @@ static bool in_flight(const struct worker *worker)
 
 static int slab_new(struct worker *worker)
 {
-	size_t size = WORKER_SLAB * sizeof(struct vc_request);
+	/* Zeroes. What is not used, as the spare places of most, takes no memory. */
+	void *slab =
+		mmap(NULL, SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	worker->slab = aligned_alloc(VC_CACHE_LINE, size);
+	if (slab == MAP_FAILED)
+		return -ENOMEM;
+	worker->slab = slab;
 	worker->free = calloc(WORKER_SLAB, sizeof(struct vc_request *));
 	worker->bounces =
 		bounce_pool_new(worker->options.max_size,
 	                        vc_max(WORKER_BOUNCE_MIN, 4 * (size_t)worker->options.max_size));
 	worker->finish.bounces = worker->bounces;
-	if (!worker->slab || !worker->free || !worker->bounces || late_new(worker) < 0)
+	if (!worker->free || !worker->bounces || late_new(worker) < 0)
 		return -ENOMEM;
-	memset(worker->slab, 0, size);
 	while (worker->free_count < WORKER_SLAB) {
 		worker->free[worker->free_count] =
 			&worker->slab[WORKER_SLAB - 1 - worker->free_count];
@@ -206,8 +211,9 @@ void worker_free(struct worker *worker)
 	pthread_mutex_destroy(&worker->lock);
 	bounce_pool_free(worker->bounces);
 	notifier_destroy(worker->notifier);
-	free(worker->slab);
-	free(worker->late);
+	if (worker->slab)
+		munmap(worker->slab, SLAB_SIZE);
+	late_free(worker);
 	free(worker->free);
 	free(worker->queue);
 	free(worker);

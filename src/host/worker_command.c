@@ -232,7 +232,7 @@ static bool memory_quiet(const struct worker *worker, struct message *message)
 {
 	if (!message->gone || device_quiet(worker, message->device))
 		return true;
-	for (; message->looked < WORKER_SLAB; message->looked++) {
+	for (; message->looked < WORKER_PLACES; message->looked++) {
 		const struct vc_request *req = &worker->slab[message->looked];
 
 		if (req->queue && req->queue->device == message->device &&

@@ -4,14 +4,15 @@
  * worker's thread.
  *
  * Where a group has a deadline, what goes to a resource that may hang (resource.h) works on private
- * copies (request_copy.h). When the deadline passes, another place of the slab takes the request
+ * copies (request_copy.h). When the deadline passes, a spare place of the slab takes the request
  * over and goes to the next candidate, or is answered with an error. The first one is held, with
  * its copies and its view of the session, until the resource brings it back: then all of that is
  * free again, and nothing else is touched. So a late answer reaches no ring and no guest memory,
  * a request has one answer, and memory of the guest can go whatever the resource does.
  *
- * Held requests cannot use the worker up: resources that may hang have half of the slab among them
- * (late_most), and buffers of their own each. Who holds half of its share is avoided (health.h).
+ * Held requests cannot use the worker up: resources that may hang have no more requests with copies
+ * among them than there are spare places (late_most is each one's share), and buffers of their own
+ * each. Who holds half of its share is avoided (health.h).
  *
  * All requests of a group have the same time, so its list is in order of deadlines.
  */
@@ -127,7 +128,7 @@ static void forget(struct worker *worker, struct vc_request *req, struct late *l
 	sched_unanswered(&worker->sched, req->resource, -1);
 	req->local->held--;
 	view_put(worker, req->local);
-	worker->free[worker->free_count++] = req;
+	worker->spare[worker->spare_count++] = req;
 }
 
 bool late_back(struct worker *worker, struct vc_request *req)
@@ -179,20 +180,16 @@ bool late_abandon(struct worker *worker, struct vc_request *req)
 	return true;
 }
 
-/* False: there is no place for it now; what is done in this round makes some. */
-static bool expire(struct worker *worker, struct vc_request *req)
+static void expire(struct worker *worker, struct vc_request *req)
 {
-	struct vc_request *renewed;
+	/* There is one: for each that is held, one fewer. */
+	struct vc_request *renewed = worker->spare[--worker->spare_count];
 
-	if (!worker->free_count)
-		return false;
-	renewed = worker->free[--worker->free_count];
 	request_copy_renew(renewed, req, late_of(worker, req)->copy);
 	renewed->local->in_flight++;
 	hold(worker, req);
 	sched_failed(&worker->sched, req->resource, HEALTH_TIMEOUT);
 	request_go_on(worker, renewed);
-	return true;
 }
 
 void late_check(struct worker *worker)
@@ -203,8 +200,7 @@ void late_check(struct worker *worker)
 		const struct late_list *list = &worker->late_list[__builtin_ctzll(left)];
 
 		while (list->first != LATE_NONE && worker->late[list->first].deadline <= now)
-			if (!expire(worker, &worker->slab[list->first]))
-				return;
+			expire(worker, &worker->slab[list->first]);
 	}
 }
 
@@ -308,7 +304,7 @@ int late_open(struct worker *worker, unsigned int resource)
 		return -ENOMEM;
 	worker->may_hang |= (uint16_t)(1u << resource);
 	resources = (unsigned int)__builtin_popcount(worker->may_hang);
-	worker->late_most = WORKER_SLAB / 2 / resources;
+	worker->late_most = WORKER_SPARE / resources;
 	for (unsigned int left = worker->may_hang; left; left &= left - 1)
 		worker->sched.health[__builtin_ctz(left)].most_late = worker->late_most / 2;
 	return 0;
@@ -323,8 +319,22 @@ void late_close(struct worker *worker, unsigned int resource)
 
 int late_new(struct worker *worker)
 {
-	worker->late = calloc(WORKER_SLAB, sizeof(*worker->late));
+	worker->late = calloc(WORKER_PLACES, sizeof(*worker->late));
+	worker->spare = calloc(WORKER_SPARE, sizeof(struct vc_request *));
+	if (!worker->late || !worker->spare)
+		return -ENOMEM;
+	while (worker->spare_count < WORKER_SPARE) {
+		worker->spare[worker->spare_count] =
+			&worker->slab[WORKER_PLACES - 1 - worker->spare_count];
+		worker->spare_count++;
+	}
 	for (unsigned int g = 0; g < HOST_MAX_GROUPS; g++)
 		worker->late_list[g] = (struct late_list){LATE_NONE, LATE_NONE};
-	return worker->late ? 0 : -ENOMEM;
+	return 0;
+}
+
+void late_free(struct worker *worker)
+{
+	free(worker->late);
+	free(worker->spare);
 }

@@ -569,7 +569,7 @@ void queue_abandon(struct worker *worker, struct host_queue *queue)
 	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++)
 		if (worker->waiting[r])
 			waiting_sift(worker, r, waiting_fail, queue);
-	for (unsigned int i = 0; i < WORKER_SLAB; i++) {
+	for (unsigned int i = 0; i < WORKER_PLACES; i++) {
 		struct vc_request *req = &worker->slab[i];
 
 		if (req->queue == queue && !late_abandon(worker, req))

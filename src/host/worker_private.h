@@ -18,6 +18,9 @@
 #include "host/worker.h"
 
 #define WORKER_CONTROL_BURST 8u
+/* Places of the slab that stand in for those that a resource does not give back. */
+#define WORKER_SPARE (WORKER_SLAB / 2)
+#define WORKER_PLACES (WORKER_SLAB + WORKER_SPARE)
 
 enum message_type {
 	MESSAGE_QUEUE_START,
@@ -106,6 +109,8 @@ struct worker {
 	struct vring_chain chain;
 	struct vc_request *slab;
 	struct late *late; /* by place of the slab */
+	struct vc_request **spare;
+	unsigned int spare_count;
 	struct late_list late_list[HOST_MAX_GROUPS];
 	struct bounce_pool *copy_pool[HOST_MAX_RESOURCES]; /* of those that may hang */
 	unsigned int copies[HOST_MAX_RESOURCES];           /* requests with copies */
@@ -172,6 +177,7 @@ void late_full(struct worker *worker, unsigned int resource, bool progress);
 void late_timeout(struct worker *worker, int *timeout);
 /* The worker begins: 0, -ENOMEM. Each resource, when it has an instance here (its health, too). */
 int late_new(struct worker *worker);
+void late_free(struct worker *worker);
 int late_open(struct worker *worker, unsigned int resource);
 void late_close(struct worker *worker, unsigned int resource);
 
