@@ -230,6 +230,9 @@ const struct memtable *device_regions(const struct device *device);
 /* Whether addresses in rings and descriptors are those of the guest's IOMMU from now on, which
  * allows nothing yet. 0; -ENOMEM, -errno of the eventfd. */
 int device_iommu(struct device *device, bool on);
+/* When no queue runs: forget what the IOMMU allowed. Until one runs again, nobody tells what it
+ * takes away. */
+void device_iotlb_flush(struct device *device);
 /* Have queues that miss memory look again. */
 void device_misses_retry(struct device *device);
 

@@ -165,6 +165,20 @@ int device_iommu(struct device *device, bool on)
 	return 0;
 }
 
+void device_iotlb_flush(struct device *device)
+{
+	struct memtable *view;
+
+	if (!device->iotlb || !iotlb_count(device->iotlb) || device_running(device))
+		return;
+	iotlb_clear(device->iotlb);
+	view = memtable_view_new(0);
+	if (view)
+		memtable_free(device_table_replace(device, view));
+	else
+		log_error("device %s: no memory to forget what its IOMMU allowed", device->name);
+}
+
 void device_misses_retry(struct device *device)
 {
 	tell_workers(device, device->memory, NULL);

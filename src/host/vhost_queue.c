@@ -108,6 +108,7 @@ int on_get_vring_base(struct front_end *front_end, struct message *message)
 	if (!queue)
 		return -EINVAL;
 	device_queue_stop(front_end->device, queue->index);
+	device_iotlb_flush(front_end->device);
 	/* Nothing is in flight now, and where to go on is the front end's to say. */
 	inflight_area_forget(&front_end->device->inflight, queue->index);
 	device_queue_set_fd(front_end->device, queue->index, &queue->kick_fd, -1);

@@ -183,6 +183,7 @@ static void config_changed(void *context)
 static int reset(struct front_end *front_end)
 {
 	device_restart(front_end->device);
+	device_iotlb_flush(front_end->device);
 	for (unsigned int i = 0; i <= front_end->device->data_queues; i++)
 		inflight_area_forget(&front_end->device->inflight, i);
 	front_end_queues_forget(front_end);

@@ -32,12 +32,13 @@ class Iommu(threading.Thread):
         # From now on rings and descriptors say addresses of the IOMMU.
         memory.guest = memory.user = IOVA
         self.asked = []
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         front_end.order(fe.SET_BACKEND_REQ_FD, b"", [theirs.fileno()])
         theirs.close()
-        order = front_end.order
+        order, ask = front_end.order, front_end.ask
         front_end.order = lambda *arguments: self._locked(order, *arguments)
+        front_end.ask = lambda *arguments: self._locked(ask, *arguments)
         self.tell = lambda *fields: self._locked(front_end.tell, fe.IOTLB_MSG, IOTLB.pack(*fields))
 
     def _locked(self, function, *arguments):
@@ -105,6 +106,22 @@ def test_what_is_taken_away_is_asked_for_again():
             equal(host.device()["iommu"]["entries"] <= 2, True, "only rings asked for again")
             driver.check_works(session)
             check(len(driver.iommu.asked) > before, "asked again")
+
+
+def test_what_was_allowed_ends_with_the_queues():
+    """While none runs a front end tells nothing (QEMU: its listener is gone), and the next driver
+    may have other memory at the same addresses."""
+    with Host() as host, IommuDriver(host.path) as driver:
+        driver.check_works()
+        driver.control.stop()
+        check(host.device()["iommu"]["entries"] > 0, "one of two queues still runs")
+        driver.data.stop()
+        equal(host.device()["iommu"]["entries"], 0, "entries")
+        asked = len(driver.iommu.asked)
+        driver.data.reset().start()
+        driver.control.reset().start()
+        driver.check_works()
+        check(len(driver.iommu.asked) > asked, "asked again")
 
 
 def test_address_that_nobody_knows_fails_alone():
