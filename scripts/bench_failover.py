@@ -36,7 +36,7 @@ set terminal svg size 900,420 background rgb 'white'
 set output '{svg}'
 set title '{title}'
 set xlabel 'milliseconds from the moment at which the primary resource {verb}'
-set ylabel '{algo}, {size} bytes: 1000 operations a second'
+set ylabel '{algo}, {size} bytes: done in 1 ms'
 set xrange [-50:150]
 set yrange [0:*]
 set grid

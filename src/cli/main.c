@@ -524,7 +524,7 @@ int main(int argc, char **argv)
 	if (!status)
 		status = choose(&options, &single);
 	if (status)
-		return status;
+		goto out;
 	ask_all(&options, answers);
 	for (int i = 0; i < DAEMONS; i++) {
 		any = any || answers[i].result;
@@ -540,7 +540,9 @@ int main(int argc, char **argv)
 		json_decref(answers[i].result);
 		free(answers[i].error);
 	}
+	if (!any || refused || ferror(stdout) || fflush(stdout))
+		status = EXIT_FAILURE;
+out:
 	json_decref(options.more);
-	return any && !refused && !ferror(stdout) && fflush(stdout) == 0 ? EXIT_SUCCESS
-	                                                                 : EXIT_FAILURE;
+	return status;
 }

@@ -112,9 +112,8 @@ def test_openssl_over_faults():
     with vctest.Stack(host_config=CONFIG) as stack:
         for name in ("flaky", "slow"):
             fault(stack, name, delay="uniform:0-200", error_rate="0.1", reorder=4)
-        for way in ("sync", "jobs"):
-            stack.run([CASES, "cases", way], timeout=300, env=stack.openssl_env(
-                foreign=False, fallback="off", deadline_ms="20000", policy="always"))
+        stack.run([CASES, "cases", "jobs"], timeout=300, env=stack.openssl_env(
+            foreign=False, fallback="off", deadline_ms="20000", policy="always"))
         equal(sum(stack.ctl("engined", "status")["totals"]["fallback"].values()), 0, "fallen back")
         for name in ("flaky", "slow"):
             counters = stack.ctl("host", "fault", resource=name)["counters"]
