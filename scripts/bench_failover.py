@@ -26,7 +26,7 @@ resources:
   - {{{{name: primary, type: fault, of: mb}}}}
   - {{{{name: secondary, type: ipsec-mb}}}}
 groups:
-  - {{{{name: default, policy: failover, primary: [primary], secondary: [secondary]}}}}
+  - {{{{name: default, policy: failover, primary: [primary], secondary: [secondary]%s}}}}
 devices:
   - {{{{name: dev0, socket: {{dir}}/dev0.sock}}}}
 """
@@ -46,12 +46,20 @@ plot '{data}' using 1:2 with steps linewidth 2 notitle
 """
 
 
+# Rows, what happens, what the group knows of time, in words, drawing.
+DRILLS = (
+    ("failover.", {"dead": "yes"}, "", "dies", "failover.svg"),
+    ("failover.hang_", {"hang": "yes"}, ", deadline-ms: 5", "hangs", "failover-hang.svg"),
+)
+
+
 class Drill:
     """One run: the load, the fault, and what the timeline says."""
 
-    def __init__(self, vctest, directory, fault):
+    def __init__(self, vctest, directory, fault, deadline):
         self.path = os.path.join(directory, "timeline")
-        with vctest.Stack(host_config=CONFIG, engined=False, log_level="error") as stack:
+        with vctest.Stack(host_config=CONFIG % deadline, engined=False,
+                          log_level="error") as stack:
             self.errors, fault_ns = self._load(vctest, stack, fault)
         self._read(fault_ns)
 
@@ -102,10 +110,11 @@ class Drill:
 
 def failover(bench):
     """Rows, and a drawing of the round whose recovery is the median."""
-    for name, fault, verb, svg in (("failover", {"dead": "yes"}, "dies", "failover.svg"),):
-        drills = [Drill(bench.vctest, bench.stack.dir, fault) for _ in range(bench.rounds)]
-        bench.add(f"{name}.failed", "requests", [(sum(d.errors for d in drills), None)], "")
-        bench.add(f"{name}.recovery_ms", "ms", [(d.recovery_ms, None) for d in drills], "")
+    for name, fault, deadline, verb, svg in DRILLS:
+        drills = [Drill(bench.vctest, bench.stack.dir, fault, deadline)
+                  for _ in range(bench.rounds)]
+        bench.add(f"{name}failed", "requests", [(sum(d.errors for d in drills), None)], "")
+        bench.add(f"{name}recovery_ms", "ms", [(d.recovery_ms, None) for d in drills], "")
         drills.sort(key=lambda drill: drill.recovery_ms)
         if shutil.which("gnuplot"):
             drills[len(drills) // 2].draw(os.path.join(bench.vctest.BUILD, svg),

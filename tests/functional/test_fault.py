@@ -98,6 +98,25 @@ def test_right_results_while_faults_come_and_go():
             equal(set(queue["errors"].values()), {0}, "errors that the guest saw")
 
 
+def test_others_do_what_hangs():
+    """In place, too: the group's deadline passes, and what comes after it touches nothing."""
+    config = CONFIG.replace("secondary: [sw]", "secondary: [sw], deadline-ms: 5")
+    with vctest.Stack(engined=False, host_config=config) as stack:
+        with load(stack, "--algo", "aes-128-cbc", "--size", "2048", "--in-place", "--depth", "64",
+                  "--seconds", "4", "--verify", "--sleep"):
+            for _ in range(3):
+                wait_until(lambda: resource(stack, "flaky")["completed"], what="it works")
+                fault(stack, "flaky", hang="yes")
+                wait_until(lambda: resource(stack, "flaky")["in_flight"], what="some hang")
+                before = resource(stack, "slow")["completed"]
+                wait_until(lambda: resource(stack, "slow")["completed"] > before + 1000,
+                           what="the others do it")
+                clear(stack, "flaky")
+        wait_until(lambda: not resource(stack, "flaky")["in_flight"], what="all came late")
+        equal(set(stack.ctl("host", "status")["devices"][0]["queues"][0]["errors"].values()), {0},
+              "errors that the guest saw")
+
+
 def test_in_place_and_from_a_seed():
     with vctest.Stack(engined=False, host_config=CONFIG) as stack:
         fault(stack, "flaky", seed=5, error_rate="0.1", delay="fixed:20", reorder=16)
