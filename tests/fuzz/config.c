@@ -81,6 +81,10 @@ static const char *const files[] = {
 	"0workers: [0, 1]\npolling: {spin-us: 2, idle-us: 200}\n"
 	"resources: [{name: a, type: libcrypto}]\ngroups: [{name: g, primary: [a]}]\n"
 	"devices: [{name: d, group: g, queues: 64}, {name: e, group: g}]\n",
+	"0resources:\n  - {name: sw, type: libcrypto, threads: 4}\n"
+	"  - {name: f, type: fault, of: sw, faults: {delay: 'uniform:1-9', error-rate: 0.5}}\n"
+	"groups:\n  - {name: g, primary: [sw], share: [{resource: sw, threads: 3}]}\n"
+	"  - {name: h, primary: [f], secondary: [sw]}\n",
 	"0resources: &r\n  - name: \"mb\"\n    type: 'ipsec-mb'\ngroups: *r\ndevices: ~\n",
 	"0resources: []\ngroups: []\ndevices: []\n",
 	"0# nothing\n---\n...\n",

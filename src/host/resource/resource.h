@@ -96,13 +96,13 @@ struct circuit_options {
 
 struct resource {
 	const struct resource_ops *ops;
-	char name[64];      /* "sw"; of a group's share "sw/GROUP" */
 	unsigned int index; /* in the pool, below HOST_MAX_RESOURCES */
 	unsigned int parts; /* see ops->parts */
 	/* Set by create where requests may come back late or never (hardware): where the group has
 	 * a deadline they then get copies of the data, so that nothing late can do harm. */
 	bool may_hang;
 	struct circuit_options circuit;
+	char name[64]; /* "sw"; of a group's share "sw/GROUP" */
 };
 
 struct resource_instance {
