@@ -66,6 +66,17 @@ static void cell_threads(struct table *table, const json_t *row, const char *key
 		table_text(table, "-");
 }
 
+/* What the circuit before a resource lets through. */
+static void cell_health(struct table *table, const json_t *row, const char *key)
+{
+	const char *state = field_text(json_object_get(row, key), "state");
+
+	if (!strcmp(state, "closed"))
+		table_text(table, "ok");
+	else
+		table_text(table, *state ? state : "-");
+}
+
 static const struct column worker_columns[] = {
 	{"worker", "index", cell_id},          {">cpu", "cpu", cell_cpu},
 	{">requests", "requests", cell_count}, {">rounds", "rounds", cell_count},
@@ -73,15 +84,11 @@ static const struct column worker_columns[] = {
 };
 
 static const struct column resource_columns[] = {
-	{"resource", "name", cell_text},
-	{"type", "type", cell_text},
-	{">threads", "threads", cell_threads},
-	{">completed", "completed", cell_count},
-	{">failed", "failed", cell_count},
-	{">data", "bytes", cell_bytes},
-	{">bursts", "bursts", cell_count},
-	{">in flight", "in_flight", cell_count},
-	{0},
+	{"resource", "name", cell_text},         {"type", "type", cell_text},
+	{"circuit", "health", cell_health},      {">threads", "threads", cell_threads},
+	{">completed", "completed", cell_count}, {">failed", "failed", cell_count},
+	{">data", "bytes", cell_bytes},          {">bursts", "bursts", cell_count},
+	{">in flight", "in_flight", cell_count}, {0},
 };
 
 static const struct column group_columns[] = {
@@ -216,12 +223,39 @@ static void show_faults(const json_t *resources)
 	}
 }
 
+/* A line for each resource that is not well: which, why and for how long. */
+static void show_health(const json_t *resources)
+{
+	json_t *resource;
+	size_t i;
+
+	json_array_foreach (resources, i, resource) {
+		const json_t *health = json_object_get(resource, "health");
+		json_int_t unanswered = field_number(health, "unanswered");
+		char since[TEXT_FIGURE], times[TEXT_FIGURE], late[TEXT_FIGURE];
+
+		if (field_number(health, "workers"))
+			print_line(str_format("  %s is avoided: %s, for %s, in %" PRId64
+			                      " of the workers; opened %s times",
+			                      field_text(resource, "name"),
+			                      field_text(health, "reason"),
+			                      text_duration(field_number(health, "since_s"), since),
+			                      (int64_t)field_number(health, "workers"),
+			                      text_count(field_number(health, "opened"), times)));
+		if (unanswered)
+			print_line(str_format("  %s has %s requests that nobody waits for any more",
+			                      field_text(resource, "name"),
+			                      text_count(unanswered, late)));
+	}
+}
+
 void show_host_status(const json_t *status)
 {
 	show_daemon(status);
 	show_rows(json_object_get(status, "workers"), 2, worker_columns);
 	putchar('\n');
 	show_rows(json_object_get(status, "resources"), 2, resource_columns);
+	show_health(json_object_get(status, "resources"));
 	show_faults(json_object_get(status, "resources"));
 	putchar('\n');
 	show_rows(json_object_get(status, "groups"), 2, group_columns);

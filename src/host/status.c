@@ -17,6 +17,7 @@
 #include "host/host.h"
 #include "host/iotlb.h"
 #include "host/resource/fault.h"
+#include "host/status_health.h"
 #include "host/worker.h"
 
 /* More sessions than this are counted, not listed. */
@@ -87,6 +88,7 @@ static json_t *resource_json(const struct host *host, const struct resource *res
 	                         completed, "failed", failed, "bytes", bytes, "bursts", bursts,
 	                         "in_flight", submitted > completed ? submitted - completed : 0);
 
+	json_object_set_new(json, "health", health_json(host, resource));
 	if (resource->ops->parts)
 		json_object_set_new(json, resource->ops->parts, json_integer(resource->parts));
 	if (fault_is(resource)) {

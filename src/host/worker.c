@@ -402,3 +402,9 @@ const struct resource_counters *worker_resource_counters(const struct worker *wo
 
 	return instance ? &instance->counters : NULL;
 }
+
+const struct health_report *worker_health(const struct worker *worker,
+                                          const struct resource *resource)
+{
+	return &worker->sched.health[resource->index].report;
+}

@@ -88,5 +88,8 @@ int worker_cpu(const struct worker *worker);
 /* NULL when the resource has no instance here. */
 const struct resource_counters *worker_resource_counters(const struct worker *worker,
                                                          const struct resource *resource);
+/* For anyone to read: each figure is right by itself. */
+const struct health_report *worker_health(const struct worker *worker,
+                                          const struct resource *resource);
 
 #endif

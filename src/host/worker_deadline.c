@@ -173,6 +173,8 @@ bool late_abandon(struct worker *worker, struct vc_request *req)
 	if (!late_of(worker, req)->timed)
 		return false;
 	hold(worker, req);
+	/* For each that is held there is one spare place fewer, whoever has it. */
+	worker->free[worker->free_count++] = worker->spare[--worker->spare_count];
 	req->queue = NULL;
 	if (req->bounce)
 		bounce_put(worker->bounces, req->bounce);

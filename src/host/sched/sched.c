@@ -146,9 +146,9 @@ int sched_choose(struct sched *sched, const struct group *group, const struct vc
 
 int sched_elsewhere(struct sched *sched, const struct group *group, const struct vc_request *req)
 {
-	struct session_local *local = req->local;
+	const struct session_local *local = req->local;
+	struct resource *resource;
 	uint32_t able = 0;
-	unsigned int r;
 
 	if (local->able_epoch != sched->epoch)
 		return -1;
@@ -158,6 +158,6 @@ int sched_elsewhere(struct sched *sched, const struct group *group, const struct
 			able |= 1u << at;
 	if (!able)
 		return -1;
-	r = group->resource[sched_policies[group->policy]->choose(sched, group, able, req)]->index;
-	return local->handle[r] ? (int)r : -1;
+	resource = group->resource[sched_policies[group->policy]->choose(sched, group, able, req)];
+	return realise(sched, resource, req) ? (int)resource->index : -1;
 }

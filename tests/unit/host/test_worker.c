@@ -128,6 +128,37 @@ static void a_sleeping_worker_is_woken_by_its_resource(void **state)
 	fakes_close(&f);
 }
 
+static void a_sleeping_worker_wakes_at_the_deadline(void **state)
+{
+	struct fakes f;
+	const struct worker_counters *c;
+	uint64_t session, rounds, begin;
+	struct sent sent;
+
+	fakes_open_hanging(&f, 1);
+	f.b.group.deadline_ms = 200;
+	c = worker_counters(f.b.worker[0]);
+	session = bench_session(&f.b);
+	atomic_store(&f.fake[0]->hold, true);
+	bench_start(&f.b, 0, 0);
+	begin = clock_now_ns();
+	sent = bench_send(&f.b, 0, session, 64);
+	bench_kick(&f.b, 0);
+	while (!atomic_load(&f.fake[0]->submitted))
+		sleep_ms(1);
+	sleep_ms(30);
+	rounds = __atomic_load_n(&c->rounds, __ATOMIC_RELAXED);
+	sleep_ms(10);
+	assert_int_equal(__atomic_load_n(&c->rounds, __ATOMIC_RELAXED), rounds);
+	assert_true(bench_wait(&f.b, 0, 1));
+	assert_true(clock_now_ns() - begin >= 200000000);
+	check_done(&f.b, 0, sent);
+	assert_int_equal(atomic_load(&f.fake[1]->completed), 1);
+	fake_release(f.fake[0]);
+	assert_int_equal(bench_stop(&f.b, 0), 0);
+	fakes_close(&f);
+}
+
 static bool called(struct host_queue *queue)
 {
 	struct pollfd p = {.fd = queue->call_fd, .events = POLLIN};
@@ -549,6 +580,7 @@ int main(void)
 		cmocka_unit_test(an_idle_worker_sleeps_and_wakes),
 		cmocka_unit_test(a_sleeping_worker_is_woken_by_its_resource),
 		cmocka_unit_test(a_worker_that_sleeps_at_once_stops),
+		cmocka_unit_test(a_sleeping_worker_wakes_at_the_deadline),
 		cmocka_unit_test(the_driver_is_called_when_it_wants),
 		cmocka_unit_test(stop_waits_for_what_is_in_flight),
 		cmocka_unit_test(stop_gives_up_on_a_dead_resource),

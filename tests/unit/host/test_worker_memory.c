@@ -37,6 +37,7 @@ static void open_state(struct state *s)
 
 	memset(s, 0, sizeof(*s));
 	s->fake = fake_new("slow", 0);
+	s->fake->base.may_hang = true;
 	resource = &s->fake->base;
 	bench_open(&s->b, 1, &resource, 1);
 	s->session = bench_session(&s->b);
@@ -139,6 +140,50 @@ static void memory_goes_while_requests_elsewhere_are_in_flight(void **state)
 	close_state(&s);
 }
 
+/* What its resource has are copies. */
+static void memory_of_an_overdue_request_goes(void **state)
+{
+	struct state s;
+	struct sent sent;
+
+	open_state(&s);
+	s.b.group.deadline_ms = 1;
+	sent = request_in_annex(&s);
+	assert_true(bench_wait(&s.b, 0, 1));
+	assert_int_equal(bench_status(&s.b, 0, sent), VIRTIO_CRYPTO_ERR);
+	memset(s.annex, 0x77, ANNEX_SIZE);
+	assert_int_equal(annex_remove(&s), 0);
+	assert_int_equal(atomic_load(&s.fake->completed), 0);
+	fake_release(s.fake);
+	for (unsigned int i = 0; !atomic_load(&s.fake->completed) && i < 5000; i++)
+		sleep_ms(1);
+	assert_int_equal(atomic_load(&s.fake->completed), 1);
+	for (unsigned int i = 0; i < ANNEX_SIZE; i++)
+		assert_int_equal(s.annex[i], 0x77);
+	close_state(&s);
+}
+
+/* Until its deadline it is to return there. */
+static void memory_of_a_request_with_copies_is_waited_for(void **state)
+{
+	struct state s;
+	struct removal removal = {.s = &s, .result = 1};
+	struct sent sent;
+
+	open_state(&s);
+	s.b.group.deadline_ms = 1000;
+	sent = request_in_annex(&s);
+	assert_int_equal(pthread_create(&removal.thread, NULL, removal_run, &removal), 0);
+	sleep_ms(50);
+	assert_false(atomic_load(&removal.done));
+	fake_release(s.fake);
+	pthread_join(removal.thread, NULL);
+	assert_int_equal(removal.result, 0);
+	assert_true(bench_wait(&s.b, 0, 1));
+	assert_int_equal(s.annex[0], *guest_at(&s.b.guest[0], sent.src) ^ FAKE_MASK);
+	close_state(&s);
+}
+
 static void memory_in_use_is_waited_for_and_nothing_else(void **state)
 {
 	struct state s;
@@ -213,6 +258,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_goes_while_requests_elsewhere_are_in_flight),
+		cmocka_unit_test(memory_of_an_overdue_request_goes),
+		cmocka_unit_test(memory_of_a_request_with_copies_is_waited_for),
 		cmocka_unit_test(memory_in_use_is_waited_for_and_nothing_else),
 		cmocka_unit_test(memory_of_a_dead_resource_is_given_up),
 		cmocka_unit_test(memory_comes_and_goes_under_load),

@@ -240,15 +240,26 @@ struct resource *make_resource(const char *type)
 	return resource;
 }
 
-void fakes_open(struct fakes *f, unsigned int workers)
+static void open_fakes(struct fakes *f, unsigned int workers, bool may_hang)
 {
 	struct resource *resources[2];
 
 	for (unsigned int i = 0; i < 2; i++) {
 		f->fake[i] = fake_new(i ? "second" : "first", i);
+		f->fake[i]->base.may_hang = may_hang;
 		resources[i] = &f->fake[i]->base;
 	}
 	bench_open(&f->b, workers, resources, 2);
+}
+
+void fakes_open(struct fakes *f, unsigned int workers)
+{
+	open_fakes(f, workers, false);
+}
+
+void fakes_open_hanging(struct fakes *f, unsigned int workers)
+{
+	open_fakes(f, workers, true);
 }
 
 void fakes_close(struct fakes *f)

@@ -74,6 +74,8 @@ struct fakes {
 };
 
 void fakes_open(struct fakes *f, unsigned int workers);
+/* That may hang: they get copies, where the group has a deadline. */
+void fakes_open_hanging(struct fakes *f, unsigned int workers);
 /* They have dropped what they had realised. */
 void fakes_close(struct fakes *f);
 /* Thread: fake_release() of a struct fake in a moment. */
