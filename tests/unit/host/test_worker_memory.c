@@ -30,7 +30,7 @@ struct state {
 	unsigned int submitted;
 };
 
-static void open_state(struct state *s)
+static void open_state_deadline(struct state *s, unsigned int deadline_ms)
 {
 	const struct vhost_user_mem_region region = {ANNEX_ADDR, ANNEX_SIZE, ANNEX_ADDR, 0};
 	struct resource *resource;
@@ -50,8 +50,14 @@ static void open_state(struct state *s)
 	s->gone = memtable_minus(s->with, s->without);
 	s->b.device->memory = s->with;
 	s->b.guest[0].table = s->with;
+	s->b.group.deadline_ms = deadline_ms;
 	bench_start(&s->b, 0, 0);
 	atomic_store(&s->fake->hold, true);
+}
+
+static void open_state(struct state *s)
+{
+	open_state_deadline(s, 0);
 }
 
 static void close_state(struct state *s)
@@ -146,8 +152,7 @@ static void memory_of_an_overdue_request_goes(void **state)
 	struct state s;
 	struct sent sent;
 
-	open_state(&s);
-	s.b.group.deadline_ms = 1;
+	open_state_deadline(&s, 1);
 	sent = request_in_annex(&s);
 	assert_true(bench_wait(&s.b, 0, 1));
 	assert_int_equal(bench_status(&s.b, 0, sent), VIRTIO_CRYPTO_ERR);
@@ -170,8 +175,7 @@ static void memory_of_a_request_with_copies_is_waited_for(void **state)
 	struct removal removal = {.s = &s, .result = 1};
 	struct sent sent;
 
-	open_state(&s);
-	s.b.group.deadline_ms = 1000;
+	open_state_deadline(&s, 1000);
 	sent = request_in_annex(&s);
 	assert_int_equal(pthread_create(&removal.thread, NULL, removal_run, &removal), 0);
 	sleep_ms(50);
