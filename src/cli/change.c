@@ -83,7 +83,7 @@ int change_add(json_t *request, unsigned int count, char *const *words, char **e
 {
 	static const struct {
 		const char *word, *section;
-	} sections[] = {{"device", "devices"}};
+	} sections[] = {{"device", "devices"}, {"resource", "resources"}, {"group", "groups"}};
 
 	if (count == 1)
 		return add_file(request, words[0], error);
@@ -91,21 +91,46 @@ int change_add(json_t *request, unsigned int count, char *const *words, char **e
 		if (!strcmp(words[0], sections[i].word))
 			return add_entry(request, sections[i].section, words[1], error);
 	}
-	*error = str_format("what is added is FILE, or device and its entry");
+	*error = str_format("what is added is FILE, or device, resource or group and its entry");
 	return -1;
+}
+
+int change_set(json_t *request, unsigned int count, char *const *words, char **error)
+{
+	if (count == 2 && !strcmp(words[0], "group"))
+		return add_entry(request, "groups", words[1], error);
+	*error = str_format("what is set is group and its entry");
+	return -1;
+}
+
+/* One of the kinds, and its name. 0; -1: it is no text; 1: it is none of them. */
+static int name_one(json_t *request, unsigned int count, char *const *words,
+                    const char *const *kinds)
+{
+	for (; count == 2 && *kinds; kinds++)
+		if (!strcmp(words[0], *kinds))
+			return json_object_set_new(request, words[0], json_string(words[1]));
+	return 1;
 }
 
 int change_drain(json_t *request, unsigned int count, char *const *words, char **error)
 {
-	if (count == 2 && !strcmp(words[0], "device"))
-		return json_object_set_new(request, words[0], json_string(words[1]));
-	*error = str_format("it takes two words: device and its name");
-	return -1;
+	static const char *const kinds[] = {"device", "resource", NULL};
+	int err = name_one(request, count, words, kinds);
+
+	if (err > 0)
+		*error = str_format("it takes two words: device or resource, and its name");
+	return err ? -1 : 0;
 }
 
 int change_remove(json_t *request, unsigned int count, char *const *words, char **error)
 {
-	return change_drain(request, count, words, error);
+	static const char *const kinds[] = {"device", "resource", "group", NULL};
+	int err = name_one(request, count, words, kinds);
+
+	if (err > 0)
+		*error = str_format("it takes two words: device, resource or group, and its name");
+	return err ? -1 : 0;
 }
 
 /* ---- waiting ---- */

@@ -107,29 +107,36 @@ static const struct command commands[] = {
 	{
 		.name = "add",
 		.word = "WHAT",
-		.summary = "add a device: a FILE as host.yaml, or device '{name: ...}'",
+		.summary = "add FILE (as host.yaml), or device|resource|group '{name: ...}'",
 		.change = change_add,
 		.show = {show_host_added, NULL},
 	},
 	{
+		.name = "set",
+		.word = "group '{...}'",
+		.summary = "other resources or another policy for a group that there is",
+		.change = change_set,
+		.show = {show_host_change, NULL},
+	},
+	{
 		.name = "drain",
-		.word = "device NAME",
-		.summary = "take it out of service, with no request lost",
+		.word = "KIND NAME",
+		.summary = "take a device or resource out of service; no request is lost",
 		.change = change_drain,
 		.lasts = true,
 		.show = {show_host_change, NULL},
 	},
 	{
 		.name = "resume",
-		.word = "device NAME",
+		.word = "KIND NAME",
 		.summary = "put it back into service",
 		.change = change_drain,
 		.show = {show_host_change, NULL},
 	},
 	{
 		.name = "remove",
-		.word = "device NAME",
-		.summary = "remove it; --force: though it is in use",
+		.word = "KIND NAME",
+		.summary = "remove a device, resource or group",
 		.change = change_remove,
 		.lasts = true,
 		.show = {show_host_change, NULL},
@@ -199,7 +206,8 @@ static void print_help(void)
 	       " (default: what suits)\n"
 	       "  --wait SECONDS     wait so long for daemons that are not there yet, and until\n"
 	       "                     what was drained or removed is so\n"
-	       "  --force            remove what is in use\n"
+	       "  --force            remove a device that is used, drain a resource that is "
+	       "needed\n"
 	       "  --version, --help\n\n"
 	       "The control sockets are host.ctl and engined.ctl in $VCRYPTO_RUNTIME_DIR or\n"
 	       "/run/vcrypto. Exit status: 0 good, 1 no daemon answered or it refused, 2 usage.\n");
@@ -318,8 +326,9 @@ static int parse_command(int argc, char **argv, struct options *options)
 	options->command = command_find(argv[optind]);
 	if (!options->command)
 		return usage_error("unknown command \"%s\"", argv[optind]);
-	if (options->force && strcmp(options->command->name, "remove"))
-		return usage_error("--force is of remove, not of %s", options->command->name);
+	if (options->force && !options->command->lasts)
+		return usage_error("--force is of drain and remove, not of %s",
+		                   options->command->name);
 	if (options->command->change)
 		return parse_change(left - 1, argv + optind + 1, options);
 	if (left > 2 || (left == 2 && !options->command->argument))

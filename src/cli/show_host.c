@@ -84,11 +84,17 @@ static const struct column worker_columns[] = {
 };
 
 static const struct column resource_columns[] = {
-	{"resource", "name", cell_text},         {"type", "type", cell_text},
-	{"circuit", "health", cell_health},      {">threads", "threads", cell_threads},
-	{">completed", "completed", cell_count}, {">failed", "failed", cell_count},
-	{">data", "bytes", cell_bytes},          {">bursts", "bursts", cell_count},
-	{">in flight", "in_flight", cell_count}, {0},
+	{"resource", "name", cell_text},
+	{"type", "type", cell_text},
+	{"state", "state", cell_text},
+	{"circuit", "health", cell_health},
+	{">threads", "threads", cell_threads},
+	{">completed", "completed", cell_count},
+	{">failed", "failed", cell_count},
+	{">data", "bytes", cell_bytes},
+	{">bursts", "bursts", cell_count},
+	{">in flight", "in_flight", cell_count},
+	{0},
 };
 
 static const struct column group_columns[] = {

@@ -131,6 +131,17 @@ void host_config_truncate(struct host_config *config, const struct host_config_c
 void host_config_device_remove(struct host_config *config, unsigned int index);
 void host_config_resource_remove(struct host_config *config, unsigned int index);
 void host_config_group_remove(struct host_config *config, unsigned int index);
+/* No group has the resource any more. A group whose primary list is empty then has the secondary
+ * one in its place. */
+void host_config_resource_forget(struct host_config *config, const char *name);
+/*
+ * Have the text's only group in the place of the one of that name, at *index. Checked, and refused,
+ * as by host_config_add(). *was has what it was: to be put back, or (host_config_free()) forgotten.
+ */
+int host_config_group_set(struct host_config *config, const struct host_config_text *text,
+                          unsigned int *index, struct host_config **was, char **error);
+void host_config_group_put_back(struct host_config *config, unsigned int index,
+                                struct host_config *was);
 /* As YAML that can be loaded again (to be freed). 0, -ENOMEM. */
 int host_config_print(const struct host_config *config, char **text);
 
@@ -156,5 +167,8 @@ int host_config_socket(const struct host_config_device *device, char *path, size
 int host_config_resource_find(const struct host_config *config, const char *name);
 int host_config_group_find(const struct host_config *config, const char *name);
 int host_config_device_find(const struct host_config *config, const char *name);
+/* Whether the group has the resource in its primary list, or in its secondary one. */
+bool host_config_group_names(const struct host_config_group *group, const char *resource,
+                             bool primary);
 
 #endif

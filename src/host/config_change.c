@@ -137,6 +137,162 @@ int host_config_add(struct host_config *config, const struct host_config_text *t
 	return err;
 }
 
+/* ---- groups ---- */
+
+static void names_forget(char **names, unsigned int *count, const char *name)
+{
+	for (unsigned int i = 0; i < *count; i++) {
+		if (strcmp(names[i], name) != 0)
+			continue;
+		free(names[i]);
+		memmove(&names[i], &names[i + 1], (--*count - i) * sizeof(char *));
+		return;
+	}
+}
+
+static void pins_forget(struct host_config_group *group, const char *name)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < group->pins_count; i++) {
+		if (strcmp(group->pins[i].resource, name) != 0) {
+			group->pins[kept++] = group->pins[i];
+			continue;
+		}
+		free(group->pins[i].algorithm);
+		free(group->pins[i].resource);
+	}
+	group->pins_count = kept;
+}
+
+static void share_forget(struct host_config_group *group, const char *name)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < group->share_count; i++) {
+		if (strcmp(group->share[i].resource, name) != 0)
+			group->share[kept++] = group->share[i];
+		else
+			free(group->share[i].resource);
+	}
+	group->share_count = kept;
+}
+
+bool host_config_group_names(const struct host_config_group *group, const char *resource,
+                             bool primary)
+{
+	char *const *names = primary ? group->primary : group->secondary;
+	unsigned int count = primary ? group->primary_count : group->secondary_count;
+
+	for (unsigned int i = 0; i < count; i++)
+		if (!strcmp(names[i], resource))
+			return true;
+	return false;
+}
+
+/* A list without entries is one that was left out. */
+#define FORGET_EMPTY(list, count)                                                                  \
+	do {                                                                                       \
+		if (!(count)) {                                                                    \
+			free(list);                                                                \
+			(list) = NULL;                                                             \
+		}                                                                                  \
+	} while (0)
+
+void host_config_resource_forget(struct host_config *config, const char *name)
+{
+	for (unsigned int g = 0; g < config->groups_count; g++) {
+		struct host_config_group *group = &config->groups[g];
+
+		names_forget(group->primary, &group->primary_count, name);
+		names_forget(group->secondary, &group->secondary_count, name);
+		pins_forget(group, name);
+		share_forget(group, name);
+		if (!group->primary_count) {
+			free(group->primary);
+			group->primary = group->secondary;
+			group->primary_count = group->secondary_count;
+			group->secondary = NULL;
+			group->secondary_count = 0;
+		}
+		FORGET_EMPTY(group->secondary, group->secondary_count);
+		FORGET_EMPTY(group->pins, group->pins_count);
+		FORGET_EMPTY(group->share, group->share_count);
+	}
+}
+
+void host_config_group_put_back(struct host_config *config, unsigned int index,
+                                struct host_config *was)
+{
+	struct host_config_group group = config->groups[index];
+
+	config->groups[index] = was->groups[0];
+	was->groups[0] = group;
+	host_config_free(was);
+}
+
+static bool shares_same(const struct host_config_group *a, const struct host_config_group *b)
+{
+	if (a->share_count != b->share_count)
+		return false;
+	for (unsigned int i = 0; i < a->share_count; i++)
+		if (strcmp(a->share[i].resource, b->share[i].resource) != 0 ||
+		    a->share[i].threads != b->share[i].threads)
+			return false;
+	return true;
+}
+
+/* Which one it is. -1, with *error: none. */
+static int group_meant(const struct host_config *config, const struct host_config *set,
+                       const struct host_config_text *text, char **error)
+{
+	const struct host_config_group *group = set->groups;
+	int index;
+
+	if (set->groups_count != 1 || set->resources_count || set->devices_count) {
+		*error = str_format("%s: it must have one group, and nothing else", text->name);
+		return -1;
+	}
+	index = host_config_group_find(config, group->name);
+	if (index < 0)
+		*error = str_format("%s: there is no group \"%s\"", text->name, group->name);
+	else if (!shares_same(&config->groups[index], group))
+		*error = str_format("%s: group \"%s\": its shares are dealt out when a resource is "
+		                    "made: they must be as they are",
+		                    text->name, group->name);
+	return *error ? -1 : index;
+}
+
+int host_config_group_set(struct host_config *config, const struct host_config_text *text,
+                          unsigned int *index, struct host_config **was, char **error)
+{
+	struct host_config_group group;
+	struct host_config *set;
+	void *data;
+	int found, err = config_load_text(text->name, text->text, text->length,
+	                                  &host_config_pool_schema, &data, error);
+
+	if (err)
+		return err;
+	set = data;
+	found = group_meant(config, set, text, error);
+	if (found < 0) {
+		host_config_free(set);
+		return -EINVAL;
+	}
+	group = config->groups[found];
+	config->groups[found] = set->groups[0];
+	set->groups[0] = group;
+	err = host_config_check_group(config, (unsigned int)found, text, error);
+	if (err) {
+		host_config_group_put_back(config, (unsigned int)found, set);
+		return err;
+	}
+	*index = (unsigned int)found;
+	*was = set;
+	return 0;
+}
+
 int host_config_print(const struct host_config *config, char **text)
 {
 	const cyaml_config_t options = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_STYLE_BLOCK};

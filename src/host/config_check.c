@@ -161,15 +161,6 @@ static int workers_check(struct check *check)
 	return 0;
 }
 
-static bool type_known(const char *type)
-{
-	for (unsigned int i = 0; resource_types[i]; i++) {
-		if (!strcmp(resource_types[i]->type, type))
-			return true;
-	}
-	return false;
-}
-
 static void types_list(char *buffer, size_t size)
 {
 	size_t at = 0;
@@ -205,6 +196,25 @@ static int circuit_check(struct check *check, unsigned int i)
 	return 0;
 }
 
+static int type_check(struct check *check, unsigned int i)
+{
+	const struct host_config_resource *resource = &check->config->resources[i];
+	const struct resource_ops *type = resource_type_find(resource->type);
+	struct config_place place = {"resources", (int)i, "type", -1};
+	char known[128];
+
+	if (type && !(check->text && type->at_start))
+		return 0;
+	if (type)
+		return fail(check, &place,
+		            "resource \"%s\": the type %s is made at the start of the daemon only: "
+		            "put it into its file, and restart it",
+		            resource->name, resource->type);
+	types_list(known, sizeof(known));
+	return fail(check, &place, "resource \"%s\": no type \"%s\"; this build has: %s",
+	            resource->name, resource->type, known);
+}
+
 static int resources_check(struct check *check)
 {
 	const struct host_config *config = check->config;
@@ -224,17 +234,10 @@ static int resources_check(struct check *check)
 			return fail(check, &place, "two resources have the name \"%s\"",
 			            resource->name);
 		}
-		if (!type_known(resource->type)) {
-			char known[128];
-
-			types_list(known, sizeof(known));
-			place.key = "type";
-			return fail(check, &place,
-			            "resource \"%s\": no type \"%s\"; this build has: %s",
-			            resource->name, resource->type, known);
-		}
+		err = type_check(check, i);
 		place.key = "threads";
-		err = number_check(check, &place, resource->threads, 1, MAX_THREADS);
+		if (!err)
+			err = number_check(check, &place, resource->threads, 1, MAX_THREADS);
 		if (err)
 			return err;
 		place.key = "wait-us";

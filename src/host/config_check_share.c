@@ -33,6 +33,11 @@ static int share_check(struct check *check, unsigned int g, unsigned int i, unsi
 			            group->name, share->resource);
 	resource = &config->resources[host_config_resource_find(config, share->resource)];
 	word = resource_type_find(resource->type)->parts;
+	if (check->text && resource < config->resources + check->first.resources)
+		return fail(check, &place,
+		            "group \"%s\": a share of \"%s\", which is there already: it is dealt "
+		            "out when it is made",
+		            group->name, share->resource);
 	if (!word)
 		return fail(check, &place,
 		            "group \"%s\": there are no shares of \"%s\": the type %s has no "
@@ -93,7 +98,8 @@ int config_check_shares(struct check *check)
 				return fail(check, &place,
 				            "group \"%s\": there is no resource \"%s\"",
 				            config->groups[g].name, share->resource);
-			err = share_check(check, g, i, taken[r]);
+			if (g >= check->first.groups)
+				err = share_check(check, g, i, taken[r]);
 			if (!err && ++count > HOST_MAX_RESOURCES)
 				err = fail(check, &place, "resources and shares are more than %d",
 				           HOST_MAX_RESOURCES);

@@ -39,6 +39,17 @@ void device_ready_changed(struct device *device)
 		device->on_config_changed(device->config_context);
 }
 
+void device_set_group(struct device *device, const struct group *group)
+{
+	struct virtio_crypto_config was, is;
+
+	device_config(device, device->group, &was);
+	device_config(device, group, &is);
+	device->group = group;
+	if (memcmp(&was, &is, sizeof(was)) && device->on_config_changed)
+		device->on_config_changed(device->config_context);
+}
+
 void device_offline(struct device *device, bool offline)
 {
 	device->offline = offline;

@@ -43,6 +43,7 @@ struct device_limits {
 struct device_share {
 	vc_cache_aligned uint64_t inflight_bytes;
 	uint32_t in_flight;                  /* requests */
+	const struct group *group;           /* the device's, as this worker knows it */
 	struct stateless_counters stateless; /* read by anyone */
 };
 
@@ -96,7 +97,7 @@ struct host_queue {
 struct device {
 	char name[32];
 	unsigned int index;
-	const struct group *group;
+	const struct group *group; /* main thread; a worker has its share's */
 	struct session_table *sessions;
 	uint32_t max_size; /* bytes of a request's data */
 	unsigned int data_queues;
@@ -171,8 +172,13 @@ void device_offline(struct device *device, bool offline);
 /* Something of that has changed. */
 void device_ready_changed(struct device *device);
 
-/* The configuration space. Any thread. */
-void device_config(const struct device *device, struct virtio_crypto_config *config);
+/* The configuration space, with what the device's group can do, as the caller knows the group. Any
+ * thread. */
+void device_config(const struct device *device, const struct group *group,
+                   struct virtio_crypto_config *config);
+/* Another group, or the same with other resources: the driver is told if that changes what the
+ * device can do. Workers are to be told by the caller. */
+void device_set_group(struct device *device, const struct group *group);
 
 /*
  * Give the queue to its worker. Ring, memory and descriptors must have been set. 0; -EALREADY;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "host/fault_command.h"
+#include "host/host_pool.h"
 #include "host/worker.h"
 
 static int workers_start(struct host *host, char **error)
@@ -43,12 +44,14 @@ static int workers_start(struct host *host, char **error)
 
 /* This thread off the CPUs on which workers poll, if that leaves it any: a front end that sends
  * messages all the time takes nothing from them. */
-static void leave_worker_cpus(const struct host_config *config)
+static void leave_worker_cpus(struct host *host)
 {
+	const struct host_config *config = host->config;
 	cpu_set_t cpus;
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
 		return;
+	host->cpus = cpus;
 	for (unsigned int i = 0; i < config->workers_count; i++)
 		CPU_CLR((size_t)config->workers[i], &cpus);
 	if (CPU_COUNT(&cpus))
@@ -100,7 +103,7 @@ int host_start(struct evloop *loop, struct host_config *config, struct host **ho
 	err = workers_start(h, error);
 	if (err)
 		goto out;
-	leave_worker_cpus(config);
+	leave_worker_cpus(h);
 	err = devices_start(h, error);
 	if (err)
 		goto out;
@@ -123,6 +126,7 @@ void host_stop(struct host *host)
 	ctl_server_destroy(host->control);
 	fault_clear_all(host->pool);
 	host_devices_disconnect(host);
+	host_pool_stop(host);
 	for (unsigned int i = 0; i < host->worker_count; i++)
 		worker_stop(host->worker[i]);
 	host_devices_destroy(host);

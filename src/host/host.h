@@ -6,6 +6,8 @@
 #ifndef VC_HOST_HOST_H
 #define VC_HOST_HOST_H
 
+#include <sched.h>
+
 #include "base/ctl.h"
 #include "base/evloop.h"
 #include "base/sandbox.h"
@@ -30,6 +32,8 @@ struct host {
 	unsigned int device_count;
 	bool index_used[HOST_MAX_DEVICES]; /* device->index */
 	struct ctl_server *control;
+	cpu_set_t cpus;                /* of the process, before this thread went aside */
+	struct resource_drain *drains; /* host_pool.c */
 	struct sandbox sandbox;
 };
 
@@ -57,7 +61,8 @@ void host_devices_disconnect(struct host *host);
 void host_devices_destroy(struct host *host);
 
 /* Commands that change what there is (admin.c). */
-ctl_command_fn admin_add, admin_drain, admin_resume, admin_remove, admin_state, admin_config;
+ctl_command_fn admin_add, admin_set, admin_drain, admin_resume, admin_remove, admin_state,
+	admin_config;
 /* All commands of the control socket (status.c); their context is a struct host. */
 extern const struct ctl_command host_commands[];
 

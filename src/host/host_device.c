@@ -48,7 +48,7 @@ static int device_make(struct host *host, const struct host_config_device *from,
 	struct device_options options = {
 		.name = from->name,
 		.index = index_choose(host),
-		.group = &host->pool->group[group],
+		.group = host->pool->group[group],
 		.data_queues = host_config_queues(from),
 		.strict = from->order == HOST_ORDER_STRICT,
 		.max_size = HOST_MAX_SIZE,
@@ -95,8 +95,9 @@ static void list_cut(struct host *host, unsigned int index)
 {
 	size_t behind = --host->device_count - index;
 
-	memmove(&host->device[index], &host->device[index + 1], behind * sizeof(host->device[0]));
-	memmove(&host->socket[index], &host->socket[index + 1], behind * sizeof(host->socket[0]));
+	memmove(&host->device[index], &host->device[index + 1], behind * sizeof(struct device *));
+	memmove(&host->socket[index], &host->socket[index + 1],
+	        behind * sizeof(struct vhost_socket *));
 	host_config_device_remove(host->config, index);
 }
 

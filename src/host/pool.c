@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resources and groups, made from a configuration that has been checked. Main thread.
+ * Resources and groups, made from a configuration that has been checked, at the start or later.
+ * Main thread.
  */
 #include "host/pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +21,30 @@ static struct resource *find(const struct pool *pool, const char *name)
 	return NULL;
 }
 
+static bool index_used(const struct pool *pool, unsigned int index)
+{
+	for (unsigned int i = 0; i < pool->resource_count; i++)
+		if (pool->resource[i]->index == index)
+			return true;
+	return false;
+}
+
+static unsigned int index_free(const struct pool *pool)
+{
+	unsigned int index = 0;
+
+	while (index_used(pool, index))
+		index++;
+	return index;
+}
+
 /* One of the pool, of which parts (resource_ops) are as many as told; 0: the type's default. */
 static int resource_add(struct pool *pool, const struct host_config *config,
                         const struct host_config_resource *from, const char *name,
                         unsigned int parts, char **error)
 {
-	struct resource **resource = &pool->resource[pool->resource_count];
+	unsigned int index = index_free(pool);
+	struct resource *resource;
 	struct resource_config options = {
 		.name = name,
 		.type = from->type,
@@ -39,15 +59,15 @@ static int resource_add(struct pool *pool, const struct host_config *config,
 
 	options.faults = &faults;
 	if (!err)
-		err = resource_create(&options, resource, &why);
+		err = resource_create(&options, &resource, &why);
 	if (err) {
-		*error = str_format("%s: resource \"%s\": %s", config->name, name,
-		                    why ? why : "it cannot be made");
+		*error = str_format("resource \"%s\": %s", name, why ? why : "it cannot be made");
 		free(why);
 		return err;
 	}
-	(*resource)->index = pool->resource_count++;
-	(*resource)->circuit = host_config_circuit(from);
+	resource->index = index;
+	resource->circuit = host_config_circuit(from);
+	pool->resource[pool->resource_count++] = resource;
 	return 0;
 }
 
@@ -77,11 +97,13 @@ static int shares_create(struct pool *pool, const struct host_config *config,
 	return err;
 }
 
-static int resources_create(struct pool *pool, const struct host_config *config, char **error)
+int pool_resources_add(struct pool *pool, const struct host_config *config, unsigned int first,
+                       char **error)
 {
+	unsigned int had = pool->resource_count;
 	int err = 0;
 
-	for (unsigned int i = 0; i < config->resources_count && !err; i++) {
+	for (unsigned int i = first; i < config->resources_count && !err; i++) {
 		const struct host_config_resource *from = &config->resources[i];
 
 		if (host_config_shared(config, from->name))
@@ -90,31 +112,62 @@ static int resources_create(struct pool *pool, const struct host_config *config,
 			err = resource_add(pool, config, from, from->name,
 			                   from->threads ? *from->threads : 0, error);
 	}
+	while (err && pool->resource_count > had)
+		pool_resource_remove(pool, pool->resource_count - 1);
 	return err;
 }
 
-/* Its share, where the group has one. */
-static void member_add(struct group *group, const struct pool *pool, const char *name)
+void pool_resource_remove(struct pool *pool, unsigned int place)
 {
-	char share[sizeof(pool->resource[0]->name)];
-	struct resource *own;
-
-	share_name(share, sizeof(share), name, group->name);
-	own = find(pool, share);
-	group->resource[group->count++] = own ? own : find(pool, name);
+	resource_destroy(pool->resource[place]);
+	memmove(&pool->resource[place], &pool->resource[place + 1],
+	        (--pool->resource_count - place) * sizeof(struct resource *));
 }
 
-static void group_pin(struct group *group, const struct host_config_group *from,
+bool pool_resource_is(const struct resource *resource, const char *name)
+{
+	size_t length = strlen(name);
+
+	return !strncmp(resource->name, name, length) &&
+	       (!resource->name[length] || resource->name[length] == '/');
+}
+
+/* Of that name for this group: its share, where it has one. NULL: it is out of service. */
+static struct resource *member(const struct group *group, const struct pool *pool, const char *name)
+{
+	char share[sizeof(pool->resource[0]->name)];
+	struct resource *found;
+
+	share_name(share, sizeof(share), name, group->name);
+	found = find(pool, share);
+	if (!found)
+		found = find(pool, name);
+	return found && !found->out ? found : NULL;
+}
+
+static void members_add(struct group *group, const struct pool *pool, char *const *names,
+                        unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		struct resource *resource = member(group, pool, names[i]);
+
+		if (resource)
+			group->resource[group->count++] = resource;
+	}
+}
+
+static void group_pin(struct group *group, const struct pool *pool,
                       const struct host_config_pin *pin)
 {
-	struct group_pin *to = &group->pin[group->pins++];
+	struct resource *resource = member(group, pool, pin->resource);
+	struct group_pin *to = &group->pin[group->pins];
 
-	/* As the lists have it: its share stands at the same place. */
+	if (!resource)
+		return;
 	snprintf(to->algorithm, sizeof(to->algorithm), "%s", pin->algorithm);
-	while (strcmp(to->at < from->primary_count ? from->primary[to->at]
-	                                           : from->secondary[to->at - from->primary_count],
-	              pin->resource) != 0)
+	while (group->resource[to->at] != resource)
 		to->at++;
+	group->pins++;
 }
 
 static void group_fill(struct group *group, const struct pool *pool,
@@ -124,46 +177,80 @@ static void group_fill(struct group *group, const struct pool *pool,
 	group->policy = from->policy;
 	group->deadline_ms = from->deadline_ms ? *from->deadline_ms : 0;
 	host_config_size_threshold(from, &group->size_threshold);
-	for (unsigned int i = 0; i < from->primary_count; i++)
-		member_add(group, pool, from->primary[i]);
+	members_add(group, pool, from->primary, from->primary_count);
 	group->primary = group->count;
-	for (unsigned int i = 0; i < from->secondary_count; i++)
-		member_add(group, pool, from->secondary[i]);
+	members_add(group, pool, from->secondary, from->secondary_count);
 	for (unsigned int i = 0; i < from->pins_count; i++)
-		group_pin(group, from, &from->pins[i]);
+		group_pin(group, pool, &from->pins[i]);
 }
 
-static int groups_create(struct pool *pool, const struct host_config *config, char **error)
+static unsigned int group_index_free(const struct pool *pool)
 {
-	pool->group = calloc(config->groups_count, sizeof(*pool->group));
-	if (!pool->group)
-		return -ENOMEM;
-	pool->group_count = config->groups_count;
-	for (unsigned int i = 0; i < config->groups_count; i++) {
-		struct virtio_crypto_config offer = {0};
+	uint64_t used = 0;
 
-		pool->group[i].index = i;
-		group_fill(&pool->group[i], pool, &config->groups[i]);
-		group_offer(&pool->group[i], &offer);
-		if (!offer.crypto_services) {
-			*error = str_format("%s: group \"%s\": no resource of it can do anything",
-			                    config->name, pool->group[i].name);
-			return -EINVAL;
-		}
+	static_assert(HOST_MAX_GROUPS == 64, "a bit each");
+	for (unsigned int i = 0; i < pool->group_count; i++)
+		used |= UINT64_C(1) << pool->group[i]->index;
+	return (unsigned int)__builtin_ctzll(~used);
+}
+
+int pool_group_new(const struct pool *pool, const struct host_config_group *from,
+                   struct group **group, char **error)
+{
+	struct virtio_crypto_config offer = {0};
+	struct group *made = calloc(1, sizeof(*made));
+
+	if (!made)
+		return -ENOMEM;
+	made->index = group_index_free(pool);
+	group_fill(made, pool, from);
+	group_offer(made, &offer);
+	if (!offer.crypto_services) {
+		*error = str_format("group \"%s\": no resource of it can do anything", made->name);
+		free(made);
+		return -EINVAL;
 	}
+	*group = made;
 	return 0;
+}
+
+int pool_groups_add(struct pool *pool, const struct host_config *config, unsigned int first,
+                    char **error)
+{
+	int err = 0;
+
+	for (unsigned int i = first; i < config->groups_count && !err; i++) {
+		err = pool_group_new(pool, &config->groups[i], &pool->group[pool->group_count],
+		                     error);
+		if (!err)
+			pool->group_count++;
+	}
+	while (err && pool->group_count > first)
+		pool_group_remove(pool, pool->group_count - 1);
+	return err;
+}
+
+void pool_group_remove(struct pool *pool, unsigned int place)
+{
+	free(pool->group[place]);
+	memmove(&pool->group[place], &pool->group[place + 1],
+	        (--pool->group_count - place) * sizeof(struct group *));
 }
 
 int pool_create(const struct host_config *config, struct pool **pool, char **error)
 {
 	struct pool *made = calloc(1, sizeof(*made));
+	char *why = NULL;
 	int err;
 
 	if (!made)
 		return -ENOMEM;
-	err = resources_create(made, config, error);
+	err = pool_resources_add(made, config, 0, &why);
 	if (!err)
-		err = groups_create(made, config, error);
+		err = pool_groups_add(made, config, 0, &why);
+	if (why)
+		*error = str_format("%s: %s", config->name, why);
+	free(why);
 	if (err)
 		pool_destroy(made);
 	else
@@ -175,8 +262,10 @@ void pool_destroy(struct pool *pool)
 {
 	if (!pool)
 		return;
-	for (unsigned int i = 0; i < pool->resource_count; i++)
-		resource_destroy(pool->resource[i]);
-	free(pool->group);
+	while (pool->group_count)
+		pool_group_remove(pool, pool->group_count - 1);
+	/* What wraps another stands behind it. */
+	while (pool->resource_count)
+		pool_resource_remove(pool, pool->resource_count - 1);
 	free(pool);
 }

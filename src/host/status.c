@@ -15,6 +15,7 @@
 #include "host/drain.h"
 #include "host/fault_command.h"
 #include "host/host.h"
+#include "host/host_pool.h"
 #include "host/iotlb.h"
 #include "host/resource/fault.h"
 #include "host/status_health.h"
@@ -88,6 +89,7 @@ static json_t *resource_json(const struct host *host, const struct resource *res
 	                         completed, "failed", failed, "bytes", bytes, "bursts", bursts,
 	                         "in_flight", submitted > completed ? submitted - completed : 0);
 
+	json_object_set_new(json, "state", json_string(host_resource_state(host, resource->name)));
 	json_object_set_new(json, "health", health_json(host, resource));
 	if (resource->ops->parts)
 		json_object_set_new(json, resource->ops->parts, json_integer(resource->parts));
@@ -146,7 +148,7 @@ static json_t *groups_json(const struct host *host)
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; i < host->pool->group_count; i++)
-		json_array_append_new(list, group_json(&host->pool->group[i]));
+		json_array_append_new(list, group_json(host->pool->group[i]));
 	return list;
 }
 
@@ -340,9 +342,12 @@ static json_t *on_version(void *context, const json_t *request, char **error)
 }
 
 const struct ctl_command host_commands[] = {
-	{"status", on_status},       {"devices", on_devices},  {"sessions", on_sessions},
-	{"log-level", on_log_level}, {"version", on_version},  {"offline", on_offline},
-	{"online", on_online},       {"fault", fault_command}, {"add", admin_add},
-	{"drain", admin_drain},      {"resume", admin_resume}, {"remove", admin_remove},
-	{"state", admin_state},      {"config", admin_config}, {NULL, NULL},
+	{"status", on_status},     {"devices", on_devices},
+	{"sessions", on_sessions}, {"log-level", on_log_level},
+	{"version", on_version},   {"offline", on_offline},
+	{"online", on_online},     {"fault", fault_command},
+	{"add", admin_add},        {"set", admin_set},
+	{"drain", admin_drain},    {"resume", admin_resume},
+	{"remove", admin_remove},  {"state", admin_state},
+	{"config", admin_config},  {NULL, NULL},
 };

@@ -106,7 +106,7 @@ static int on_get_config(struct front_end *front_end, struct message *message)
 		message->header.size = 0;
 		return 0;
 	}
-	device_config(front_end->device, &config);
+	device_config(front_end->device, front_end->device->group, &config);
 	memcpy(space, &config, sizeof(config));
 	memcpy(message->payload + sizeof(header), space + header.offset, header.size);
 	message->header.size = (uint32_t)sizeof(header) + header.size;

@@ -56,37 +56,20 @@ static void workers_remove(struct worker *worker)
 
 /* ---- the thread ---- */
 
-static void resources_close(struct worker *worker)
-{
-	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
-		if (worker->instance[r])
-			worker->instance[r]->resource->ops->close(worker->instance[r]);
-		worker->instance[r] = NULL;
-		late_close(worker, r);
-		free(worker->waiting[r]);
-		worker->waiting[r] = NULL;
-	}
-}
-
 static int resources_open(struct worker *worker)
 {
-	for (unsigned int i = 0; i < worker->options.resource_count; i++) {
-		struct resource *resource = worker->options.resources[i];
-		unsigned int r = resource->index;
-		int err =
-			resource->ops->open(resource, worker->options.index, &worker->instance[r]);
+	int err = sleep_watch_mail(worker);
 
-		if (err < 0) {
+	for (unsigned int i = 0; i < worker->options.resource_count && !err; i++) {
+		struct resource *resource = worker->options.resources[i];
+
+		err = resource_open(worker, resource);
+		if (err < 0)
 			worker->error =
 				str_format("worker %u: resource '%s': %s", worker->options.index,
 			                   resource->name, strerror(-err));
-			return err;
-		}
-		worker->waiting[r] = calloc(1, sizeof(*worker->waiting[r]));
-		if (!worker->waiting[r] || late_open(worker, r) < 0)
-			return -ENOMEM;
 	}
-	return sleep_watch_others(worker);
+	return err;
 }
 
 static bool in_flight(const struct worker *worker)
@@ -172,7 +155,8 @@ void worker_end(struct worker *worker)
 		return;
 	}
 	views_free(worker);
-	resources_close(worker);
+	while (worker->resource_count)
+		resource_close(worker, worker->resource[worker->resource_count - 1]);
 }
 
 static void *thread_run(void *argument)
@@ -375,6 +359,38 @@ int worker_device_empty_begin(struct worker *worker, struct device *device,
 	                                           .device = device,
 	                                           .answered = answered,
 	                                           .context = context});
+}
+
+int worker_resource_open(struct worker *worker, struct resource *resource)
+{
+	return worker_call(worker,
+	                   &(struct message){.type = MESSAGE_RESOURCE_OPEN, .resource = resource});
+}
+
+void worker_resource_close(struct worker *worker, struct resource *resource)
+{
+	worker_call(worker,
+	            &(struct message){.type = MESSAGE_RESOURCE_CLOSE, .resource = resource});
+}
+
+int worker_resource_drain_begin(struct worker *worker, struct resource *resource,
+                                worker_answered_fn *answered, void *context)
+{
+	return post_copy(worker, &(struct message){.type = MESSAGE_RESOURCE_DRAIN,
+	                                           .resource = resource,
+	                                           .answered = answered,
+	                                           .context = context});
+}
+
+void worker_resource_resume(struct worker *worker, struct resource *resource)
+{
+	worker_call(worker,
+	            &(struct message){.type = MESSAGE_RESOURCE_RESUME, .resource = resource});
+}
+
+void worker_group_replace(struct worker *worker, const struct group *was, const struct group *group)
+{
+	worker_call(worker, &(struct message){.type = MESSAGE_GROUP, .was = was, .group = group});
 }
 
 unsigned int worker_device_in_flight(struct worker *worker, struct device *device)

@@ -79,6 +79,19 @@ int worker_device_empty_begin(struct worker *worker, struct device *device,
                               worker_answered_fn *answered, void *context);
 /* Requests of the device that it has now. */
 unsigned int worker_device_in_flight(struct worker *worker, struct device *device);
+/* Open and close an instance of a resource, between two rounds. To be closed, it must have been
+ * drained. 0, -errno of the resource. */
+int worker_resource_open(struct worker *worker, struct resource *resource);
+void worker_resource_close(struct worker *worker, struct resource *resource);
+/* No group has it any more: until nothing of it is in flight; then its realisations of sessions are
+ * dropped. Answers 0, however late that is; -ECANCELED after worker_resource_resume(). 0, -ENOMEM.
+ */
+int worker_resource_drain_begin(struct worker *worker, struct resource *resource,
+                                worker_answered_fn *answered, void *context);
+void worker_resource_resume(struct worker *worker, struct resource *resource);
+/* Another group in the place of one: afterwards the worker knows nothing of that any more. */
+void worker_group_replace(struct worker *worker, const struct group *was,
+                          const struct group *group);
 /* Have every worker let go of sessions that session_remove() took out (the first; ended_next leads
  * to the others), without waiting: the last worker releases each. */
 void worker_sessions_leave(struct session *first);

@@ -99,6 +99,7 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 	queue->dirty = false;
 	queue->refused = queue->penalty = queue->rest = 0;
 	queue->share = &queue->device->share[worker->options.index];
+	queue->share->group = queue->device->group;
 	if (queue_add(worker, queue) < 0) {
 		atomic_store(&queue->broken, "no memory");
 		return;
@@ -256,6 +257,8 @@ static bool message_satisfied(struct worker *worker, struct message *message)
 		return memory_quiet(worker, message);
 	case MESSAGE_DEVICE_EMPTY:
 		return device_empty(worker, message);
+	case MESSAGE_RESOURCE_DRAIN:
+		return message->cancelled || resource_quiet(worker, message->resource->index);
 	default:
 		return true;
 	}
@@ -265,6 +268,12 @@ static void message_end(struct worker *worker, struct message *message, int resu
 {
 	if (message->type == MESSAGE_QUEUE_STOP)
 		queue_remove(worker, message->queue);
+	if (message->type == MESSAGE_RESOURCE_DRAIN && message->cancelled)
+		result = -ECANCELED;
+	else if (message->type == MESSAGE_RESOURCE_DRAIN)
+		resource_forget(worker, message->resource->index);
+	else if (message->type == MESSAGE_RESOURCE_OPEN)
+		result = message->result;
 	mail_answer(worker, message, result);
 }
 
@@ -278,6 +287,21 @@ static void message_give_up(struct worker *worker, struct message *message)
 	else if (message->type == MESSAGE_DEVICE_PAUSE || message->type == MESSAGE_DEVICE_REMAP)
 		device_each(worker, message->device, queue_abandon);
 	message_end(worker, message, -ETIMEDOUT);
+}
+
+/* Those that take nothing away wait as long as it takes. */
+static bool message_is_late(const struct message *message)
+{
+	return message->type != MESSAGE_DEVICE_EMPTY && message->type != MESSAGE_RESOURCE_DRAIN &&
+	       clock_now_ns() >= message->deadline;
+}
+
+/* The resource is in use again: nobody waits for it to be quiet. */
+static void drain_cancel(struct worker *worker, const struct resource *resource)
+{
+	for (struct message *message = worker->unfinished; message; message = message->next)
+		if (message->type == MESSAGE_RESOURCE_DRAIN && message->resource == resource)
+			message->cancelled = true;
 }
 
 static void message_begin(struct worker *worker, struct message *message)
@@ -308,6 +332,20 @@ static void message_begin(struct worker *worker, struct message *message)
 	case MESSAGE_DEVICE_COUNT:
 		message->count = device_count(worker, message->device);
 		break;
+	case MESSAGE_RESOURCE_OPEN:
+		message->result = resource_open(worker, message->resource);
+		break;
+	case MESSAGE_RESOURCE_CLOSE:
+		resource_close(worker, message->resource->index);
+		break;
+	case MESSAGE_RESOURCE_DRAIN:
+		break;
+	case MESSAGE_RESOURCE_RESUME:
+		drain_cancel(worker, message->resource);
+		break;
+	case MESSAGE_GROUP:
+		group_replace(worker, message->was, message->group);
+		break;
 	case MESSAGE_SESSION_LEAVE:
 		views_close(worker, message->session);
 		break;
@@ -336,8 +374,7 @@ void messages_handle(struct worker *worker)
 	for (link = &worker->unfinished; (message = *link);) {
 		bool satisfied = message_satisfied(worker, message);
 
-		if (!satisfied &&
-		    (message->type == MESSAGE_DEVICE_EMPTY || clock_now_ns() < message->deadline)) {
+		if (!satisfied && !message_is_late(message)) {
 			link = &message->next;
 			continue;
 		}

@@ -14,7 +14,8 @@
  * among them than there are spare places (late_most is each one's share), and buffers of their own
  * each. Who holds half of its share is avoided (health.h).
  *
- * All requests of a group have the same time, so its list is in order of deadlines.
+ * All requests of a group have the same time, so its list is in order of deadlines. When that time
+ * is changed, those that have begun before are still looked at first.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@
 #define MS UINT64_C(1000000)
 /* How long a resource may take nothing, where the group has no deadline. */
 #define FULL_MS 100u
+/* The deadline of what has begun when the group had one, which it has not any more. */
+#define LAST_MS 10000u
 
 static unsigned int index_of(const struct worker *worker, const struct vc_request *req)
 {
@@ -79,13 +82,16 @@ unsigned int late_prepare(struct worker *worker, unsigned int resource,
 	for (unsigned int i = 0; i < n; i++) {
 		struct late *late = late_of(worker, reqs[i]);
 
-		if (!reqs[i]->queue->device->group->deadline_ms || late->copy)
+		if (!reqs[i]->queue->share->group->deadline_ms || late->copy)
 			continue;
-		if (worker->copies[resource] < worker->late_most)
+		/* Who was here before another came may have more than its share now. */
+		if (worker->copies[resource] < worker->late_most &&
+		    worker->copies_all < WORKER_SPARE)
 			late->copy = request_copy_make(reqs[i], worker->copy_pool[resource]);
 		if (!late->copy)
 			return i;
 		worker->copies[resource]++;
+		worker->copies_all++;
 	}
 	return n;
 }
@@ -93,12 +99,14 @@ unsigned int late_prepare(struct worker *worker, unsigned int resource,
 void late_start(struct worker *worker, struct vc_request *const *reqs, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		const struct group *group = reqs[i]->queue->device->group;
+		const struct group *group = reqs[i]->queue->share->group;
 		struct late *late = late_of(worker, reqs[i]);
+		unsigned int ms = group->deadline_ms;
 
 		if (!late->copy)
 			continue;
-		late->deadline = sched_now(&worker->sched) + group->deadline_ms * MS;
+		/* The group had one when the copy was made. */
+		late->deadline = sched_now(&worker->sched) + (ms ? ms : LAST_MS) * MS;
 		list_add(worker, &worker->late_list[group->index], index_of(worker, reqs[i]));
 	}
 }
@@ -108,6 +116,7 @@ static void copy_free(struct worker *worker, struct late *late, unsigned int res
 	bounce_put(worker->copy_pool[resource], late->copy);
 	late->copy = NULL;
 	worker->copies[resource]--;
+	worker->copies_all--;
 }
 
 void late_drop(struct worker *worker, struct vc_request *req)
@@ -210,7 +219,7 @@ void late_check(struct worker *worker)
 
 static uint64_t full_limit(const struct vc_request *req)
 {
-	unsigned int ms = req->queue->device->group->deadline_ms;
+	unsigned int ms = req->queue->share->group->deadline_ms;
 
 	return (ms ? ms : FULL_MS) * MS;
 }
@@ -223,9 +232,9 @@ static bool leave_stuck(struct worker *worker, struct vc_request *req, void *con
 
 	if (sched_now(&worker->sched) - worker->full_since[r] < full_limit(req))
 		return false;
-	next = sched_pick(&worker->sched, req->queue->device->group, req, req->tried | 1u << r);
+	next = sched_pick(&worker->sched, req->queue->share->group, req, req->tried | 1u << r);
 	/* Who always answers in the end is waited for, if there is nobody else. */
-	if (next < 0 && !(worker->may_hang >> r & 1 && req->queue->device->group->deadline_ms))
+	if (next < 0 && !(worker->may_hang >> r & 1 && req->queue->share->group->deadline_ms))
 		return false;
 	*some = true;
 	waiting_out(worker, req);
@@ -291,10 +300,19 @@ void late_timeout(struct worker *worker, int *timeout)
 
 /* ---- begin and end ---- */
 
+/* Of the spare places, to those that may hang. */
+static void shares_deal(struct worker *worker)
+{
+	unsigned int resources = (unsigned int)__builtin_popcount(worker->may_hang);
+
+	worker->late_most = WORKER_SPARE / vc_max(resources, 1u);
+	for (unsigned int left = worker->may_hang; left; left &= left - 1)
+		worker->sched.health[__builtin_ctz(left)].most_late = worker->late_most / 2;
+}
+
 int late_open(struct worker *worker, unsigned int resource)
 {
 	uint32_t max_size = worker->options.max_size;
-	unsigned int resources;
 
 	health_init(&worker->sched.health[resource],
 	            &worker->instance[resource]->resource->circuit);
@@ -305,10 +323,7 @@ int late_open(struct worker *worker, unsigned int resource)
 	if (!worker->copy_pool[resource])
 		return -ENOMEM;
 	worker->may_hang |= (uint16_t)(1u << resource);
-	resources = (unsigned int)__builtin_popcount(worker->may_hang);
-	worker->late_most = WORKER_SPARE / resources;
-	for (unsigned int left = worker->may_hang; left; left &= left - 1)
-		worker->sched.health[__builtin_ctz(left)].most_late = worker->late_most / 2;
+	shares_deal(worker);
 	return 0;
 }
 
@@ -317,6 +332,9 @@ void late_close(struct worker *worker, unsigned int resource)
 	bounce_pool_free(worker->copy_pool[resource]);
 	worker->copy_pool[resource] = NULL;
 	worker->may_hang &= (uint16_t) ~(1u << resource);
+	worker->was_full &= (uint16_t) ~(1u << resource);
+	sched_gone(&worker->sched, resource);
+	shares_deal(worker);
 }
 
 int late_new(struct worker *worker)

@@ -146,7 +146,7 @@ void request_go_on(struct worker *worker, struct vc_request *req)
 
 	if (req->queue) {
 		req->tried |= (uint16_t)(1u << req->resource);
-		next = sched_pick(&worker->sched, req->queue->device->group, req, req->tried);
+		next = sched_pick(&worker->sched, req->queue->share->group, req, req->tried);
 	}
 	if (next < 0) {
 		req->status = VIRTIO_CRYPTO_ERR;
@@ -174,7 +174,7 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 	req->local->in_flight++;
 	counter_add(&queue->counters.requests, 1);
 	counter_add(&queue->counters.bytes, req->length);
-	resource = sched_pick(&worker->sched, queue->device->group, req, 0);
+	resource = sched_pick(&worker->sched, queue->share->group, req, 0);
 	if (vc_likely(resource >= 0)) {
 		request_wait(worker, (unsigned int)resource, req);
 	} else {
@@ -264,10 +264,10 @@ static __attribute__((noinline)) bool other_chain(struct worker *worker, struct 
 	}
 	struct inband_context context = {.sessions = device->sessions,
 	                                 .can = group_can,
-	                                 .can_context = (void *)(uintptr_t)device->group};
+	                                 .can_context = (void *)(uintptr_t)queue->share->group};
 
 	if (opcode == VCRYPTO_INBAND_HELLO)
-		device_config(device, &context.config);
+		device_config(device, queue->share->group, &context.config);
 	status = inband_handle(opcode, chain, &context, &answered, &removed);
 	chain_push(queue, chain, answered + request_fail_chain(chain, status));
 	count_result(queue, status);
@@ -348,7 +348,8 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 		counter_add(&queue->counters.requests, 1);
 		chain_push(queue, &worker->chain,
 		           control_handle(&worker->chain, queue->crypto_features, device->sessions,
-		                          group_can, (void *)(uintptr_t)device->group, &removed));
+		                          group_can, (void *)(uintptr_t)queue->share->group,
+		                          &removed));
 		if (removed)
 			session_destroyed(worker, removed);
 	}
@@ -471,9 +472,8 @@ static unsigned int poll_all(struct worker *worker, bool flush)
 {
 	unsigned int done = 0, n;
 
-	for (unsigned int r = 0; r < worker->options.resource_count; r++) {
-		struct resource_instance *instance =
-			worker->instance[worker->options.resources[r]->index];
+	for (unsigned int i = 0; i < worker->resource_count; i++) {
+		struct resource_instance *instance = worker->instance[worker->resource[i]];
 
 		while (instance->in_flight) {
 			n = poll_one(worker, instance, flush);

@@ -32,6 +32,11 @@ enum message_type {
 	MESSAGE_DEVICE_REMAP,
 	MESSAGE_DEVICE_EMPTY,
 	MESSAGE_DEVICE_COUNT,
+	MESSAGE_RESOURCE_OPEN,
+	MESSAGE_RESOURCE_CLOSE,
+	MESSAGE_RESOURCE_DRAIN,
+	MESSAGE_RESOURCE_RESUME,
+	MESSAGE_GROUP,
 	MESSAGE_SESSION_LEAVE, /* nobody waits: the last one releases it */
 	MESSAGE_STOP,
 };
@@ -49,6 +54,9 @@ struct message {
 	} emptying;
 	unsigned int count; /* the answer */
 	struct session *session;
+	struct resource *resource;
+	const struct group *group, *was;
+	bool cancelled;
 	int *member, fd; /* a queue's descriptor, and the next one */
 	bool waited_for; /* on the sender's stack; else from malloc, and ours to free */
 	/* Of those that are not waited for: the worker calls it with the result. May be NULL. */
@@ -91,6 +99,8 @@ struct worker {
 	struct vc_request **free;
 	unsigned int free_count;
 	struct resource_instance *instance[HOST_MAX_RESOURCES];
+	uint8_t resource[HOST_MAX_RESOURCES]; /* those that there are, in the order in which they */
+	unsigned int resource_count;          /* came */
 	struct waiting_list *waiting[HOST_MAX_RESOURCES];
 	unsigned int waiting_count; /* in all lists */
 	bool again;                 /* some were moved: they are submitted in the same round */
@@ -113,7 +123,8 @@ struct worker {
 	unsigned int spare_count;
 	struct late_list late_list[HOST_MAX_GROUPS];
 	struct bounce_pool *copy_pool[HOST_MAX_RESOURCES]; /* of those that may hang */
-	unsigned int copies[HOST_MAX_RESOURCES];           /* requests with copies */
+	unsigned int copies[HOST_MAX_RESOURCES];           /* requests with copies, */
+	unsigned int copies_all;                           /* and in all */
 	unsigned int late_most;                            /* of them at the most, for each */
 	uint64_t full_since[HOST_MAX_RESOURCES]; /* ns; has taken nothing since, if it is full */
 	struct message *unfinished;              /* commands that wait for requests in flight */
@@ -215,7 +226,9 @@ void queue_abandon(struct worker *worker, struct host_queue *queue);
 /* worker_sleep.c */
 int sleep_watch_queue(struct worker *worker, struct host_queue *queue);
 void sleep_unwatch_queue(struct worker *worker, struct host_queue *queue);
-int sleep_watch_others(struct worker *worker);
+int sleep_watch_mail(struct worker *worker);
+int sleep_watch_resource(struct worker *worker, unsigned int resource);
+void sleep_unwatch_resource(struct worker *worker, unsigned int resource);
 /* Until a kick, a completion or a message; returns at once when there already is something. */
 void worker_sleep(struct worker *worker);
 
@@ -230,6 +243,9 @@ void views_free(struct worker *worker);
  * its queues here share. */
 void stateless_join(struct worker *worker, struct host_queue *queue);
 void stateless_leave(struct worker *worker, struct host_queue *queue);
+/* Nothing of the resource is in flight: no session has a realisation there any more, nor knows
+ * whether it could. */
+void views_forget(struct worker *worker, unsigned int resource);
 /* A session that was destroyed on one of this worker's queues: everyone is told at the end of the
  * round. */
 void session_destroyed(struct worker *worker, struct session *session);
@@ -238,6 +254,18 @@ void sessions_end(struct worker *worker);
 /* Sessions of a list are out of their table: let go of each as soon as nothing of it is in flight.
  * The last of session->views workers releases it. */
 void views_close(struct worker *worker, struct session *first);
+
+/* worker_resource.c */
+/* Open an instance. 0, -errno: nothing is left. */
+int resource_open(struct worker *worker, struct resource *resource);
+/* Nothing of it is in flight, and no session knows it. */
+void resource_close(struct worker *worker, unsigned int resource);
+/* Whether nothing of it waits or is in flight. */
+bool resource_quiet(const struct worker *worker, unsigned int resource);
+/* It is done with, for now. */
+void resource_forget(struct worker *worker, unsigned int resource);
+/* Queues of that group have this one from now on. */
+void group_replace(struct worker *worker, const struct group *was, const struct group *group);
 
 /* worker_command.c */
 void worker_post(struct worker *worker, struct message *message);

@@ -101,6 +101,22 @@ void views_free(struct worker *worker)
 		view_free(worker, worker->views);
 }
 
+void views_forget(struct worker *worker, unsigned int resource)
+{
+	struct resource_instance *instance = worker->instance[resource];
+	uint16_t others = (uint16_t) ~(1u << resource);
+
+	for (struct view *view = worker->views; view; view = view->next) {
+		struct session_local *local = &view->local;
+
+		if (local->handle[resource])
+			instance->resource->ops->drop(instance, local->handle[resource]);
+		local->handle[resource] = NULL;
+		local->capable &= others;
+		local->refused &= others;
+	}
+}
+
 void session_destroyed(struct worker *worker, struct session *session)
 {
 	session->ended_next = worker->ended;
@@ -183,13 +199,21 @@ static struct host_queue *stateless_sibling(const struct worker *worker,
 	return NULL;
 }
 
+/* The group may change under it. */
+static bool share_can(void *context, const struct session_params *params)
+{
+	const struct device_share *share = context;
+
+	return group_can((void *)(uintptr_t)share->group, params);
+}
+
 void stateless_join(struct worker *worker, struct host_queue *queue)
 {
 	const struct stateless_options options = {
 		.capacity = STATELESS_KEPT,
 		.worker = worker->options.index,
-		.can = group_can,
-		.can_context = (void *)(uintptr_t)queue->device->group,
+		.can = share_can,
+		.can_context = queue->share,
 		.drop = stateless_drop,
 		.drop_context = worker,
 		.counters = &queue->device->share[worker->options.index].stateless,

@@ -32,20 +32,33 @@ void sleep_unwatch_queue(struct worker *worker, struct host_queue *queue)
 }
 
 /* Mailbox and resources; their events carry no pointer. */
-int sleep_watch_others(struct worker *worker)
+static int watch_other(struct worker *worker, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
-	if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->mail_fd, &event) < 0)
-		return -errno;
-	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
-		struct resource_instance *instance = worker->instance[r];
-		int fd = instance ? instance->resource->ops->fd(instance) : -1;
+	return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
 
-		if (fd >= 0 && epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-			return -errno;
-	}
-	return 0;
+int sleep_watch_mail(struct worker *worker)
+{
+	return watch_other(worker, worker->mail_fd);
+}
+
+int sleep_watch_resource(struct worker *worker, unsigned int resource)
+{
+	struct resource_instance *instance = worker->instance[resource];
+	int fd = instance->resource->ops->fd(instance);
+
+	return fd < 0 ? 0 : watch_other(worker, fd);
+}
+
+void sleep_unwatch_resource(struct worker *worker, unsigned int resource)
+{
+	struct resource_instance *instance = worker->instance[resource];
+	int fd = instance->resource->ops->fd(instance);
+
+	if (fd >= 0)
+		epoll_ctl(worker->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 static bool queue_sleeps(const struct worker *worker, struct host_queue *queue)

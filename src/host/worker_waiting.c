@@ -23,7 +23,7 @@ void waiting_sift(struct worker *worker, unsigned int resource, waiting_leave_fn
 /* To another resource of the same rank, if the group's policy spreads. */
 static bool spread(struct worker *worker, struct vc_request *req, void *context)
 {
-	int next = sched_elsewhere(&worker->sched, req->queue->device->group, req);
+	int next = sched_elsewhere(&worker->sched, req->queue->share->group, req);
 
 	if (next < 0)
 		return false;

@@ -193,7 +193,7 @@ static void give_out(struct runner *r, struct item *item)
 static void keep_for_later(struct runner *r, unsigned int done, unsigned int given)
 {
 	r->ready_count -= done;
-	memmove(r->ready, r->ready + done, r->ready_count * sizeof(*r->ready));
+	memmove(r->ready, r->ready + done, r->ready_count * sizeof(struct vcrypto_op *));
 	r->given = given;
 }
 

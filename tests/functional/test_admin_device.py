@@ -266,18 +266,22 @@ def test_command_lines_that_are_wrong():
         for sentence, *arguments in (
                 ("what is added is FILE", "add"),
                 ("what is added is FILE", "add", "worker", "{}"),
+                ("what is set is group", "set", "device", "{}"), ("what is set is group", "set"),
                 ("what is added is FILE", "add", "device", "{name: a}", "{name: b}"),
                 ("cannot read it: No such file", "add", "/nowhere.yaml"),
                 ("larger than 32768 bytes", "add", large),
                 ("not text (UTF-8)", "add", "device", b"{name: \xff}"),
-                ("device and its name", "drain"), ("device and its name", "drain", "dev0"),
-                ("device and its name", "remove", "worker", "0"),
-                ("--force is of remove", "drain", "device", "dev0", "--force")):
+                ("device or resource, and its name", "drain"),
+                ("device or resource, and its name", "drain", "dev0"),
+                ("device or resource, and its name", "drain", "group", "default"),
+                ("device, resource or group, and its name", "remove", "worker", "0"),
+                ("--force is of drain and remove", "resume", "device", "dev0", "--force")):
             host.refused(sentence, *arguments, status=2)
         for request, sentence in (({"command": "add"}, '"yaml" must be'),
                                   ({"command": "add", "yaml": 7, "name": "x"}, '"yaml" must be'),
-                                  ({"command": "drain"}, '"device" must be'),
-                                  ({"command": "state", "device": []}, '"device" must be')):
+                                  ({"command": "set", "yaml": ""}, '"yaml" must be'),
+                                  ({"command": "drain"}, '"device" or "resource" must be'),
+                                  ({"command": "state", "device": []}, '"device", "resource" or')):
             with vctest.raises(vctest.ControlError, sentence):
                 host.ctl("host", **request)
 

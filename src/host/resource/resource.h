@@ -43,6 +43,8 @@ struct resource_ops {
 	/* What each instance has a number of and groups may have for themselves ("threads");
 	 * NULL: nothing. */
 	const char *parts;
+	/* It needs what the sandbox takes away after the start (files, devices). */
+	bool at_start;
 
 	/* Main thread. On failure *error is a sentence (to be freed). */
 	int (*create)(const struct resource_config *config, struct resource **resource,
@@ -98,6 +100,7 @@ struct resource {
 	const struct resource_ops *ops;
 	unsigned int index; /* in the pool, below HOST_MAX_RESOURCES */
 	unsigned int parts; /* see ops->parts */
+	bool out;           /* main thread: of service, groups do without it */
 	/* Set by create where requests may come back late or never (hardware): where the group has
 	 * a deadline they then get copies of the data, so that nothing late can do harm. */
 	bool may_hang;

@@ -37,6 +37,15 @@ static void look(struct sched *sched, unsigned int resource, bool changed)
 	sched_changed(sched);
 }
 
+void sched_gone(struct sched *sched, unsigned int resource)
+{
+	mask(&sched->avoid, resource, false);
+	mask(&sched->full, resource, false);
+	mask(&sched->due, resource, false);
+	mask(&sched->trouble, resource, false);
+	sched_changed(sched);
+}
+
 void sched_failed(struct sched *sched, unsigned int resource, enum health_failure how)
 {
 	struct health *health = &sched->health[resource];

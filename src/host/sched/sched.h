@@ -162,6 +162,8 @@ static inline int sched_pick(struct sched *sched, const struct group *group,
  * there is none, or the group's policy does not spread. */
 int sched_elsewhere(struct sched *sched, const struct group *group, const struct vc_request *req);
 
+/* circuit.c: the resource is there no more. */
+void sched_gone(struct sched *sched, unsigned int resource);
 /* circuit.c: what became of requests. sched_done() only where `trouble` says so. */
 void sched_failed(struct sched *sched, unsigned int resource, enum health_failure how);
 void sched_done(struct sched *sched, unsigned int resource);

@@ -135,6 +135,108 @@ static void it_fits_what_there_is_or_is_refused(void **state)
 	host_config_free(config);
 }
 
+static int set(struct host_config *config, const char *yaml, struct host_config **was, char **error)
+{
+	struct host_config_text text = {"set.yaml", yaml, strlen(yaml)};
+	unsigned int index = 99;
+	int err;
+
+	*error = NULL;
+	err = host_config_group_set(config, &text, &index, was, error);
+	assert_true(err || index == 0);
+	return err;
+}
+
+static void a_group_is_replaced_and_put_back(void **state)
+{
+	struct host_config *config = builtin(), *was;
+	char *before = printed(config), *after, *error;
+
+	assert_int_equal(set(config,
+	                     "groups: [{name: default, primary: [sw], policy: round-robin}]", &was,
+	                     &error),
+	                 0);
+	assert_int_equal(config->groups[0].primary_count, 1);
+	assert_int_equal(config->groups[0].policy, SCHED_ROUND_ROBIN);
+	host_config_group_put_back(config, 0, was);
+	after = printed(config);
+	assert_string_equal(after, before);
+	free(after);
+	assert_int_equal(set(config, "groups: [{name: default, primary: [sw]}]", &was, &error), 0);
+	host_config_free(was);
+	assert_int_equal(config->groups[0].primary_count, 1);
+	free(before);
+	host_config_free(config);
+}
+
+static void a_bad_group_replaces_nothing(void **state)
+{
+	static const struct {
+		const char *yaml, *sentence;
+	} bad[] = {
+		{"groups:\n  - name: default\n    primary: [mb, nix]\n",
+	         "set.yaml:3: group \"default\": there is no resource \"nix\""},
+		{"groups: [{name: other, primary: [mb]}]", "there is no group \"other\""},
+		{"groups: [{name: default, primary: [mb]}]\ndevices: [{name: a}]",
+	         "one group, and nothing else"},
+		{"groups: [{name: default, primary: [sw], share: [{resource: sw, threads: 1}]}]",
+	         "its shares are dealt out"},
+	};
+	struct host_config *config = builtin(), *was;
+	char *before = printed(config);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char *after, *error;
+
+		assert_int_equal(set(config, bad[i].yaml, &was, &error), -EINVAL);
+		if (!strstr(error, bad[i].sentence))
+			fail_msg("got \"%s\", expected \"%s\"", error, bad[i].sentence);
+		free(error);
+		after = printed(config);
+		assert_string_equal(after, before);
+		free(after);
+	}
+	free(before);
+	host_config_free(config);
+}
+
+static void a_resource_is_forgotten_by_all_groups(void **state)
+{
+	struct host_config *config = builtin();
+	const struct host_config_group *group;
+
+	add_good(config, "resources: [{name: sw2, type: libcrypto, threads: 2}]\n"
+	                 "groups:\n"
+	                 "  - {name: a, primary: [sw2], secondary: [mb, sw], share: "
+	                 "[{resource: sw2, threads: 1}], pins: [{algorithm: rsa, resource: sw2}, "
+	                 "{algorithm: aes-gcm, resource: mb}]}\n"
+	                 "  - {name: b, primary: [mb, sw2, sw]}\n");
+	host_config_resource_forget(config, "sw2");
+	group = &config->groups[1];
+	assert_int_equal(group->primary_count, 2);
+	assert_string_equal(group->primary[0], "mb");
+	assert_null(group->secondary);
+	assert_null(group->share);
+	assert_int_equal(group->pins_count, 1);
+	assert_string_equal(group->pins[0].resource, "mb");
+	assert_int_equal(config->groups[2].primary_count, 2);
+	assert_string_equal(config->groups[2].primary[1], "sw");
+	host_config_resource_forget(config, "mb");
+	assert_null(config->groups[1].pins);
+	host_config_free(config);
+}
+
+static void what_runs_has_no_more_shares_to_give(void **state)
+{
+	struct host_config *config = builtin();
+
+	assert_refused(config,
+	               "groups:\n  - name: g\n    primary: [sw]\n"
+	               "    share:\n      - {resource: sw, threads: 1}\n",
+	               "more.yaml:5: group \"g\": a share of \"sw\", which is there already");
+	host_config_free(config);
+}
+
 static void what_is_printed_can_be_loaded(void **state)
 {
 	struct host_config *config = builtin(), *again = NULL;
@@ -167,6 +269,10 @@ int main(void)
 		cmocka_unit_test(what_is_added_stands_behind_what_there_is),
 		cmocka_unit_test(what_goes_leaves_the_others),
 		cmocka_unit_test(it_fits_what_there_is_or_is_refused),
+		cmocka_unit_test(a_group_is_replaced_and_put_back),
+		cmocka_unit_test(a_bad_group_replaces_nothing),
+		cmocka_unit_test(a_resource_is_forgotten_by_all_groups),
+		cmocka_unit_test(what_runs_has_no_more_shares_to_give),
 		cmocka_unit_test(what_is_printed_can_be_loaded),
 	};
 

@@ -68,18 +68,18 @@ static void a_share_is_a_resource_of_its_own(void **state)
 		"  - {name: gold, primary: [sw, mb], " SHARE(
 			1) "}\n"
 			   "  - {name: silver, primary: [mb], secondary: [sw], " SHARE(2) "}\n");
-	const struct group *group = made.pool->group;
+	struct group *const *group = made.pool->group;
 
 	assert_int_equal(made.pool->resource_count, 4);
 	assert_int_equal(find(&made, "sw")->parts, 1);
 	assert_int_equal(find(&made, "sw/gold")->parts, 1);
 	assert_int_equal(find(&made, "sw/silver")->parts, 2);
-	assert_ptr_equal(group[0].resource[1], find(&made, "sw"));
-	assert_ptr_equal(group[1].resource[0], find(&made, "sw/gold"));
-	assert_ptr_equal(group[1].resource[1], find(&made, "mb"));
-	assert_int_equal(group[1].primary, 2);
-	assert_ptr_equal(group[2].resource[1], find(&made, "sw/silver"));
-	assert_int_equal(group[2].primary, 1);
+	assert_ptr_equal(group[0]->resource[1], find(&made, "sw"));
+	assert_ptr_equal(group[1]->resource[0], find(&made, "sw/gold"));
+	assert_ptr_equal(group[1]->resource[1], find(&made, "mb"));
+	assert_int_equal(group[1]->primary, 2);
+	assert_ptr_equal(group[2]->resource[1], find(&made, "sw/silver"));
+	assert_int_equal(group[2]->primary, 1);
 	made_free(&made);
 }
 
@@ -91,10 +91,10 @@ static void what_is_pinned_goes_to_the_share(void **state)
 				       1) ",\n"
 	                                  "     pins: [{algorithm: rsa, resource: sw}]}\n"
 	                                  "  - {name: rest, primary: [sw]}\n");
-	const struct group *group = made.pool->group;
+	struct group *const *group = made.pool->group;
 
-	assert_int_equal(group[0].pins, 1);
-	assert_ptr_equal(group[0].resource[group[0].pin[0].at], find(&made, "sw/gold"));
+	assert_int_equal(group[0]->pins, 1);
+	assert_ptr_equal(group[0]->resource[group[0]->pin[0].at], find(&made, "sw/gold"));
 	made_free(&made);
 }
 
@@ -125,7 +125,7 @@ static void the_longest_names_fit(void **state)
 	                        "     share: [{resource: " LONG ", threads: 1}]}\n");
 
 	assert_non_null(find(&made, LONG "/" LONG));
-	assert_ptr_equal(made.pool->group[0].resource[0], find(&made, LONG "/" LONG));
+	assert_ptr_equal(made.pool->group[0]->resource[0], find(&made, LONG "/" LONG));
 	made_free(&made);
 }
 
