@@ -301,7 +301,11 @@ int host_config_print(const struct host_config *config, char **text)
 
 	if (cyaml_save_data(&yaml, &length, &options, &host_config_schema, config, 0) != CYAML_OK)
 		return -ENOMEM;
-	*text = strndup(yaml, length);
+	*text = malloc(length + 1);
+	if (*text) {
+		memcpy(*text, yaml, length);
+		(*text)[length] = '\0';
+	}
 	free(yaml);
 	return *text ? 0 : -ENOMEM;
 }
