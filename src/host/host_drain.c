@@ -22,7 +22,7 @@
 
 /* All that the pool has of one resource of the configuration. */
 struct resource_drain {
-	struct resource_drain *next;
+	struct resource_drain *next, **link; /* the host's */
 	char name[32];
 	atomic_uint left; /* workers that have not answered, for each resource; and we who ask */
 	atomic_bool failed;
@@ -45,11 +45,9 @@ static struct resource_drain *drain_find(const struct host *host, const char *na
 
 static void drain_free(struct resource_drain *drain)
 {
-	struct resource_drain **link = &drain->host->drains;
-
-	while (*link != drain)
-		link = &(*link)->next;
-	*link = drain->next;
+	*drain->link = drain->next;
+	if (drain->next)
+		drain->next->link = drain->link;
 	evloop_remove(drain->watch);
 	close(drain->fd);
 	free(drain);
@@ -136,6 +134,9 @@ static struct resource_drain *drain_new(struct host *host, const char *name)
 		return NULL;
 	}
 	drain->next = host->drains;
+	drain->link = &host->drains;
+	if (drain->next)
+		drain->next->link = &drain->next;
 	host->drains = drain;
 	return drain;
 }
@@ -242,14 +243,9 @@ int host_resource_drain(struct host *host, const char *name, bool force, char **
 	return 0;
 }
 
-/* Workers wait for nothing any more; the last answer lets go of it. */
-static void drain_cancel(struct host *host, struct resource_drain *drain)
+/* Workers wait for it no more, and answer. */
+static void workers_let_go(const struct host *host, const struct resource_drain *drain)
 {
-	drain->cancelled = true;
-	if (drain->done || !drain->watch) {
-		drain_free(drain);
-		return;
-	}
 	for (unsigned int i = 0; i < host->pool->resource_count; i++)
 		for (unsigned int w = 0; w < host->worker_count; w++)
 			if (pool_resource_is(host->pool->resource[i], drain->name))
@@ -267,11 +263,17 @@ int host_resource_resume(struct host *host, const char *name, char **error)
 	}
 	set_out(host, name, false);
 	err = host_groups_change(host, error);
-	if (err)
+	if (err) {
 		set_out(host, name, true);
+		return err;
+	}
+	/* The last answer lets go of it, if it is waited for. */
+	drain->cancelled = true;
+	if (drain->watch)
+		workers_let_go(host, drain);
 	else
-		drain_cancel(host, drain);
-	return err;
+		drain_free(drain);
+	return 0;
 }
 
 const char *host_resource_state(const struct host *host, const char *name)
@@ -367,15 +369,13 @@ void host_pool_stop(struct host *host)
 	struct resource_drain *next;
 
 	for (struct resource_drain *drain = host->drains; drain; drain = next) {
-		next = drain->next;
-		if (!drain->cancelled)
-			drain_cancel(host, drain);
-	}
-	while (host->drains) {
-		struct pollfd fd = {.fd = host->drains->fd, .events = POLLIN};
+		struct pollfd fd = {.fd = drain->fd, .events = POLLIN};
 
-		while (!event_clear(fd.fd))
+		next = drain->next;
+		if (drain->watch && !drain->cancelled)
+			workers_let_go(host, drain);
+		while (drain->watch && !event_clear(fd.fd))
 			poll(&fd, 1, -1);
-		drain_free(host->drains);
+		drain_free(drain);
 	}
 }

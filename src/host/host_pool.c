@@ -32,6 +32,23 @@ static void group_swap(struct host *host, struct group **place, struct group *gr
 	free(was);
 }
 
+/* Whether it makes no difference which one is used. */
+static bool group_same(const struct group *a, const struct group *b)
+{
+	if (a->policy != b->policy || a->primary != b->primary || a->count != b->count ||
+	    a->size_threshold != b->size_threshold || a->deadline_ms != b->deadline_ms ||
+	    a->pins != b->pins)
+		return false;
+	for (unsigned int i = 0; i < a->count; i++)
+		if (a->resource[i] != b->resource[i])
+			return false;
+	for (unsigned int i = 0; i < a->pins; i++)
+		if (a->pin[i].at != b->pin[i].at ||
+		    strcmp(a->pin[i].algorithm, b->pin[i].algorithm) != 0)
+			return false;
+	return true;
+}
+
 int host_groups_change(struct host *host, char **error)
 {
 	struct pool *pool = host->pool;
@@ -47,7 +64,7 @@ int host_groups_change(struct host *host, char **error)
 		}
 	}
 	for (unsigned int i = 0; i < n; i++) {
-		if (err || !memcmp(fresh[i], pool->group[i], sizeof(*fresh[i])))
+		if (err || group_same(fresh[i], pool->group[i]))
 			free(fresh[i]);
 		else
 			group_swap(host, &pool->group[i], fresh[i]);

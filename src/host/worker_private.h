@@ -99,8 +99,6 @@ struct worker {
 	struct vc_request **free;
 	unsigned int free_count;
 	struct resource_instance *instance[HOST_MAX_RESOURCES];
-	uint8_t resource[HOST_MAX_RESOURCES]; /* those that there are, in the order in which they */
-	unsigned int resource_count;          /* came */
 	struct waiting_list *waiting[HOST_MAX_RESOURCES];
 	unsigned int waiting_count; /* in all lists */
 	bool again;                 /* some were moved: they are submitted in the same round */
@@ -113,7 +111,9 @@ struct worker {
 	struct poller poller;
 	struct notifier *notifier; /* for the front ends' eventfds */
 	struct stage_timer stages;
-	_Atomic(bool) mail; /* there are messages */
+	_Atomic(bool) mail;                   /* there are messages */
+	uint8_t resource[HOST_MAX_RESOURCES]; /* those that there are, in the order in which they */
+	unsigned int resource_count;          /* came */
 	vc_cache_aligned struct worker_counters counters;
 	/* Rest of the worker's own. */
 	struct vring_chain chain;
