@@ -284,6 +284,8 @@ static int filter_fill(scmp_filter_ctx filter, unsigned int needs)
 		err = allow(filter, name_calls);
 	if (!err)
 		err = allow(filter, aio_calls);
+	if (!err && needs & SANDBOX_IOMMU)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 0);
 	if (!err && needs & SANDBOX_DEVICES)
 		err = allow(filter, device_calls);
 	if (!err && needs & SANDBOX_GROWTH)

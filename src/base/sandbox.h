@@ -21,6 +21,7 @@
 enum sandbox_need {
 	SANDBOX_DEVICES = 1 << 0, /* a device is opened again: files, ioctls */
 	SANDBOX_GROWTH = 1 << 1,  /* more is served than at the start: UNIX sockets, threads */
+	SANDBOX_IOMMU = 1 << 2,   /* memory is mapped for a device that is open: ioctls */
 };
 
 /* How far it went. */

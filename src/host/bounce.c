@@ -78,6 +78,12 @@ void bounce_pool_free(struct bounce_pool *pool)
 	free(pool);
 }
 
+void bounce_pool_memory(const struct bounce_pool *pool, void **base, size_t *length)
+{
+	*base = pool->memory;
+	*length = pool->length;
+}
+
 uint32_t bounce_pool_limit(const struct bounce_pool *pool)
 {
 	return (uint32_t)(pool->class[pool->classes - 1].size - sizeof(struct bounce));

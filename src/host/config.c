@@ -80,6 +80,12 @@ static const cyaml_schema_field_t resource_fields[] = {
                              struct host_config_resource, threads),
 	CYAML_FIELD_UINT_PTR("wait-us", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config_resource, wait_us),
+	CYAML_FIELD_STRING_PTR("device", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_resource, device, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("vdev", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_resource, vdev, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("sessions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_resource, sessions),
 	CYAML_FIELD_MAPPING_PTR("circuit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                 struct host_config_resource, circuit, circuit_fields),
 	CYAML_FIELD_STRING_PTR("of", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
@@ -197,6 +203,16 @@ static const cyaml_schema_field_t polling_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t dpdk_fields[] = {
+	CYAML_FIELD_SEQUENCE("eal", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_dpdk, eal, &name_entry, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("memory", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_dpdk, memory, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_BOOL_PTR("huge-pages", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_dpdk, huge_pages),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_SEQUENCE("workers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                              struct host_config, workers, &cpu_entry, 1, CYAML_UNLIMITED),
@@ -208,6 +224,8 @@ static const cyaml_schema_field_t top_fields[] = {
                              struct host_config, devices, &device_entry, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_MAPPING_PTR("polling", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                 struct host_config, polling, polling_fields),
+	CYAML_FIELD_MAPPING_PTR("dpdk", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                                struct host_config, dpdk, dpdk_fields),
 	CYAML_FIELD_END,
 };
 

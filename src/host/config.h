@@ -30,6 +30,9 @@ struct host_config_resource {
 	char *type;
 	unsigned int *threads; /* NULL: the type's default */
 	unsigned int *wait_us;
+	char *device; /* dpdk */
+	char *vdev;
+	unsigned int *sessions;
 	struct host_config_circuit *circuit;
 	char *of;
 	struct host_config_faults *faults;
@@ -86,6 +89,13 @@ struct host_config_polling {
 	unsigned int *idle_us;
 };
 
+struct host_config_dpdk {
+	char **eal;
+	unsigned int eal_count;
+	char *memory; /* "256MiB" */
+	bool *huge_pages;
+};
+
 struct host_config {
 	int *workers; /* CPUs; none: one worker that is not pinned */
 	unsigned int workers_count;
@@ -96,6 +106,7 @@ struct host_config {
 	struct host_config_device *devices;
 	unsigned int devices_count;
 	struct host_config_polling *polling; /* NULL: defaults */
+	struct host_config_dpdk *dpdk;       /* NULL: defaults */
 	char *name;                          /* of the file, for messages */
 };
 
@@ -158,6 +169,9 @@ unsigned int host_config_shared(const struct host_config *config, const char *re
  * says so (of a checked configuration all are good). */
 int host_config_faults(const struct host_config_resource *resource, struct fault_settings *settings,
                        const char **key, char **error);
+/* What DPDK's environment is to be (config_dpdk.c); points into config. */
+void host_config_dpdk(const struct host_config *config, struct resource_dpdk *options);
+
 unsigned int host_config_queues(const struct host_config_device *device);
 /* 0; -EINVAL: a size in it is none (of a checked configuration all are). */
 int host_config_limits(const struct host_config_device *device, struct device_limits *limits);

@@ -246,6 +246,8 @@ static int resources_check(struct check *check)
 			err = circuit_check(check, i);
 		if (!err)
 			err = config_check_fault(check, i);
+		if (!err)
+			err = config_check_dpdk(check, i);
 		if (err)
 			return err;
 	}
@@ -505,6 +507,8 @@ int host_config_check(const struct host_config *config, char **error)
 
 	if (!err)
 		err = polling_check(&check);
+	if (!err)
+		err = config_check_dpdk_section(&check);
 	return err ? err : pool_check(&check);
 }
 

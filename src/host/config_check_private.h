@@ -33,6 +33,9 @@ int config_check_fail(struct check *check, const struct config_place *place, con
 bool config_check_member(const struct host_config_group *group, const char *resource);
 /* Resource i: what it wraps, and its faults. */
 int config_check_fault(struct check *check, unsigned int i);
+/* Resource i: what is for type dpdk alone; and DPDK's own section (config_dpdk.c). */
+int config_check_dpdk(struct check *check, unsigned int i);
+int config_check_dpdk_section(struct check *check);
 /* What groups have for themselves; resources and the lists of groups are good. */
 int config_check_shares(struct check *check);
 

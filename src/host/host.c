@@ -18,6 +18,33 @@
 #include "host/host_pool.h"
 #include "host/worker.h"
 
+/* ---- memory that resources must be told of ---- */
+
+static int on_memory_added(void *context, void *base, size_t length)
+{
+	return pool_memory_add(context, base, length);
+}
+
+static void on_memory_removed(void *context, void *base, size_t length)
+{
+	pool_memory_remove(context, base, length);
+}
+
+/* Of a worker; it stays to the end of the process. */
+static int worker_memory_add(struct host *host, const struct worker *worker, char **error)
+{
+	size_t length;
+	void *base;
+	int err;
+
+	worker_memory(worker, &base, &length);
+	err = pool_memory_add(host->pool, base, length);
+	if (err)
+		*error = str_format("the memory of a worker cannot be mapped for a device: %s",
+		                    strerror(-err));
+	return err;
+}
+
 static int workers_start(struct host *host, char **error)
 {
 	const struct host_config *config = host->config;
@@ -38,6 +65,9 @@ static int workers_start(struct host *host, char **error)
 		if (err)
 			return err;
 		host->worker_count = i + 1;
+		err = worker_memory_add(host, host->worker[i], error);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -100,6 +130,8 @@ int host_start(struct evloop *loop, struct host_config *config, struct host **ho
 	err = pool_create(config, &h->pool, error);
 	if (err)
 		goto out;
+	h->observer = (struct memmap_observer){h->pool, on_memory_added, on_memory_removed};
+	memmap_observe(&h->observer);
 	err = workers_start(h, error);
 	if (err)
 		goto out;
@@ -130,6 +162,7 @@ void host_stop(struct host *host)
 	for (unsigned int i = 0; i < host->worker_count; i++)
 		worker_stop(host->worker[i]);
 	host_devices_destroy(host);
+	memmap_observe(NULL);
 	pool_destroy(host->pool);
 	free(host);
 }

@@ -24,6 +24,7 @@ struct host {
 	struct host_config *config; /* not owned; changed by what comes and goes */
 	uint64_t started_ns;
 	struct pool *pool;
+	struct memmap_observer observer; /* the pool */
 	struct worker *worker[HOST_MAX_WORKERS];
 	unsigned int worker_count;
 	/* In the order of the configuration. */

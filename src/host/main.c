@@ -79,7 +79,8 @@ static int run(struct host_config *config, bool confined)
 		goto out;
 	}
 	if (confined)
-		sandbox_seal(&sandbox, SANDBOX_GROWTH);
+		sandbox_seal(&sandbox,
+		             SANDBOX_GROWTH | (pool_maps_memory(host->pool) ? SANDBOX_IOMMU : 0));
 	host->sandbox = sandbox;
 	log_notice("version %s ready: %s, %u workers, %u resources, %u devices", VCRYPTO_VERSION,
 	           config->name, host->worker_count, host->pool->resource_count,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,7 +25,23 @@ struct memmap {
 	struct memguard *guard;
 	void *base;
 	size_t length;
+	bool announced; /* to the observer */
 };
+
+static const struct memmap_observer *observer;
+
+void memmap_observe(const struct memmap_observer *who)
+{
+	observer = who;
+}
+
+static int memmap_announce(struct memmap *map)
+{
+	int rc = observer ? observer->added(observer->context, map->base, map->length) : 0;
+
+	map->announced = observer && !rc;
+	return rc;
+}
 
 /* What the mapping of a file has to be a multiple of: the huge page on hugetlbfs. */
 static int file_page_size(int fd, size_t *page)
@@ -131,6 +148,8 @@ void memmap_put(struct memmap *map)
 	/* acq_rel: the last one sees every use by the others, which gave up with the same. */
 	if (atomic_fetch_sub_explicit(&map->users, 1, memory_order_acq_rel) != 1)
 		return;
+	if (map->announced && observer)
+		observer->removed(observer->context, map->base, map->length);
 	/* First: once it is unmapped, the addresses may be somebody else's. */
 	memguard_remove(map->guard);
 	munmap(map->base, map->length);
@@ -229,6 +248,12 @@ int memtable_with(const struct memtable *table, const struct vhost_user_mem_regi
 		return -ENOMEM;
 	rc = memmap_new(fd, region->mmap_offset, region->size, &map, &fresh.host);
 	if (rc < 0) {
+		free(copy);
+		return rc;
+	}
+	rc = memmap_announce(map);
+	if (rc < 0) {
+		memmap_put(map);
 		free(copy);
 		return rc;
 	}

@@ -45,6 +45,18 @@ void memmap_put(struct memmap *map);
  * where. -EINVAL: not page aligned, or of huge pages; -ENOSPC; -errno. */
 int memmap_gather(uint8_t *const *pages, unsigned int count, struct memmap **map, uint8_t **host);
 
+/*
+ * Told of each mapping of guest memory before a table has it, and when the last one has let it go:
+ * for devices on the host's bus, which reach only what their IOMMU was told of. added: 0; -errno:
+ * then no table gets it. One for the process, set before the first table; NULL: nobody any more.
+ */
+struct memmap_observer {
+	void *context;
+	int (*added)(void *context, void *base, size_t length);
+	void (*removed)(void *context, void *base, size_t length);
+};
+void memmap_observe(const struct memmap_observer *observer);
+
 struct memtable {
 	unsigned int count, room;
 	bool view;

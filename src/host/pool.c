@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "base/util.h"
 
 static struct resource *find(const struct pool *pool, const char *name)
@@ -38,6 +39,16 @@ static unsigned int index_free(const struct pool *pool)
 	return index;
 }
 
+/* Who opens it in each worker: the worker, and what wraps it. */
+static unsigned int openers(const struct host_config *config, const char *resource)
+{
+	unsigned int n = 1;
+
+	for (unsigned int i = 0; i < config->resources_count; i++)
+		n += config->resources[i].of && !strcmp(config->resources[i].of, resource);
+	return n;
+}
+
 /* One of the pool, of which parts (resource_ops) are as many as told; 0: the type's default. */
 static int resource_add(struct pool *pool, const struct host_config *config,
                         const struct host_config_resource *from, const char *name,
@@ -45,18 +56,26 @@ static int resource_add(struct pool *pool, const struct host_config *config,
 {
 	unsigned int index = index_free(pool);
 	struct resource *resource;
+	struct resource_dpdk dpdk;
 	struct resource_config options = {
 		.name = name,
 		.type = from->type,
 		.threads = parts,
 		.wait_us = from->wait_us,
 		.of = find(pool, from->of),
+		.device = from->device,
+		.vdev = from->vdev,
+		.sessions = from->sessions,
+		.dpdk = &dpdk,
+		.workers = vc_max(config->workers_count, 1u),
+		.instances = vc_max(config->workers_count, 1u) * openers(config, from->name),
 	};
 	struct fault_settings faults;
 	const char *key;
 	char *why = NULL;
 	int err = host_config_faults(from, &faults, &key, &why);
 
+	host_config_dpdk(config, &dpdk);
 	options.faults = &faults;
 	if (!err)
 		err = resource_create(&options, &resource, &why);
@@ -97,8 +116,9 @@ static int shares_create(struct pool *pool, const struct host_config *config,
 	return err;
 }
 
-int pool_resources_add(struct pool *pool, const struct host_config *config, unsigned int first,
-                       char **error)
+/* *at: which one it was, if it fails. */
+static int resources_add(struct pool *pool, const struct host_config *config, unsigned int first,
+                         unsigned int *at, char **error)
 {
 	unsigned int had = pool->resource_count;
 	int err = 0;
@@ -106,6 +126,7 @@ int pool_resources_add(struct pool *pool, const struct host_config *config, unsi
 	for (unsigned int i = first; i < config->resources_count && !err; i++) {
 		const struct host_config_resource *from = &config->resources[i];
 
+		*at = i;
 		if (host_config_shared(config, from->name))
 			err = shares_create(pool, config, from, error);
 		else
@@ -115,6 +136,14 @@ int pool_resources_add(struct pool *pool, const struct host_config *config, unsi
 	while (err && pool->resource_count > had)
 		pool_resource_remove(pool, pool->resource_count - 1);
 	return err;
+}
+
+int pool_resources_add(struct pool *pool, const struct host_config *config, unsigned int first,
+                       char **error)
+{
+	unsigned int at;
+
+	return resources_add(pool, config, first, &at, error);
 }
 
 void pool_resource_remove(struct pool *pool, unsigned int place)
@@ -237,18 +266,33 @@ void pool_group_remove(struct pool *pool, unsigned int place)
 	        (--pool->group_count - place) * sizeof(struct group *));
 }
 
+/* "FILE:LINE: ", where the resource is, or just "FILE: ". */
+static char *at_resource(const struct host_config *config, unsigned int resource, const char *why)
+{
+	char item[32];
+	unsigned int line;
+
+	snprintf(item, sizeof(item), "resources[%u]", resource);
+	line = config_line(config->name, item);
+	return line ? str_format("%s:%u: %s", config->name, line, why)
+	            : str_format("%s: %s", config->name, why);
+}
+
 int pool_create(const struct host_config *config, struct pool **pool, char **error)
 {
 	struct pool *made = calloc(1, sizeof(*made));
+	unsigned int at = 0;
 	char *why = NULL;
 	int err;
 
 	if (!made)
 		return -ENOMEM;
-	err = pool_resources_add(made, config, 0, &why);
+	err = resources_add(made, config, 0, &at, &why);
+	if (err && why)
+		*error = at_resource(config, at, why);
 	if (!err)
 		err = pool_groups_add(made, config, 0, &why);
-	if (why)
+	if (why && !*error)
 		*error = str_format("%s: %s", config->name, why);
 	free(why);
 	if (err)
@@ -256,6 +300,42 @@ int pool_create(const struct host_config *config, struct pool **pool, char **err
 	else
 		*pool = made;
 	return err;
+}
+
+static void memory_remove(struct pool *pool, unsigned int from, void *base, size_t length)
+{
+	for (unsigned int i = 0; i < from; i++)
+		if (pool->resource[i]->ops->memory_remove)
+			pool->resource[i]->ops->memory_remove(pool->resource[i], base, length);
+}
+
+int pool_memory_add(struct pool *pool, void *base, size_t length)
+{
+	for (unsigned int i = 0; i < pool->resource_count; i++) {
+		struct resource *resource = pool->resource[i];
+		int err = resource->ops->memory_add
+		                  ? resource->ops->memory_add(resource, base, length)
+		                  : 0;
+
+		if (err) {
+			memory_remove(pool, i, base, length);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void pool_memory_remove(struct pool *pool, void *base, size_t length)
+{
+	memory_remove(pool, pool->resource_count, base, length);
+}
+
+bool pool_maps_memory(const struct pool *pool)
+{
+	for (unsigned int i = 0; i < pool->resource_count; i++)
+		if (pool->resource[i]->may_hang && pool->resource[i]->ops->memory_add)
+			return true;
+	return false;
 }
 
 void pool_destroy(struct pool *pool)

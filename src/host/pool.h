@@ -18,6 +18,14 @@ struct pool {
 /* Make them all. -EINVAL (also a group that can do nothing), -ENOMEM, -errno of a resource; *error
  * is a sentence (to be freed). */
 int pool_create(const struct host_config *config, struct pool **pool, char **error);
+/* Memory in which there will be data of requests, or is none any more: for resources that must be
+ * told of it (memory_add, memory_remove of resource.h). 0; -errno of a resource: then none has it.
+ */
+int pool_memory_add(struct pool *pool, void *base, size_t length);
+void pool_memory_remove(struct pool *pool, void *base, size_t length);
+/* Whether some resource is told of memory while we run, and needs the kernel for that. */
+bool pool_maps_memory(const struct pool *pool);
+
 /* No worker may have an instance any more. NULL is allowed. */
 void pool_destroy(struct pool *pool);
 

@@ -165,5 +165,7 @@ uint32_t control_handle(const struct vring_chain *chain, uint32_t features,
  * total: bytes of address space at most (used only when touched). One thread. */
 struct bounce_pool *bounce_pool_new(uint32_t max_size, size_t total);
 void bounce_pool_free(struct bounce_pool *pool);
+/* Where they all are. */
+void bounce_pool_memory(const struct bounce_pool *pool, void **base, size_t *length);
 
 #endif

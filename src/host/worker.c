@@ -406,6 +406,11 @@ const struct worker_counters *worker_counters(const struct worker *worker)
 	return &worker->counters;
 }
 
+void worker_memory(const struct worker *worker, void **base, size_t *length)
+{
+	bounce_pool_memory(worker->bounces, base, length);
+}
+
 int worker_cpu(const struct worker *worker)
 {
 	return worker->options.cpu;

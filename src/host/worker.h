@@ -98,6 +98,8 @@ void worker_sessions_leave(struct session *first);
 
 const struct worker_counters *worker_counters(const struct worker *worker);
 int worker_cpu(const struct worker *worker);
+/* The worker's memory that data of requests may be in. */
+void worker_memory(const struct worker *worker, void **base, size_t *length);
 /* NULL when the resource has no instance here. */
 const struct resource_counters *worker_resource_counters(const struct worker *worker,
                                                          const struct resource *resource);

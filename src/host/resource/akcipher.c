@@ -6,10 +6,13 @@
 #include "host/resource/akcipher.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "wire/virtio_crypto.h"
 
 #define RSA_HASHES (VIRTIO_CRYPTO_RSA_SHA224 + 1)
+/* 00, kind, padding of 8 bytes at least, 00 (RFC 8017, 7.2.1 and 9.2) */
+#define PKCS1_OVERHEAD 11u
 
 /*
  * DigestInfo of a hash up to the digest itself (RFC 8017, 9.2): the same 19 bytes but for lengths
@@ -106,4 +109,79 @@ size_t rsa_digest_info(const struct session_params *params, uint8_t *block, cons
 		memcpy(block, hash->prefix, prefix);
 	memcpy(block + prefix, data, length);
 	return prefix + length;
+}
+
+/* EMSA-PKCS1-v1_5 (RFC 8017, 9.2). */
+static bool pad_signature(const struct session_params *params, uint8_t *block, size_t size,
+                          const uint8_t *digest, size_t length)
+{
+	uint8_t info[AKCIPHER_RSA_MAX_BITS / 8];
+	size_t len = rsa_digest_info(params, info, digest, length);
+
+	if (!len || len > size - PKCS1_OVERHEAD)
+		return false;
+	block[0] = 0;
+	block[1] = 1;
+	memset(block + 2, 0xff, size - len - 3);
+	block[size - len - 1] = 0;
+	memcpy(block + size - len, info, len);
+	return true;
+}
+
+static bool random_bytes(uint8_t *bytes, size_t n)
+{
+	for (size_t got = 0; got < n;) {
+		ssize_t r = getrandom(bytes + got, n - got, 0);
+
+		if (r <= 0)
+			return false;
+		got += (size_t)r;
+	}
+	return true;
+}
+
+/* RSAES-PKCS1-v1_5 (RFC 8017, 7.2.1): padding of random bytes, none of them 0. */
+static bool pad_message(uint8_t *block, size_t size, const uint8_t *message, size_t length)
+{
+	size_t end = size - length - 1;
+
+	if (length > size - PKCS1_OVERHEAD || !random_bytes(block, end))
+		return false;
+	block[0] = 0;
+	block[1] = 2;
+	for (size_t i = 2; i < end; i++)
+		while (!block[i])
+			if (!random_bytes(&block[i], 1))
+				return false;
+	block[end] = 0;
+	memcpy(block + end + 1, message, length);
+	return true;
+}
+
+bool rsa_block_make(const struct session_params *params, const struct vc_request *req,
+                    uint8_t *block, size_t size)
+{
+	bool raw = params->rsa_padding == VIRTIO_CRYPTO_RSA_RAW_PADDING;
+
+	if (!raw && req->kind == VC_REQUEST_AK_SIGN)
+		return pad_signature(params, block, size, req->src, req->length);
+	if (!raw && req->kind == VC_REQUEST_AK_ENCRYPT)
+		return pad_message(block, size, req->src, req->length);
+	/* A signature with padding is as long as the modulus (8.2.2). */
+	if (!raw && req->kind == VC_REQUEST_AK_VERIFY && req->length != size)
+		return false;
+	return rsa_widen(block, size, req->src, req->length);
+}
+
+bool rsa_verified(const struct session_params *params, const struct vc_request *req,
+                  const uint8_t *block, size_t size)
+{
+	uint8_t expected[AKCIPHER_RSA_MAX_BITS / 8];
+	bool made;
+
+	if (params->rsa_padding == VIRTIO_CRYPTO_RSA_RAW_PADDING)
+		made = rsa_widen(expected, size, req->tag, req->tag_len);
+	else
+		made = pad_signature(params, expected, size, req->tag, req->tag_len);
+	return made && memcmp(expected, block, size) == 0;
 }

@@ -28,6 +28,15 @@ bool rsa_widen(uint8_t *block, size_t size, const uint8_t *data, size_t length);
 size_t rsa_digest_info(const struct session_params *params, uint8_t *block, const uint8_t *data,
                        size_t length);
 
+/* For those that only raise to powers: the block of as many bytes as the modulus has (64 at least,
+ * AKCIPHER_RSA_MAX_BITS / 8 at most) that a request's operation is done to, padded as its session
+ * says. False: there is none. Whether it is below the modulus is the caller's to see. */
+bool rsa_block_make(const struct session_params *params, const struct vc_request *req,
+                    uint8_t *block, size_t size);
+/* Says the block, made of a signature, what it should? Nothing here is secret. */
+bool rsa_verified(const struct session_params *params, const struct vc_request *req,
+                  const uint8_t *block, size_t size);
+
 /* Give the result out: OK, or NOSPC. */
 uint8_t akcipher_result(struct vc_request *req, const uint8_t *data, size_t length);
 

@@ -13,7 +13,6 @@
  */
 #include <crypto_mb/rsa.h>
 #include <crypto_mb/status.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 #include "base/secmem.h"
@@ -22,8 +21,6 @@
 #include "host/resource/crypto_mb.h"
 
 #define PUBLIC_EXPONENT 65537
-/* 00, kind, padding of 8 bytes at least, 00 (RFC 8017, 7.2.1 and 9.2) */
-#define PKCS1_OVERHEAD 11u
 
 static unsigned int class_bits(enum mb_class class)
 {
@@ -152,56 +149,13 @@ static bool below(const uint8_t *block, size_t size, const struct mb_rsa_key *ke
 	return false;
 }
 
-/* EMSA-PKCS1-v1_5 (RFC 8017, 9.2). */
-static bool pad_signature(const struct session_params *params, uint8_t *block, size_t size,
-                          const uint8_t *digest, size_t length)
-{
-	uint8_t info[AKCIPHER_RSA_MAX_BITS / 8];
-	size_t len = rsa_digest_info(params, info, digest, length);
-
-	if (!len || len > size - PKCS1_OVERHEAD)
-		return false;
-	block[0] = 0;
-	block[1] = 1;
-	memset(block + 2, 0xff, size - len - 3);
-	block[size - len - 1] = 0;
-	memcpy(block + size - len, info, len);
-	return true;
-}
-
-/* RSAES-PKCS1-v1_5 (RFC 8017, 7.2.1): padding of random bytes, none of them 0. */
-static bool pad_message(uint8_t *block, size_t size, const uint8_t *message, size_t length)
-{
-	size_t end = size - length - 1;
-
-	if (length > size - PKCS1_OVERHEAD || RAND_bytes(block, (int)end) <= 0)
-		return false;
-	block[0] = 0;
-	block[1] = 2;
-	for (size_t i = 2; i < end; i++)
-		while (!block[i])
-			if (RAND_bytes(&block[i], 1) <= 0)
-				return false;
-	block[end] = 0;
-	memcpy(block + end + 1, message, length);
-	return true;
-}
-
 /* The block that the operation is done to. False: there is none. */
 static bool block_make(const struct vc_request *req, uint8_t *block, size_t size)
 {
 	const struct mb_session *session = req->handle;
-	const struct session_params *params = session->params;
-	bool raw = params->rsa_padding == VIRTIO_CRYPTO_RSA_RAW_PADDING;
 
-	if (!raw && req->kind == VC_REQUEST_AK_SIGN)
-		return pad_signature(params, block, size, req->src, req->length);
-	if (!raw && req->kind == VC_REQUEST_AK_ENCRYPT)
-		return pad_message(block, size, req->src, req->length);
-	/* A signature with padding is as long as the modulus (8.2.2). */
-	if (!raw && req->kind == VC_REQUEST_AK_VERIFY && req->length != size)
-		return false;
-	return rsa_widen(block, size, req->src, req->length) && below(block, size, &session->rsa);
+	return rsa_block_make(session->params, req, block, size) &&
+	       below(block, size, &session->rsa);
 }
 
 static uint8_t block_error(const struct vc_request *req)
@@ -211,25 +165,13 @@ static uint8_t block_error(const struct vc_request *req)
 
 /* ---- what comes out ---- */
 
-/* Does the signature say what it should? Nothing here is secret. */
-static bool verified(const struct vc_request *req, const uint8_t *block, size_t size)
-{
-	const struct session_params *params = ((const struct mb_session *)req->handle)->params;
-	uint8_t expected[MB_RSA_BYTES];
-	bool made;
-
-	if (params->rsa_padding == VIRTIO_CRYPTO_RSA_RAW_PADDING)
-		made = rsa_widen(expected, size, req->tag, req->tag_len);
-	else
-		made = pad_signature(params, expected, size, req->tag, req->tag_len);
-	return made && memcmp(expected, block, size) == 0;
-}
-
 static void finish(struct vc_request *req, const uint8_t *block, size_t size)
 {
 	if (req->kind == VC_REQUEST_AK_VERIFY)
-		req->status =
-			verified(req, block, size) ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_KEY_REJECTED;
+		req->status = rsa_verified(((const struct mb_session *)req->handle)->params, req,
+		                           block, size)
+		                      ? VIRTIO_CRYPTO_OK
+		                      : VIRTIO_CRYPTO_KEY_REJECTED;
 	else
 		req->status = akcipher_result(req, block, size);
 }

@@ -16,6 +16,9 @@ const struct resource_ops *const resource_types[] = {
 #ifdef VC_HAVE_CRYPTO_MB
 	&resource_crypto_mb,
 #endif
+#ifdef VC_HAVE_DPDK
+	&resource_dpdk,
+#endif
 	&resource_fault,     NULL,
 };
 
@@ -40,7 +43,8 @@ int resource_create(const struct resource_config *config, struct resource **reso
 	r = ops->create(config, resource, error);
 	if (r < 0)
 		return r;
-	(*resource)->ops = ops;
+	if (!(*resource)->ops)
+		(*resource)->ops = ops;
 	snprintf((*resource)->name, sizeof((*resource)->name), "%s", config->name);
 	return 0;
 }

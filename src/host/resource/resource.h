@@ -28,6 +28,21 @@ struct resource_config {
 	const unsigned int *wait_us;         /* crypto-mb: NULL: default */
 	struct resource *of;                 /* fault: what it wraps; outlives it */
 	const struct fault_settings *faults; /* fault: NULL: none */
+	const char *device, *vdev;           /* dpdk: one of the two, as DPDK names devices */
+	const unsigned int *sessions;        /* dpdk: of each worker; NULL: default */
+	const struct resource_dpdk *dpdk;
+	unsigned int workers;   /* 0: one */
+	unsigned int instances; /* dpdk: that will be open at once; 0: one for each worker */
+};
+
+/* DPDK's environment: one for the process, made with the first resource of type dpdk. */
+struct resource_dpdk {
+	const char *const *eal; /* further arguments */
+	unsigned int eal_count;
+	const char *devices[HOST_MAX_RESOURCES]; /* of all such resources: places on the PCI bus */
+	unsigned int device_count;
+	uint64_t memory; /* bytes; 0: DPDK's default */
+	bool huge_pages;
 };
 
 struct resource_instance;
@@ -87,6 +102,12 @@ struct resource_ops {
 	int (*fd)(struct resource_instance *instance);
 	bool (*arm)(struct resource_instance *instance);
 	void (*disarm)(struct resource_instance *instance);
+
+	/* Main thread; NULL where a resource reads and writes memory as we do. Memory in which
+	 * there will be data of requests (of front ends; of workers), for a device that must be
+	 * told of it first; and that there is none any more. 0; -errno: it cannot be reached. */
+	int (*memory_add)(struct resource *resource, void *base, size_t length);
+	void (*memory_remove)(struct resource *resource, void *base, size_t length);
 };
 
 /* When a resource that fails is not asked any more, for a while (sched/health.h). */
@@ -119,12 +140,14 @@ extern const struct resource_ops *const resource_types[];
 extern const struct resource_ops resource_ipsec_mb;
 extern const struct resource_ops resource_libcrypto;
 extern const struct resource_ops resource_crypto_mb; /* where libcrypto-mb is */
+extern const struct resource_ops resource_dpdk;      /* where DPDK was at the build */
 extern const struct resource_ops resource_fault;
 
 /* NULL: there is none of that name. */
 const struct resource_ops *resource_type_find(const char *type);
 
-/* Make a resource of the type that config names. -EINVAL unknown type. */
+/* Make a resource of the type that config names. -EINVAL unknown type. A type whose functions are
+ * in a module sets ops itself. */
 int resource_create(const struct resource_config *config, struct resource **resource, char **error);
 void resource_destroy(struct resource *resource);
 

@@ -16,14 +16,24 @@
 #define GUARD 64
 #define GUARD_BYTE 0x5c
 
-void fixture_open(struct fixture *f, const char *type, unsigned int threads)
+static void open_as(struct fixture *f, const struct resource_config *config)
 {
-	struct resource_config config = {.name = type, .type = type, .threads = threads};
 	char *error = NULL;
 
-	assert_int_equal(resource_create(&config, &f->resource, &error), 0);
-	assert_string_equal(f->resource->name, type);
+	if (resource_create(config, &f->resource, &error) < 0)
+		fail_msg("%s", error);
+	assert_string_equal(f->resource->name, config->name);
 	assert_int_equal(f->resource->ops->open(f->resource, 0, &f->instance), 0);
+}
+
+void fixture_open(struct fixture *f, const char *type, unsigned int threads)
+{
+	open_as(f, &(struct resource_config){.name = type, .type = type, .threads = threads});
+}
+
+void fixture_open_vdev(struct fixture *f, const char *vdev)
+{
+	open_as(f, &(struct resource_config){.name = "device", .type = "dpdk", .vdev = vdev});
 }
 
 void fixture_close(struct fixture *f)

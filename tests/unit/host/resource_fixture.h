@@ -22,6 +22,8 @@ struct fixture {
 
 /* type: "ipsec-mb" or "libcrypto". */
 void fixture_open(struct fixture *f, const char *type, unsigned int threads);
+/* A resource of type dpdk with one of DPDK's software devices. */
+void fixture_open_vdev(struct fixture *f, const char *vdev);
 void fixture_close(struct fixture *f);
 
 /* Zeroed, aligned requests with their tag pointer set. */

@@ -26,6 +26,16 @@ static int open_lc(void **state)
 	return 0;
 }
 
+/* DPDK's name of a software device. */
+static const char *vdev;
+
+static int open_vdev(void **state)
+{
+	fixture_open_vdev(&fixture, vdev);
+	*state = &fixture;
+	return 0;
+}
+
 static int close_it(void **state)
 {
 	fixture_close(*state);
@@ -185,8 +195,15 @@ static void equal_xts_keys_are_rejected(void **state)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const struct CMUnitTest dpdk[] = {
+		cmocka_unit_test_setup_teardown(masks_say_what_can_be_done, open_vdev, close_it),
+		cmocka_unit_test_setup_teardown(chains_are_made_of_what_is_offered, open_vdev,
+	                                        close_it),
+		cmocka_unit_test_setup_teardown(limits_are_the_longest_keys, open_vdev, close_it),
+	};
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(masks_say_what_can_be_done, open_mb, close_it),
 		cmocka_unit_test_setup_teardown(masks_say_what_can_be_done, open_lc, close_it),
@@ -199,5 +216,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(equal_xts_keys_are_rejected, open_lc, close_it),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	vdev = argc > 1 ? argv[1] : NULL;
+	return vdev ? cmocka_run_group_tests_name(vdev, dpdk, NULL, NULL)
+	            : cmocka_run_group_tests(tests, NULL, NULL);
 }
