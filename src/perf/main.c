@@ -16,11 +16,22 @@
 
 #define MAX_LIST 64
 #define MAX_DEVICES 64
+#define MAX_SIZE (64ul << 20)
 #define EXIT_USAGE 2
 
+/* A socket, and what its device does that others do not. */
+struct target {
+	const char *socket; /* NULL: PCI */
+	const char *algo;   /* NULL, 0: as all */
+	uint32_t size;
+	unsigned int depth;
+	bool paced;
+	unsigned int rate;
+};
+
 struct arguments {
-	const char *sockets[MAX_DEVICES];
-	unsigned int socket_count;
+	struct target targets[MAX_DEVICES];
+	unsigned int target_count;
 	const char *pci;
 	char *algos[MAX_LIST];
 	unsigned int algo_count;
@@ -31,6 +42,8 @@ struct arguments {
 	bool ceiling;
 	enum vcrypto_session_way way;
 	enum vcrypto_ring ring;
+	unsigned int depth;
+	bool each;
 	struct report report;
 	struct run_options run;
 };
@@ -42,7 +55,9 @@ static const char usage_text[] =
 	"\n"
 	"  --socket PATH      vhost-user socket of the device (default: vcrypto.sock in\n"
 	"                     $VCRYPTO_RUNTIME_DIR or /run/vcrypto); given again: the threads\n"
-	"                     load all of these devices in turn\n"
+	"                     load all of these devices in turn. ,algo=NAME ,size=BYTES\n"
+	"                     ,depth=N behind the path: of this device; ,rate=N: so many\n"
+	"                     operations a second, evenly, in each queue; 0: it is idle\n"
 	"  --pci ADDRESS      the device at this address of the PCI bus (0000:00:04.0), in the\n"
 	"                     virtual machine whose device it is, in place of a socket\n"
 	"  --algo NAME,...    what to do; \"list\" shows the names\n"
@@ -63,6 +78,7 @@ static const char usage_text[] =
 	"  --timeline FILE    write how many were done in each millisecond (one algorithm, one\n"
 	"                     size)\n"
 	"  --ceiling          no device: how fast this program itself could be\n"
+	"  --each             a line for each device, not for all of them together\n"
 	"  --json             print a list of objects\n"
 	"  --help, --version\n"
 	"\n"
@@ -86,6 +102,7 @@ enum option_id {
 	OPTION_RING,
 	OPTION_TIMELINE,
 	OPTION_CEILING,
+	OPTION_EACH,
 	OPTION_JSON,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -109,6 +126,7 @@ static const struct option options[] = {
 	{"ring", required_argument, NULL, OPTION_RING},
 	{"timeline", required_argument, NULL, OPTION_TIMELINE},
 	{"ceiling", no_argument, NULL, OPTION_CEILING},
+	{"each", no_argument, NULL, OPTION_EACH},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -177,7 +195,7 @@ static void add_algo(struct arguments *a, char *piece)
 
 static void add_size(struct arguments *a, char *piece)
 {
-	a->sizes[a->size_count++] = (uint32_t)number("--size", piece, 1, 64u << 20);
+	a->sizes[a->size_count++] = (uint32_t)number("--size", piece, 1, MAX_SIZE);
 }
 
 static enum vcrypto_session_way way(const char *name)
@@ -225,13 +243,43 @@ static FILE *file(const char *path)
 	exit(EXIT_USAGE);
 }
 
+/* PATH[,KEY=VALUE]...; cuts the text up. */
+static void target_take(struct target *target, char *text)
+{
+	char *save = NULL, *piece;
+
+	*target = (struct target){.socket = strtok_r(text, ",", &save)};
+	while ((piece = strtok_r(NULL, ",", &save))) {
+		if (!strncmp(piece, "algo=", 5)) {
+			target->algo = piece + 5;
+		} else if (!strncmp(piece, "size=", 5)) {
+			target->size = (uint32_t)number("--socket: size", piece + 5, 1, MAX_SIZE);
+		} else if (!strncmp(piece, "depth=", 6)) {
+			target->depth =
+				(unsigned int)number("--socket: depth", piece + 6, 1, 16384);
+		} else if (!strncmp(piece, "rate=", 5)) {
+			target->rate =
+				(unsigned int)number("--socket: rate", piece + 5, 0, 10000000);
+			target->paced = true;
+		} else {
+			fprintf(stderr,
+			        "vcrypto-perf: --socket: \"%s\" is not algo=, size=, depth= or "
+			        "rate=\n",
+			        piece);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (!target->socket)
+		usage_error("--socket: nothing given");
+}
+
 static void option_take(struct arguments *a, int option, char *value)
 {
 	switch (option) {
 	case OPTION_SOCKET:
-		if (a->socket_count == MAX_DEVICES)
+		if (a->target_count == MAX_DEVICES)
 			usage_error("--socket: more than 64");
-		a->sockets[a->socket_count++] = value;
+		target_take(&a->targets[a->target_count++], value);
 		break;
 	case OPTION_PCI:
 		a->pci = value;
@@ -245,7 +293,7 @@ static void option_take(struct arguments *a, int option, char *value)
 		list(a, "--size", value, add_size);
 		break;
 	case OPTION_DEPTH:
-		a->run.depth = (unsigned int)number("--depth", value, 1, 16384);
+		a->depth = (unsigned int)number("--depth", value, 1, 16384);
 		break;
 	case OPTION_BURST:
 		a->run.burst = (unsigned int)number("--burst", value, 1, 16384);
@@ -283,6 +331,9 @@ static void option_take(struct arguments *a, int option, char *value)
 	case OPTION_CEILING:
 		a->ceiling = true;
 		break;
+	case OPTION_EACH:
+		a->each = true;
+		break;
 	case OPTION_JSON:
 		a->report.json = true;
 		break;
@@ -307,7 +358,8 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 		.sizes = {16384},
 		.size_count = 1,
 		.queues = 1,
-		.run = {.depth = 256, .burst = 32, .seconds = 2, .cpu = -1},
+		.depth = 256,
+		.run = {.burst = 32, .seconds = 2, .cpu = -1},
 	};
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		option_take(a, option, optarg);
@@ -318,26 +370,25 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 	/* Nothing is computed, so there is nothing to compare. */
 	if (a->ceiling)
 		a->run.verify = VERIFY_NONE;
-	a->report.depth = a->run.depth;
 	a->report.queues = a->queues;
 	if (!a->algo_count) {
 		fputs("vcrypto-perf: no --algo given (\"--algo list\" shows the names)\n", stderr);
 		exit(EXIT_USAGE);
 	}
-	if (a->socket_count > 1 && (a->run.sleep || a->sessions || a->ceiling))
+	if (a->target_count > 1 && (a->run.sleep || a->sessions || a->ceiling))
 		usage_error("several --socket do not go with --sleep, --sessions or --ceiling");
 	if (a->run.timeline && (a->algo_count > 1 || a->size_count > 1 || a->sessions))
 		usage_error("--timeline is for one algorithm and one size");
-	if (a->pci && (a->socket_count || a->ceiling))
+	if (a->pci && (a->target_count || a->ceiling))
 		usage_error("--pci does not go with --socket or --ceiling");
 	if (a->pci) {
-		a->sockets[a->socket_count++] = NULL;
-	} else if (!a->socket_count) {
+		a->targets[a->target_count++] = (struct target){0};
+	} else if (!a->target_count) {
 		if (runtime_path("vcrypto.sock", default_socket, sizeof(default_socket))) {
 			fputs("vcrypto-perf: the runtime directory's name is too long\n", stderr);
 			exit(EXIT_USAGE);
 		}
-		a->sockets[a->socket_count++] = default_socket;
+		a->targets[a->target_count++] = (struct target){.socket = default_socket};
 	}
 }
 
@@ -346,85 +397,6 @@ static void print_names(void)
 	for (const char *p = workload_names(); *p; p++)
 		putchar(*p == ' ' ? '\n' : *p);
 	putchar('\n');
-}
-
-static struct vcrypto_device *device_open(const struct arguments *a, const char *socket,
-                                          size_t memory)
-{
-	struct vcrypto_device_options device_options = {.socket = socket,
-	                                                .pci = socket ? NULL : a->pci,
-	                                                .queues = a->queues,
-	                                                .depth = 2,
-	                                                .memory = memory + (1u << 20),
-	                                                .sessions = a->way,
-	                                                .ring = a->ring};
-	struct vcrypto_device *device;
-	char *text = NULL;
-	int error;
-
-	while (device_options.depth < a->run.depth)
-		device_options.depth *= 2;
-	error = a->ceiling ? ceiling_open(&device_options, &device, &text)
-	                   : vcrypto_device_open(&device_options, &device, &text);
-	if (error) {
-		fprintf(stderr, "vcrypto-perf: cannot open the device %s: %s\n",
-		        socket ? socket : a->pci, text ? text : strerror(-error));
-		free(text);
-		return NULL;
-	}
-	if (vcrypto_device_queues(device) < a->queues) {
-		fprintf(stderr, "vcrypto-perf: the device has %u data queues only\n",
-		        vcrypto_device_queues(device));
-		vcrypto_device_close(device);
-		return NULL;
-	}
-	return device;
-}
-
-/* One line of the table; devices are opened for it, so that their counters begin at 0. */
-static bool measure(struct arguments *a, const struct workload *w, uint32_t size)
-{
-	struct vcrypto_device *devices[MAX_DEVICES];
-	struct run_result result;
-	const char *reason;
-	unsigned int n = 0;
-	bool good = false;
-	int error;
-
-	for (; n < a->socket_count; n++) {
-		devices[n] = device_open(a, a->sockets[n],
-		                         run_memory(w, size, a->run.depth) * a->queues);
-		if (!devices[n])
-			goto out;
-	}
-	a->run.size = size;
-	error = run(devices, n, w, &a->run, &result, &reason);
-	if (error)
-		fprintf(stderr, "vcrypto-perf: %s, %u bytes: %s\n", w->name, size, reason);
-	else
-		report_run(&a->report, w, size, &result);
-	good = !error && report_failures(w, size, &result);
-out:
-	while (n--)
-		vcrypto_device_close(devices[n]);
-	return good;
-}
-
-static bool measure_sessions(struct arguments *a, const struct workload *w)
-{
-	struct vcrypto_device *device = device_open(a, a->sockets[0], 0);
-	struct sessions_result result;
-	int error;
-
-	if (!device)
-		return false;
-	error = sessions_run(device, &w->params, a->run.depth, a->run.seconds, a->run.cpu, &result);
-	if (error)
-		fprintf(stderr, "vcrypto-perf: sessions of %s: %s\n", w->name, strerror(-error));
-	else
-		report_sessions(&a->report, w, &result);
-	vcrypto_device_close(device);
-	return !error;
 }
 
 static void workload_make(const struct arguments *a, struct workload *w, const char *name)
@@ -452,6 +424,129 @@ static void workload_make(const struct arguments *a, struct workload *w, const c
 	}
 }
 
+static struct vcrypto_device *device_open(const struct arguments *a, const char *socket,
+                                          unsigned int depth, size_t memory)
+{
+	struct vcrypto_device_options device_options = {.socket = socket,
+	                                                .pci = socket ? NULL : a->pci,
+	                                                .queues = a->queues,
+	                                                .depth = 2,
+	                                                .memory = memory + (1u << 20),
+	                                                .sessions = a->way,
+	                                                .ring = a->ring};
+	struct vcrypto_device *device;
+	char *text = NULL;
+	int error;
+
+	while (device_options.depth < depth)
+		device_options.depth *= 2;
+	error = a->ceiling ? ceiling_open(&device_options, &device, &text)
+	                   : vcrypto_device_open(&device_options, &device, &text);
+	if (error) {
+		fprintf(stderr, "vcrypto-perf: cannot open the device %s: %s\n",
+		        socket ? socket : a->pci, text ? text : strerror(-error));
+		free(text);
+		return NULL;
+	}
+	if (vcrypto_device_queues(device) < a->queues) {
+		fprintf(stderr, "vcrypto-perf: the device has %u data queues only\n",
+		        vcrypto_device_queues(device));
+		vcrypto_device_close(device);
+		return NULL;
+	}
+	return device;
+}
+
+/* What a device is to do, where all others do w. False: it cannot be opened. own: a workload of its
+ * own, or one without a name. */
+static bool load_make(const struct arguments *a, const struct target *target,
+                      const struct workload *w, uint32_t size, struct workload *own,
+                      struct run_load *load)
+{
+	size_t memory;
+
+	if (target->algo)
+		workload_make(a, own, target->algo);
+	*load = (struct run_load){
+		.workload = target->algo ? own : w,
+		.size = target->size ? target->size : size,
+		.depth = target->depth ? target->depth : a->depth,
+		.paced = target->paced,
+		.rate = target->rate,
+	};
+	if (load->workload->kind == WORKLOAD_RSA)
+		load->size = load->workload->bits / 8;
+	memory = run_memory(load->workload, load->size, load->depth) * a->queues;
+	load->device = device_open(a, target->socket, load->depth, memory);
+	return load->device != NULL;
+}
+
+/* The lines of one measurement. True: nothing went wrong. */
+static bool report_all(struct arguments *a, const struct run_load *loads, unsigned int n,
+                       const struct run_result *all, const struct run_result *each)
+{
+	bool good = true;
+
+	if (!a->each) {
+		report_run(&a->report, &loads[0], NULL, all);
+		return report_failures(&loads[0], NULL, all);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		report_run(&a->report, &loads[i], a->targets[i].socket, &each[i]);
+		good &= report_failures(&loads[i], a->targets[i].socket, &each[i]);
+	}
+	return good;
+}
+
+/* One line of the table, or one for each device; devices are opened for it, so that their counters
+ * begin at 0. */
+static bool measure(struct arguments *a, const struct workload *w, uint32_t size)
+{
+	static struct workload own[MAX_DEVICES];
+	struct run_load loads[MAX_DEVICES];
+	struct run_result result, each[MAX_DEVICES];
+	const char *reason;
+	unsigned int n = 0;
+	bool good = false;
+	int error;
+
+	memset(loads, 0, sizeof(loads));
+	memset(own, 0, sizeof(own));
+	for (; n < a->target_count; n++)
+		if (!load_make(a, &a->targets[n], w, size, &own[n], &loads[n]))
+			goto out;
+	error = run(loads, n, &a->run, &result, each, &reason);
+	if (error)
+		fprintf(stderr, "vcrypto-perf: %s, %u bytes: %s\n", w->name, size, reason);
+	else
+		good = report_all(a, loads, n, &result, each);
+out:
+	for (unsigned int i = 0; i <= n && i < MAX_DEVICES; i++) {
+		if (loads[i].device)
+			vcrypto_device_close(loads[i].device);
+		if (own[i].name[0])
+			workload_fini(&own[i]);
+	}
+	return good;
+}
+
+static bool measure_sessions(struct arguments *a, const struct workload *w)
+{
+	struct vcrypto_device *device = device_open(a, a->targets[0].socket, a->depth, 0);
+	struct sessions_result result;
+	int error;
+
+	if (!device)
+		return false;
+	error = sessions_run(device, &w->params, a->depth, a->run.seconds, a->run.cpu, &result);
+	if (error)
+		fprintf(stderr, "vcrypto-perf: sessions of %s: %s\n", w->name, strerror(-error));
+	else
+		report_sessions(&a->report, w, a->depth, &result);
+	vcrypto_device_close(device);
+	return !error;
+}
+
 static bool measure_sizes(struct arguments *a, const struct workload *w)
 {
 	bool good = true;
@@ -475,6 +570,12 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	/* Wrong names are told before the first of them takes its time. */
+	for (unsigned int i = 0; i < a.target_count; i++) {
+		if (a.targets[i].algo && strncmp(a.targets[i].algo, "rsa", 3)) {
+			workload_make(&a, &w, a.targets[i].algo);
+			workload_fini(&w);
+		}
+	}
 	for (unsigned int i = 0; i < a.algo_count; i++) {
 		if (strncmp(a.algos[i], "rsa", 3)) {
 			workload_make(&a, &w, a.algos[i]);

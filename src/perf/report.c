@@ -7,20 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
-void report_run(struct report *report, const struct workload *w, uint32_t size,
+void report_run(struct report *report, const struct run_load *load, const char *device,
                 const struct run_result *r)
 {
+	const struct workload *w = load->workload;
 	unsigned long long verified = r->verified, bad = r->errors + r->mismatches;
 	bool first = !report->lines++;
 
 	if (report->json) {
-		printf("%s\n  {\"algo\": \"%s\", \"size\": %u, \"depth\": %u, \"queues\": %u, "
+		printf("%s\n  {", first ? "[" : ",");
+		if (device)
+			printf("\"device\": \"%s\", ", device);
+		printf("\"algo\": \"%s\", \"size\": %u, \"depth\": %u, \"queues\": %u, "
 		       "\"ops_per_s\": %.1f, \"gbit_per_s\": %.4f, \"p50_us\": %.2f, "
 		       "\"p99_us\": %.2f, \"kicks_per_op\": %.6f, \"calls_per_op\": %.6f, "
 		       "\"verified\": %llu, \"errors\": %llu}",
-		       first ? "[" : ",", w->name, size, report->depth, report->queues,
-		       r->ops_per_s, r->gbit_per_s, r->p50_us, r->p99_us, r->kicks_per_op,
-		       r->calls_per_op, verified, bad);
+		       w->name, load->size, load->depth, report->queues, r->ops_per_s,
+		       r->gbit_per_s, r->p50_us, r->p99_us, r->kicks_per_op, r->calls_per_op,
+		       verified, bad);
 		return;
 	}
 	if (first)
@@ -28,12 +32,14 @@ void report_run(struct report *report, const struct workload *w, uint32_t size,
 		       "depth", "queues", "ops/s", "Gbit/s", "p50 us", "p99 us", "kicks/op",
 		       "calls/op", "verified", "errors");
 	printf("%-24s %8u %6u %6u %12.0f %9.3f %9.1f %9.1f %9.5f %9.5f %9llu %7llu\n", w->name,
-	       size, report->depth, report->queues, r->ops_per_s, r->gbit_per_s, r->p50_us,
+	       load->size, load->depth, report->queues, r->ops_per_s, r->gbit_per_s, r->p50_us,
 	       r->p99_us, r->kicks_per_op, r->calls_per_op, verified, bad);
+	if (device)
+		printf("  %s\n", device);
 	fflush(stdout);
 }
 
-void report_sessions(struct report *report, const struct workload *w,
+void report_sessions(struct report *report, const struct workload *w, unsigned int depth,
                      const struct sessions_result *r)
 {
 	bool first = !report->lines++;
@@ -41,13 +47,12 @@ void report_sessions(struct report *report, const struct workload *w,
 	if (report->json) {
 		printf("%s\n  {\"algo\": \"%s\", \"depth\": %u, \"sessions_per_s\": %.1f, "
 		       "\"sessions\": %llu}",
-		       first ? "[" : ",", w->name, report->depth, r->per_s,
-		       (unsigned long long)r->count);
+		       first ? "[" : ",", w->name, depth, r->per_s, (unsigned long long)r->count);
 		return;
 	}
 	if (first)
 		printf("%-24s %6s %12s\n", "algorithm", "depth", "sessions/s");
-	printf("%-24s %6u %12.0f\n", w->name, report->depth, r->per_s);
+	printf("%-24s %6u %12.0f\n", w->name, depth, r->per_s);
 	fflush(stdout);
 }
 
@@ -57,8 +62,13 @@ void report_end(const struct report *report)
 		printf("\n]\n");
 }
 
-bool report_failures(const struct workload *w, uint32_t size, const struct run_result *r)
+bool report_failures(const struct run_load *load, const char *device, const struct run_result *r)
 {
+	const struct workload *w = load->workload;
+	/* One that is to do nothing. */
+	bool idle = device && load->paced && !load->rate;
+	uint32_t size = load->size;
+
 	if (r->errors)
 		fprintf(stderr,
 		        "vcrypto-perf: %s, %u bytes: %llu operations failed, first with: %s\n",
@@ -67,8 +77,8 @@ bool report_failures(const struct workload *w, uint32_t size, const struct run_r
 		fprintf(stderr,
 		        "vcrypto-perf: %s, %u bytes: %llu results differ from libcrypto's\n",
 		        w->name, size, (unsigned long long)r->mismatches);
-	if (!r->operations)
+	if (!r->operations && !idle)
 		fprintf(stderr, "vcrypto-perf: %s, %u bytes: nothing was done in that time\n",
 		        w->name, size);
-	return !r->errors && !r->mismatches && r->operations;
+	return !r->errors && !r->mismatches && (r->operations || idle);
 }

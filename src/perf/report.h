@@ -10,18 +10,19 @@
 
 struct report {
 	bool json;
-	unsigned int depth, queues;
+	unsigned int queues;
 	unsigned int lines; /* so far */
 };
 
-void report_run(struct report *report, const struct workload *workload, uint32_t size,
+/* device: of one of several, its socket; NULL: of all. */
+void report_run(struct report *report, const struct run_load *load, const char *device,
                 const struct run_result *result);
-void report_sessions(struct report *report, const struct workload *workload,
+void report_sessions(struct report *report, const struct workload *workload, unsigned int depth,
                      const struct sessions_result *result);
 void report_end(const struct report *report);
 
 /* Sentences about what went wrong; true: nothing did. */
-bool report_failures(const struct workload *workload, uint32_t size,
+bool report_failures(const struct run_load *load, const char *device,
                      const struct run_result *result);
 
 #endif

@@ -3,6 +3,10 @@
  * The measuring loop: one thread a queue, which with several devices has that queue of each. Keeps
  * depth operations in flight in each, gives each one that comes back out again. Latency is taken of
  * one operation of every few bursts, so that reading the clock does not slow what is measured.
+ *
+ * A device that is paced gets one operation at a time, when it is due, and latency is taken of
+ * each. The thread looks after those between any two bursts of others, so that what it does for
+ * these is not taken for latency.
  */
 #include "perf/run.h"
 
@@ -20,6 +24,7 @@
 
 #define VERIFY_EVERY 1024
 #define STAMP_EVERY 8 /* submits */
+#define POLL_MOST 64
 #define WARM_UP_SECONDS 0.1
 /* Nothing came back for so long: it never will. */
 #define STALL_NS 10000000000ull
@@ -35,13 +40,16 @@ struct item {
 };
 
 struct runner {
-	const struct workload *workload;
+	const struct run_load *load;
+	const struct workload *workload; /* of it */
 	const struct run_options *options;
 	struct vcrypto_device *device;
 	struct vcrypto_queue *queue;
 	struct vcrypto_session *session;
 	unsigned int index;  /* of the queue */
-	struct runner *next; /* of the same thread: the same queue of the next device */
+	struct runner *next; /* of the same thread: the same queue of the next device, */
+	struct runner *first_paced, *next_paced; /* and of those that are paced */
+	uint64_t interval, due;                  /* ticks; paced: the next operation */
 	pthread_t thread;
 	bool started;
 	atomic_int *phase;
@@ -57,6 +65,7 @@ struct runner {
 	uint64_t measured; /* completed while measuring */
 	int first_error;
 	int failed; /* -errno: a device of the thread is gone */
+	unsigned int poll_most;
 	unsigned int idle_rounds;
 	uint64_t idle_since_ns;
 	struct timeline *timeline; /* NULL: not wanted */
@@ -80,8 +89,8 @@ size_t run_memory(const struct workload *w, uint32_t size, unsigned int depth)
 static int item_init(struct runner *r, struct item *item, unsigned int i)
 {
 	const struct workload *w = r->workload;
-	size_t bytes = buffer_size(w, r->options->size);
-	size_t data = w->kind == WORKLOAD_RSA ? WORKLOAD_RSA_MAX : r->options->size;
+	size_t bytes = buffer_size(w, r->load->size);
+	size_t data = w->kind == WORKLOAD_RSA ? WORKLOAD_RSA_MAX : r->load->size;
 	bool in_place = r->options->in_place, sealed = w->kind == WORKLOAD_AEAD && w->decrypt;
 	uint8_t *src, *dst;
 
@@ -93,7 +102,7 @@ static int item_init(struct runner *r, struct item *item, unsigned int i)
 	src = item->memory[0];
 	dst = in_place ? src : item->memory[1];
 	item->op = (struct vcrypto_op){
-		.session = r->session, .src = src, .dst = dst, .length = r->options->size};
+		.session = r->session, .src = src, .dst = dst, .length = r->load->size};
 	/* Behind the data, as in a record. */
 	item->op.tag = (sealed ? src : dst) + data;
 	item->op.aad = src + bytes - 64;
@@ -102,7 +111,7 @@ static int item_init(struct runner *r, struct item *item, unsigned int i)
 
 static void runner_fini(struct runner *r)
 {
-	for (unsigned int i = 0; r->items && i < r->options->depth; i++) {
+	for (unsigned int i = 0; r->items && i < r->load->depth; i++) {
 		struct item *item = &r->items[i];
 
 		vcrypto_memory_free(r->device, item->memory[0]);
@@ -119,14 +128,14 @@ static void runner_fini(struct runner *r)
 
 static int runner_init(struct runner *r)
 {
-	unsigned int depth = r->options->depth;
+	unsigned int depth = r->load->depth;
 	int error = vcrypto_session_create(r->device, &r->workload->params, &r->session);
 
 	if (error)
 		return error;
 	r->items = calloc(depth, sizeof(*r->items));
 	r->ready = calloc(depth, sizeof(struct vcrypto_op *));
-	r->scratch = malloc(r->options->size + 64u);
+	r->scratch = malloc(r->load->size + 64u);
 	r->context = EVP_CIPHER_CTX_new();
 	if (r->options->timeline)
 		r->timeline = timeline_new(WARM_UP_SECONDS + r->options->seconds + 1);
@@ -227,6 +236,39 @@ static int submit_ready(struct runner *r)
 	return 0;
 }
 
+/* One operation, if it is due. Time that was missed is not made up for. */
+static int submit_due(struct runner *r)
+{
+	uint64_t now = clock_ticks();
+	struct item *item;
+	int taken;
+
+	if (!r->load->rate || !r->ready_count || now < r->due)
+		return 0;
+	r->due = vc_max(r->due + r->interval, now);
+	item = (struct item *)r->ready[--r->ready_count];
+	give_out(r, item);
+	item->stamp = clock_ticks();
+	taken = vcrypto_queue_submit(r->queue, &r->ready[r->ready_count], 1);
+	if (taken == 1)
+		return 0;
+	/* The device is not ready. */
+	item->stamp = 0;
+	r->ready_count++;
+	return taken == -EAGAIN ? 0 : taken < 0 ? taken : -EPROTO;
+}
+
+/* Whether the thread has operations in flight that are paced. */
+static bool paced_busy(const struct runner *r)
+{
+	if (r->load->paced)
+		return false;
+	for (const struct runner *p = r->first_paced; p; p = p->next_paced)
+		if (vcrypto_queue_in_flight(p->queue))
+			return true;
+	return false;
+}
+
 static void complete(struct runner *r, struct item *item, enum phase phase)
 {
 	if (item->stamp) {
@@ -240,8 +282,15 @@ static void complete(struct runner *r, struct item *item, enum phase phase)
 			r->first_error = item->op.status;
 		item->verify = false;
 	}
-	if (vc_unlikely(item->verify))
+	if (vc_likely(!item->verify))
+		return;
+	if (vc_likely(!paced_busy(r))) {
 		verify_end(r, item);
+		return;
+	}
+	/* Not while somebody's latency is measured: the next one will do. */
+	item->verify = false;
+	r->verify_in = 1;
 }
 
 /* Sleep until something comes back. */
@@ -276,15 +325,15 @@ static int wait_more(struct runner *r)
 /* One round over a queue: 0; -ESHUTDOWN it is done; -errno. */
 static int runner_step(struct runner *r, enum phase phase)
 {
-	struct vcrypto_op *done[64];
+	struct vcrypto_op *done[POLL_MOST];
 	uint64_t errors = r->errors;
 	int n, error = 0;
 
 	if (phase != STOP)
-		error = submit_ready(r);
+		error = r->load->paced ? submit_due(r) : submit_ready(r);
 	else if (!vcrypto_queue_in_flight(r->queue))
 		return -ESHUTDOWN;
-	n = vcrypto_queue_poll(r->queue, done, vc_array_size(done));
+	n = vcrypto_queue_poll(r->queue, done, r->poll_most);
 	if (n < 0 || error)
 		return n < 0 ? n : error;
 	if (!n)
@@ -302,6 +351,26 @@ static int runner_step(struct runner *r, enum phase phase)
 	return 0;
 }
 
+/* A round over queues that are linked. Whether there is more to come; *error: a device is gone. */
+static bool runners_step(struct runner *first, bool paced, enum phase phase, int *error)
+{
+	bool more = false;
+
+	for (struct runner *r = first; r && !*error; r = paced ? r->next_paced : r->next) {
+		/* Those are looked after in between. */
+		if (!paced && r->load->paced)
+			continue;
+		*error = runner_step(r, phase);
+		if (*error == -ESHUTDOWN)
+			*error = 0;
+		else
+			more = true;
+		if (!paced && r->first_paced && !*error)
+			more |= runners_step(r->first_paced, true, phase, error);
+	}
+	return more;
+}
+
 /* Its own queue and those of the same number of all other devices, in turn. */
 static void *runner_main(void *context)
 {
@@ -315,14 +384,10 @@ static void *runner_main(void *context)
 		enum phase phase =
 			(enum phase)atomic_load_explicit(first->phase, memory_order_relaxed);
 
-		more = false;
-		for (struct runner *r = first; r && !error; r = r->next) {
-			error = runner_step(r, phase);
-			if (error == -ESHUTDOWN)
-				error = 0;
-			else
-				more = true;
-		}
+		more = runners_step(first, false, phase, &error);
+		/* Where all are paced. */
+		if (!error && first->first_paced)
+			more |= runners_step(first->first_paced, true, phase, &error);
 	}
 	first->failed = error;
 	return NULL;
@@ -337,6 +402,11 @@ static void pause_seconds(double seconds)
 		;
 }
 
+static double bytes_of(const struct run_load *load)
+{
+	return load->workload->kind == WORKLOAD_RSA ? load->workload->bits / 8.0 : load->size;
+}
+
 static void result_add(struct run_result *result, struct histogram *latency, struct runner *r)
 {
 	struct vcrypto_queue_stats stats;
@@ -345,6 +415,8 @@ static void result_add(struct run_result *result, struct histogram *latency, str
 	vcrypto_queue_disarm(r->queue);
 	vcrypto_queue_stats(r->queue, &stats);
 	result->operations += r->measured;
+	result->bytes += (double)r->measured * bytes_of(r->load);
+	result->completed += r->completed;
 	result->verified += r->verified;
 	result->errors += r->errors;
 	result->mismatches += r->mismatches;
@@ -353,6 +425,20 @@ static void result_add(struct run_result *result, struct histogram *latency, str
 	result->kicks_per_op += (double)stats.kicks;
 	result->calls_per_op += (double)stats.calls;
 	histogram_merge(latency, &r->latency);
+}
+
+static void result_join(struct run_result *to, const struct run_result *from)
+{
+	to->operations += from->operations;
+	to->bytes += from->bytes;
+	to->completed += from->completed;
+	to->verified += from->verified;
+	to->errors += from->errors;
+	to->mismatches += from->mismatches;
+	if (!to->first_error)
+		to->first_error = from->first_error;
+	to->kicks_per_op += from->kicks_per_op;
+	to->calls_per_op += from->calls_per_op;
 }
 
 static bool something_measured(const struct runner *runners, unsigned int n)
@@ -403,58 +489,108 @@ static int timelines_write(struct runner *runners, unsigned int n, FILE *file)
 }
 
 static void result_finish(struct run_result *result, const struct histogram *latency,
-                          uint64_t completed, const struct workload *w, uint32_t size,
                           double seconds)
 {
-	double bytes = w->kind == WORKLOAD_RSA ? w->bits / 8.0 : size;
 	double ticks = (double)clock_ticks_per_us();
+	double completed = (double)vc_max(result->completed, 1u);
 
 	result->ops_per_s = (double)result->operations / seconds;
-	result->gbit_per_s = result->ops_per_s * bytes * 8 / 1e9;
+	result->gbit_per_s = result->bytes / seconds * 8 / 1e9;
 	result->p50_us = histogram_quantile(latency, 0.5) / ticks;
 	result->p99_us = histogram_quantile(latency, 0.99) / ticks;
-	result->kicks_per_op /= (double)vc_max(completed, 1u);
-	result->calls_per_op /= (double)vc_max(completed, 1u);
+	result->kicks_per_op /= completed;
+	result->calls_per_op /= completed;
 }
 
-int run(struct vcrypto_device *const *devices, unsigned int count, const struct workload *workload,
-        const struct run_options *options, struct run_result *result, const char **error)
+/* What came of all, and of each. */
+static int results_make(struct runner *runners, unsigned int count, unsigned int queues,
+                        double seconds, struct run_result *result, struct run_result *each)
 {
-	unsigned int queues = vcrypto_device_queues(devices[0]), n = count * queues;
+	struct histogram *latency = calloc(2, sizeof(*latency));
+
+	if (!latency)
+		return -ENOMEM;
+	for (unsigned int d = 0; d < count; d++) {
+		struct run_result of_device = {0};
+
+		memset(&latency[1], 0, sizeof(latency[1]));
+		for (unsigned int q = 0; q < queues; q++)
+			result_add(&of_device, &latency[1], &runners[d * queues + q]);
+		result_join(result, &of_device);
+		histogram_merge(&latency[0], &latency[1]);
+		result_finish(&of_device, &latency[1], seconds);
+		if (each)
+			each[d] = of_device;
+	}
+	result_finish(result, &latency[0], seconds);
+	free(latency);
+	return 0;
+}
+
+/* Queue i / count of device i, with all of them linked that one thread has. */
+static int runner_make(struct runner *runners, unsigned int i, unsigned int queues, unsigned int n,
+                       const struct run_load *loads, const struct run_options *options,
+                       atomic_int *phase)
+{
+	const struct run_load *load = &loads[i / queues];
+	struct runner *r = &runners[i];
+
+	*r = (struct runner){.load = load,
+	                     .workload = load->workload,
+	                     .options = options,
+	                     .device = load->device,
+	                     .queue = vcrypto_device_queue(load->device, i % queues),
+	                     .index = i % queues,
+	                     .next = i + queues < n ? &runners[i + queues] : NULL,
+	                     .poll_most = POLL_MOST,
+	                     .phase = phase};
+	if (load->paced && load->rate)
+		r->interval = clock_ticks_per_us() * 1000000u / load->rate;
+	return runner_init(r);
+}
+
+/* Each knows the first of its thread that is paced, and these the next one. */
+static void paced_link(struct runner *runners, unsigned int queues, unsigned int n)
+{
+	for (unsigned int q = 0; q < queues; q++) {
+		struct runner *paced = NULL;
+
+		for (unsigned int i = n - queues + q; i < n; i -= queues) {
+			if (!runners[i].load->paced)
+				continue;
+			runners[i].next_paced = paced;
+			paced = &runners[i];
+		}
+		for (struct runner *r = &runners[q]; r && paced; r = r->next) {
+			r->first_paced = paced;
+			r->poll_most = vc_min(r->poll_most, r->options->burst);
+		}
+	}
+}
+
+int run(const struct run_load *loads, unsigned int count, const struct run_options *options,
+        struct run_result *result, struct run_result *each, const char **error)
+{
+	unsigned int queues = vcrypto_device_queues(loads[0].device), n = count * queues;
 	struct runner *runners = calloc(n, sizeof(*runners));
-	struct histogram *latency = calloc(1, sizeof(*latency));
 	atomic_int phase = WARM_UP;
-	uint64_t completed = 0;
 	double seconds;
-	int err = runners && latency ? 0 : -ENOMEM;
+	int err = runners ? 0 : -ENOMEM;
 
 	*result = (struct run_result){0};
-	for (unsigned int i = 0; i < n && !err; i++) {
-		struct vcrypto_device *device = devices[i / queues];
-
-		runners[i] = (struct runner){.workload = workload,
-		                             .options = options,
-		                             .device = device,
-		                             .queue = vcrypto_device_queue(device, i % queues),
-		                             .index = i % queues,
-		                             .next = i + queues < n ? &runners[i + queues] : NULL,
-		                             .phase = &phase};
-		err = runner_init(&runners[i]);
-	}
-	if (!err)
+	for (unsigned int i = 0; i < n && !err; i++)
+		err = runner_make(runners, i, queues, n, loads, options, &phase);
+	if (!err) {
+		paced_link(runners, queues, n);
 		err = runners_run(runners, queues, n, &phase, options, &seconds);
-	for (unsigned int i = 0; i < n && !err; i++) {
-		result_add(result, latency, &runners[i]);
-		completed += runners[i].completed;
 	}
 	if (!err)
-		result_finish(result, latency, completed, workload, options->size, seconds);
+		err = results_make(runners, count, queues, seconds, result, each);
 	if (!err && options->timeline)
 		err = timelines_write(runners, n, options->timeline);
 	for (unsigned int i = 0; i < n && runners; i++)
 		if (runners[i].device)
 			runner_fini(&runners[i]);
-	free(latency);
 	free(runners);
 	*error = err ? strerror(-err) : NULL;
 	return err;
