@@ -112,14 +112,15 @@ static const int thread_calls[] = {
 
 /* Descriptors that are there, or come over a socket, or tell that a client has died. */
 static const int descriptor_calls[] = {
-	SCMP_SYS(read),       SCMP_SYS(write),          SCMP_SYS(readv),
-	SCMP_SYS(writev),     SCMP_SYS(close),          SCMP_SYS(fcntl),
-	SCMP_SYS(dup),        SCMP_SYS(fstat),          SCMP_SYS(fstatfs),
-	SCMP_SYS(newfstatat), SCMP_SYS(lseek),          SCMP_SYS(epoll_create1),
-	SCMP_SYS(epoll_ctl),  SCMP_SYS(epoll_wait),     SCMP_SYS(epoll_pwait),
-	SCMP_SYS(poll),       SCMP_SYS(ppoll),          SCMP_SYS(eventfd2),
-	SCMP_SYS(signalfd4),  SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
-	SCMP_SYS(getrlimit),  SCMP_SYS(prlimit64),      SCMP_SYS(pidfd_open),
+	SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(readv),
+	SCMP_SYS(writev),       SCMP_SYS(close),          SCMP_SYS(fcntl),
+	SCMP_SYS(dup),          SCMP_SYS(fstat),          SCMP_SYS(fstatfs),
+	SCMP_SYS(newfstatat),   SCMP_SYS(lseek),          SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl),    SCMP_SYS(epoll_wait),     SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_pwait2), /* timed */
+	SCMP_SYS(poll),         SCMP_SYS(ppoll),          SCMP_SYS(eventfd2),
+	SCMP_SYS(signalfd4),    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+	SCMP_SYS(getrlimit),    SCMP_SYS(prlimit64),      SCMP_SYS(pidfd_open),
 };
 
 /* UNIX sockets; socket and socketpair are apart. */

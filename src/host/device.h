@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "host/memtable.h"
 #include "host/order.h"
+#include "host/qos.h"
 #include "host/sched/sched.h"
 #include "host/session.h"
 #include "host/stateless.h"
@@ -37,13 +38,17 @@ struct device_limits {
 	uint64_t inflight_bytes; /* of its requests (request_weight()); beyond it no more are taken
 	                          */
 	uint64_t memory;         /* bytes of guest memory that are mapped */
+	struct qos_limits qos;
 };
 
 /* What one worker has of a device. The worker's alone; on a cache line of its own. */
 struct device_share {
 	vc_cache_aligned uint64_t inflight_bytes;
-	uint32_t in_flight;                  /* requests */
-	const struct group *group;           /* the device's, as this worker knows it */
+	uint32_t in_flight;        /* requests */
+	const struct group *group; /* the device's, as this worker knows it */
+	uint32_t queues;           /* the device's here, */
+	struct host_queue *next;   /* in a ring of peers */
+	struct qos_flow flow;
 	struct stateless_counters stateless; /* read by anyone */
 };
 
@@ -75,9 +80,11 @@ struct host_queue {
 	struct vring ring;
 	struct inflight inflight;
 	struct device_share *share; /* the worker's */
+	struct host_queue *peer;    /* the device's next queue in this worker */
 	struct order *order;        /* data queues of a strict device; else NULL */
 	uint32_t in_flight;         /* requests taken and not given back */
 	uint32_t waiting;           /* of them, not yet in a resource (it is full) */
+	uint32_t round;             /* of the worker, in which it had its last turn by waiting */
 	uint8_t paused;             /* QUEUE_PAUSED, QUEUE_MISSES */
 	bool dirty;                 /* something was pushed and not yet published */
 	/* What is no request costs its queue turns (worker_poll.c). */
@@ -128,7 +135,8 @@ struct device {
 	void *config_context;
 	bool stuck; /* requests never came back: what they may touch is kept for ever */
 	struct device_limits limits;
-	uint64_t share_bytes; /* limits.inflight_bytes, for each worker that has data queues */
+	/* limits.inflight_bytes, for each worker that has data queues; read by these. */
+	uint64_t share_bytes;
 	struct device_share share[HOST_MAX_WORKERS]; /* by worker */
 	struct host_queue queue[DEVICE_MAX_QUEUES];
 };
@@ -150,6 +158,17 @@ struct device_options {
 
 /* A device that nothing is connected to: no memory, no queue started. 0, -ENOMEM. */
 int device_create(const struct device_options *options, struct device **device);
+/* What one of its workers has of its limits. */
+static inline struct qos_limits device_worker_limits(const struct device *device)
+{
+	unsigned int workers = vc_min(device->data_queues, device->worker_count);
+
+	return qos_limits_share(&device->limits.qos, vc_max(workers, 1u));
+}
+
+/* Other limits (but for that of sessions) and another weight, from now on. */
+void device_limit(struct device *device, const struct device_limits *limits);
+
 /* Every worker must have been stopped, or device_reset() called. NULL is allowed. */
 void device_destroy(struct device *device);
 

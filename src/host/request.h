@@ -61,7 +61,8 @@ struct vc_request {
 	uint8_t kind;   /* enum vc_request_kind */
 	uint8_t status; /* out: enum virtio_crypto_status, or VC_STATUS_* */
 	uint8_t encrypt;
-	uint8_t flow; /* whose it is: by that a slow resource takes turns */
+	uint8_t flow;    /* whose it is: by that a slow resource takes turns, */
+	uint16_t weight; /* and by this weight */
 	uint8_t iv[REQUEST_MAX_IV] __attribute__((aligned(16)));
 	/* Chains. */
 	uint32_t cipher_offset, cipher_len, hash_offset, hash_len;

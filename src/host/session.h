@@ -56,6 +56,7 @@ struct session_local {
 	uint32_t in_flight;
 	uint32_t held;       /* of them, only because a resource does not answer */
 	bool closing;        /* destroyed: drop when in_flight is 0 */
+	uint8_t cost_class;  /* of cost_class(); 0: not yet asked for */
 	uint16_t refused;    /* bit r: resource r cannot do it, or refused to realise it */
 	uint16_t capable;    /* bit r: resource r says that it can */
 	uint16_t able;       /* candidates by their places in the group, in this epoch of the */

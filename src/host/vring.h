@@ -138,6 +138,16 @@ int vring_remap(struct vring *ring, const struct memtable *memory,
  * packed ring: whether there is one. */
 int vring_available(struct vring *ring);
 
+/* A quick look whether a pop would find nothing; of packed rings, and of those with requests to be
+ * done again, false: it has to be tried. */
+static inline bool vring_idle(const struct vring *ring)
+{
+	if (vc_unlikely(ring->packed || ring->inflight))
+		return false;
+	/* Relaxed: vring_pop() looks again. */
+	return __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED) == ring->last_avail;
+}
+
 /*
  * Take the next chain.
  * 1         taken and sound

@@ -176,7 +176,9 @@ static void *thread_run(void *argument)
 			messages_handle(worker);
 		}
 		/* Who has just been told to stop is told nothing more. */
-		if (poller_idle(&worker->poller, worked) && !worker->stopping)
+		if ((poller_idle(&worker->poller, worked) ||
+		     (!worked && qos_all_throttled(&worker->qos))) &&
+		    !worker->stopping)
 			worker_sleep(worker);
 	}
 	worker_end(worker);
@@ -216,6 +218,7 @@ struct worker *worker_new(const struct worker_options *options)
 	worker->last = &worker->first;
 	sched_init(&worker->sched, worker->instance, worker->waiting);
 	worker->sched.worker = options->index;
+	qos_init(&worker->qos, clock_ticks_per_us());
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->done, NULL);
 	worker->mail_fd = event_create();
@@ -309,6 +312,11 @@ int worker_device_remap(struct worker *worker, struct device *device, const stru
 	                                             .device = device,
 	                                             .memory = memory,
 	                                             .gone = gone});
+}
+
+void worker_device_limit(struct worker *worker, struct device *device)
+{
+	worker_call(worker, &(struct message){.type = MESSAGE_DEVICE_LIMIT, .device = device});
 }
 
 static int post_copy(struct worker *worker, const struct message *message)

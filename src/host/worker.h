@@ -92,6 +92,8 @@ void worker_resource_resume(struct worker *worker, struct resource *resource);
 /* Another group in the place of one: afterwards the worker knows nothing of that any more. */
 void worker_group_replace(struct worker *worker, const struct group *was,
                           const struct group *group);
+/* Have the worker look again at what it may take of the device (device->limits). */
+void worker_device_limit(struct worker *worker, struct device *device);
 /* Have every worker let go of sessions that session_remove() took out (the first; ended_next leads
  * to the others), without waiting: the last worker releases each. */
 void worker_sessions_leave(struct session *first);

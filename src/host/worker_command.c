@@ -104,6 +104,7 @@ static void queue_start(struct worker *worker, struct host_queue *queue)
 		atomic_store(&queue->broken, "no memory");
 		return;
 	}
+	turn_join(worker, queue);
 	stateless_join(worker, queue);
 	if (queue->paused)
 		return;
@@ -117,6 +118,7 @@ static void queue_remove(struct worker *worker, struct host_queue *queue)
 	for (unsigned int i = 0; i < worker->queue_count; i++) {
 		if (worker->queue[i] != queue)
 			continue;
+		turn_leave(worker, queue);
 		memmove(&worker->queue[i], &worker->queue[i + 1],
 		        (worker->queue_count - i - 1) * sizeof(struct host_queue *));
 		worker->queue_count--;
@@ -346,6 +348,9 @@ static void message_begin(struct worker *worker, struct message *message)
 	case MESSAGE_GROUP:
 		group_replace(worker, message->was, message->group);
 		break;
+	case MESSAGE_DEVICE_LIMIT:
+		turn_limit(worker, message->device);
+		break;
 	case MESSAGE_SESSION_LEAVE:
 		views_close(worker, message->session);
 		break;
@@ -363,6 +368,7 @@ void messages_handle(struct worker *worker)
 {
 	struct message *message, *next, **link;
 
+	worker->qos.disturbed = true;
 	if (atomic_load_explicit(&worker->mail, memory_order_relaxed)) {
 		for (message = mail_take(worker); message; message = next) {
 			next = message->next;

@@ -6,9 +6,9 @@
  * The worker's thread. Guest memory is touched through vring, request and control only, which check
  * what they read there. No locks and no log; memory is only allocated when a session is new here.
  *
- * Fairness: each queue has a turn in each round, of a burst at the most. What is no request ends
- * the turn, so that a turn of rubbish is short; and a queue whose turns begin with rubbish is left
- * out for some rounds, twice as many each time. A driver that makes no mistakes never notices.
+ * Fairness: each queue has its turns (worker_turn.c), of a burst at the most. What is no request
+ * ends the turn, so that a turn of rubbish is short; and a queue whose turns begin with rubbish is
+ * left out for some rounds, twice as many each time. A driver that makes no mistakes never notices.
  *
  * Back pressure: a queue whose requests a resource would not take (it is full) is not read until
  * they are taken; so one device's flood of slow requests waits in its own ring. The places for
@@ -101,17 +101,6 @@ static void queue_break(struct worker *worker, struct host_queue *queue, const c
  */
 #define TURN_MANAGED WORKER_CONTROL_BURST
 
-/* Whether it is the queue's turn. */
-static bool queue_turn(struct host_queue *queue)
-{
-	if (vc_unlikely(queue->rest)) {
-		queue->rest--;
-		return false;
-	}
-	return !queue->paused && !queue->waiting &&
-	       !atomic_load_explicit(&queue->broken, memory_order_relaxed);
-}
-
 /* ---- requests in and out ---- */
 
 static void count_result(struct host_queue *queue, uint8_t status)
@@ -166,6 +155,7 @@ static void request_begin(struct worker *worker, struct host_queue *queue, struc
 	req->private = NULL;
 	req->arrived = 0;
 	req->flow = (uint8_t)queue->device->index;
+	req->weight = (uint16_t)queue->share->flow.weight;
 	if (vc_unlikely(queue->order))
 		req->ticket = order_enter(queue->order, req->head, worker->chain.in_len);
 	queue->in_flight++;
@@ -258,6 +248,8 @@ static __attribute__((noinline)) bool other_chain(struct worker *worker, struct 
 	struct session *removed;
 
 	counter_add(&queue->counters.requests, 1);
+	if (worker->turn.metered)
+		qos_charge(&worker->qos, &worker->turn, COST_MANAGED, 0);
 	if (!opcode) {
 		chain_fail(queue, chain, status);
 		return false;
@@ -307,6 +299,8 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 		return true;
 	}
 	worker->free_count--;
+	if (vc_unlikely(worker->turn.metered))
+		turn_charge(worker, queue, req);
 	request_begin(worker, queue, req);
 	return true;
 }
@@ -314,14 +308,15 @@ static bool data_chain(struct worker *worker, struct host_queue *queue,
 static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 {
 	struct request_context context = context_of(worker, queue);
-	uint64_t most = queue->device->share_bytes;
+	uint64_t most = __atomic_load_n(&queue->device->share_bytes, __ATOMIC_RELAXED);
 	unsigned int taken = 0;
 	bool sound;
 
 	if (vc_unlikely(queue->stateless))
 		stateless_turn(queue->stateless, TURN_MANAGED);
 	/* The last one may go beyond the limit: so a request of any size can be done. */
-	while (taken < WORKER_BURST && queue->share->in_flight < worker->free_count &&
+	while (taken < WORKER_BURST && vc_likely(worker->turn.open) &&
+	       queue->share->in_flight < worker->free_count &&
 	       vc_likely(queue->share->inflight_bytes < most) && queue_pop(worker, queue, &sound)) {
 		stage_mark(&worker->stages, STAGE_POP);
 		if (sound && !data_chain(worker, queue, &context))
@@ -341,10 +336,13 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 	unsigned int taken = 0;
 	bool sound;
 
-	while (taken < WORKER_CONTROL_BURST && queue_pop(worker, queue, &sound)) {
+	while (taken < WORKER_CONTROL_BURST && worker->turn.open &&
+	       queue_pop(worker, queue, &sound)) {
 		struct session *removed = NULL;
 
 		taken++;
+		if (worker->turn.metered)
+			qos_charge(&worker->qos, &worker->turn, COST_MANAGED, 0);
 		counter_add(&queue->counters.requests, 1);
 		chain_push(queue, &worker->chain,
 		           control_handle(&worker->chain, queue->crypto_features, device->sessions,
@@ -357,23 +355,9 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(queue, taken) : taken;
 }
 
-static unsigned int take_all(struct worker *worker)
+unsigned int queue_take(struct worker *worker, struct host_queue *queue)
 {
-	unsigned int taken = 0;
-
-	if (++worker->first_queue >= worker->queue_count)
-		worker->first_queue = 0;
-	for (unsigned int i = 0; i < worker->queue_count; i++) {
-		unsigned int at = worker->first_queue + i;
-		struct host_queue *queue =
-			worker->queue[at < worker->queue_count ? at : at - worker->queue_count];
-
-		if (vc_likely(queue_turn(queue)))
-			taken += queue->control ? control_take(worker, queue)
-			                        : data_take(worker, queue);
-	}
-	counter_add(&worker->counters.requests, taken);
-	return taken;
+	return queue->control ? control_take(worker, queue) : data_take(worker, queue);
 }
 
 /* ---- resources ---- */
@@ -421,8 +405,10 @@ static void submit_all(struct worker *worker)
 
 		while (list && list->head != list->tail && !full)
 			worker->waiting_count -= submit_burst(worker, r, &full);
-		if (vc_unlikely(full))
+		if (vc_unlikely(full)) {
 			waiting_full(worker, r, worker->waiting_count < before);
+			qos_scarce(&worker->qos);
+		}
 	}
 }
 
@@ -534,12 +520,12 @@ bool worker_round(struct worker *worker)
 	worker->sched.full = 0;
 	submit_all(worker);
 	stage_mark(&worker->stages, STAGE_SUBMIT);
-	done = poll_all(worker, !taken);
+	done = poll_all(worker, !taken || worker->hurry);
 	/* Each time fewer candidates are left. */
 	while (vc_unlikely(worker->again)) {
 		worker->again = false;
 		submit_all(worker);
-		done += poll_all(worker, !taken);
+		done += poll_all(worker, !taken || worker->hurry);
 	}
 	publish_all(worker);
 	if (vc_unlikely(worker->ended))

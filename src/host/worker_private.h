@@ -37,6 +37,7 @@ enum message_type {
 	MESSAGE_RESOURCE_DRAIN,
 	MESSAGE_RESOURCE_RESUME,
 	MESSAGE_GROUP,
+	MESSAGE_DEVICE_LIMIT,
 	MESSAGE_SESSION_LEAVE, /* nobody waits: the last one releases it */
 	MESSAGE_STOP,
 };
@@ -108,6 +109,9 @@ struct worker {
 	struct sched sched;
 	struct bounce_pool *bounces;
 	struct request_context finish; /* with nothing but them */
+	struct qos_turn turn;          /* of the queue that is read */
+	uint32_t round;                /* runs freely */
+	bool hurry; /* a round of light devices: nothing of it is to wait for company */
 	struct poller poller;
 	struct notifier *notifier; /* for the front ends' eventfds */
 	struct stage_timer stages;
@@ -116,6 +120,7 @@ struct worker {
 	unsigned int resource_count;          /* came */
 	vc_cache_aligned struct worker_counters counters;
 	/* Rest of the worker's own. */
+	struct qos qos;
 	struct vring_chain chain;
 	struct vc_request *slab;
 	struct late *late; /* by place of the slab */
@@ -222,6 +227,20 @@ void request_go_on(struct worker *worker, struct vc_request *req);
 void queue_publish(struct worker *worker, struct host_queue *queue);
 /* Give up what is in flight of the queue: it comes back later and touches no ring. */
 void queue_abandon(struct worker *worker, struct host_queue *queue);
+
+/* A burst of the queue at the most, while its turn is open. How many chains. */
+unsigned int queue_take(struct worker *worker, struct host_queue *queue);
+
+/* worker_turn.c */
+/* From all queues that may be read now. How many chains. */
+unsigned int take_all(struct worker *worker);
+/* A turn that is metered: the request, parsed and not yet begun, is taken. */
+void turn_charge(struct worker *worker, const struct host_queue *queue,
+                 const struct vc_request *req);
+/* A queue comes or goes; the device has other limits. */
+void turn_join(struct worker *worker, struct host_queue *queue);
+void turn_leave(struct worker *worker, struct host_queue *queue);
+void turn_limit(struct worker *worker, struct device *device);
 
 /* worker_sleep.c */
 int sleep_watch_queue(struct worker *worker, struct host_queue *queue);

@@ -8,13 +8,16 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "host/worker_private.h"
 
 #define SLEEP_EVENTS 32
 /* For queues without a kick descriptor, and to look after commands that wait. */
-#define SLEEP_SHORT_MS 1
-#define SLEEP_COMMAND_MS 20
+#define SLEEP_SHORT_NS UINT64_C(1000000)
+#define SLEEP_COMMAND_NS UINT64_C(20000000)
+#define SLEEP_FOR_EVER UINT64_MAX
+#define SLEEP_LONGEST_US UINT64_C(1000000)
 
 int sleep_watch_queue(struct worker *worker, struct host_queue *queue)
 {
@@ -64,14 +67,30 @@ void sleep_unwatch_resource(struct worker *worker, unsigned int resource)
 static bool queue_sleeps(const struct worker *worker, struct host_queue *queue)
 {
 	/* A queue whose requests a full resource has not taken yet is woken by that resource; so is
-	 * one of a device that has as much in flight as it may, or for which there is no place. */
-	return !queue->paused && !queue->waiting && queue->share->in_flight < worker->free_count &&
-	       queue->share->inflight_bytes < queue->device->share_bytes &&
+	 * one of a device that has as much in flight as it may, or for which there is no place. One
+	 * that is throttled waits for its time. */
+	return !queue->paused && !queue->waiting && !queue->share->flow.throttled &&
+	       queue->share->in_flight < worker->free_count &&
+	       queue->share->inflight_bytes <
+	               __atomic_load_n(&queue->device->share_bytes, __ATOMIC_RELAXED) &&
 	       !atomic_load_explicit(&queue->broken, memory_order_relaxed);
 }
 
+/* Time (ns) until the first of the devices that are throttled may go on. */
+static uint64_t sleep_throttled(const struct worker *worker)
+{
+	uint64_t now = clock_ticks(), first = UINT64_MAX;
+
+	for (const struct qos_flow *flow = worker->qos.all; flow; flow = flow->all)
+		if (flow->throttled)
+			first = vc_min(first, flow->resume);
+	if (first <= now)
+		return 0;
+	return vc_min((first - now) / clock_ticks_per_us(), SLEEP_LONGEST_US) * 1000 + 1000;
+}
+
 /* Ask everyone to wake us. True: there already is work. */
-static bool sleep_prepare(struct worker *worker, int *timeout)
+static bool sleep_prepare(struct worker *worker, uint64_t *timeout)
 {
 	bool work = false;
 
@@ -80,8 +99,8 @@ static bool sleep_prepare(struct worker *worker, int *timeout)
 
 		if (!queue_sleeps(worker, queue))
 			continue;
-		if (queue->kick_fd < 0 && *timeout)
-			*timeout = SLEEP_SHORT_MS;
+		if (queue->kick_fd < 0)
+			*timeout = vc_min(*timeout, SLEEP_SHORT_NS);
 		work |= vring_notify_on(&queue->ring);
 	}
 	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
@@ -106,19 +125,39 @@ static void sleep_undo(struct worker *worker)
 			vring_notify_off(&worker->queue[i]->ring);
 }
 
+static int events_wait(struct worker *worker, struct epoll_event *events, uint64_t ns)
+{
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u),
+	                     .tv_nsec = (long)(ns % 1000000000u)};
+	int n = epoll_pwait2(worker->epoll, events, SLEEP_EVENTS, ns == SLEEP_FOR_EVER ? NULL : &t,
+	                     NULL);
+
+	/* Linux before 5.11. */
+	if (n < 0 && errno == ENOSYS)
+		n = epoll_wait(worker->epoll, events, SLEEP_EVENTS,
+		               ns == SLEEP_FOR_EVER ? -1 : (int)((ns + 999999) / 1000000));
+	return n;
+}
+
 void worker_sleep(struct worker *worker)
 {
 	struct epoll_event event[SLEEP_EVENTS];
-	int timeout = worker->unfinished ? SLEEP_COMMAND_MS : -1;
+	uint64_t timeout = worker->unfinished ? SLEEP_COMMAND_NS : SLEEP_FOR_EVER;
 	int n;
 
 	if (worker->timed | worker->sched.full) {
+		int ms = -1;
+
 		worker->sched.now = 0;
-		late_timeout(worker, &timeout);
+		late_timeout(worker, &ms);
+		if (ms >= 0)
+			timeout = vc_min(timeout, (uint64_t)ms * 1000000);
 	}
 	if (!sleep_prepare(worker, &timeout)) {
+		if (worker->qos.throttled)
+			timeout = vc_min(timeout, sleep_throttled(worker));
 		counter_add(&worker->counters.sleeps, 1);
-		n = epoll_wait(worker->epoll, event, SLEEP_EVENTS, timeout);
+		n = events_wait(worker, event, timeout);
 		for (int i = 0; i < n; i++) {
 			struct host_queue *queue = event[i].data.ptr;
 
@@ -127,5 +166,7 @@ void worker_sleep(struct worker *worker)
 		}
 		event_clear(worker->mail_fd);
 	}
+	worker->qos.spin = false;
+	worker->qos.disturbed = true;
 	sleep_undo(worker);
 }

@@ -8,9 +8,9 @@
  * call only if one sleeps.
  *
  * Only so much is in the ring as keeps the helpers busy; the rest waits in the worker, in a list
- * for each device (flow). The one for which the helpers have worked the least time is next: a
- * device that asks for RSA-8192 all the time gets as much of the helpers as its neighbour that asks
- * for P-256 all the time, and no more.
+ * for each device (flow). The one for which the helpers have worked the least time by its weight is
+ * next: a device that asks for RSA-8192 all the time gets as much of the helpers as its neighbour
+ * that asks for P-256 all the time, and no more; one of weight 2 gets twice as much.
  */
 #include <errno.h>
 #include <limits.h>
@@ -207,10 +207,17 @@ static void wake_helpers(struct helpers *in, unsigned int n)
 
 /* ---- flows ---- */
 
+/* Time as it counts for the flow. */
+static uint64_t weighed(const struct helper_flow *flow, uint64_t ns)
+{
+	return (ns << HELPERS_WEIGHT_SHIFT) / flow->weight;
+}
+
 void helpers_add(struct helpers *in, struct vc_request *req)
 {
 	struct helper_flow *flow = &in->flow[req->flow];
 
+	flow->weight = vc_max(req->weight, 1);
 	if (!flow->list.first) {
 		in->busy[in->busy_count++] = req->flow;
 		/* Time in which it asked for nothing is not saved up. */
@@ -251,7 +258,7 @@ void helpers_feed(struct helpers *in)
 			break;
 		in->used = flow->used;
 		/* An estimate, put right in helpers_poll(). */
-		flow->used += flow->each;
+		flow->used += weighed(flow, flow->each);
 		atomic_store_explicit(&in->entry[tail++ % HELPERS_RING],
 		                      request_list_take(&flow->list), memory_order_relaxed);
 		in->fed++;
@@ -271,8 +278,8 @@ static void flow_account(struct helpers *in, const struct vc_request *req, uint6
 	struct helper_flow *flow = &in->flow[req->flow];
 
 	/* What it was charged for, as nearly as is known: each has hardly changed since. */
-	flow->used += ns;
-	flow->used -= vc_min(flow->each, flow->used);
+	flow->used += weighed(flow, ns);
+	flow->used -= vc_min(weighed(flow, flow->each), flow->used);
 	flow->each = (7 * flow->each + ns) / 8;
 	in->fed--;
 }

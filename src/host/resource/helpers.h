@@ -22,7 +22,8 @@
 /* Time of work that each has before it, so that it need not wait for the worker, and who comes next
  * waits for little. */
 #define HELPERS_AHEAD_NS UINT64_C(100000)
-#define HELPERS_FLOWS 256 /* as many as vc_request.flow has values */
+#define HELPERS_WEIGHT_SHIFT 10 /* so that weights up to 1000 divide times well */
+#define HELPERS_FLOWS 256       /* as many as vc_request.flow has values */
 /* A helper steps back behind the pollers if it has to share a CPU with one: it gets a tenth. */
 #define HELPERS_NICE 10
 #define HELPERS_MAX 32
@@ -72,7 +73,9 @@ struct request_list {
  * alone. */
 struct helper_flow {
 	struct request_list list;
-	uint64_t used; /* ns; of a flow that comes back, no less than those that never left */
+	uint64_t
+		used; /* weighed(); of a flow that comes back, no less than those that never left */
+	uint16_t weight;
 	uint64_t each; /* ns of one request, on average */
 };
 

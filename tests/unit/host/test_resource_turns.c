@@ -179,9 +179,41 @@ static void absence_is_not_saved_up(void **state)
 	fixture_close(&f);
 }
 
+static void weigh(struct batch *b, uint16_t weight)
+{
+	for (unsigned int i = 0; i < b->n; i++)
+		b->req[i].weight = weight;
+}
+
+static void time_is_shared_by_weight(void **state)
+{
+	struct batch light, heavy;
+	unsigned int before = 0;
+	struct fixture f;
+
+	fixture_open(&f, "libcrypto", 1);
+	batch_open(&f, &light, 1024, 1, 20 * QUICK);
+	batch_open(&f, &heavy, 1024, 2, 5 * QUICK);
+	weigh(&light, 2);
+	weigh(&heavy, 20);
+	batch_submit(&f, &light);
+	/* It is known now what each costs. */
+	take(&f, QUICK);
+	batch_submit(&f, &heavy);
+	wait_for(&f, &heavy, &before);
+	/* A tenth of the other's, and what the threads had already; turn and turn about it would
+	 * be as many. */
+	assert_in_range(before, QUICK / 4, 2 * QUICK);
+	take(&f, 19 * QUICK - before);
+	batch_close(&f, &light);
+	batch_close(&f, &heavy);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(time_is_shared_by_weight),
 		cmocka_unit_test(a_flood_is_not_in_the_way_of_another_device),
 		cmocka_unit_test(absence_is_not_saved_up),
 	};
