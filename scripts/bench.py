@@ -38,7 +38,7 @@ JOBS = 64
 RSA_JOBS = 16
 RSA_DEPTH = 64
 IDLE_SECONDS = 10
-ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,hostile,"
+ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,qos,hostile,"
         "failover,sessions,memory,idle,wake")
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HOSTILE_SIZES = (1024, 16384)

@@ -20,6 +20,24 @@
 #define TIMEOUT_MS 5000
 #define STEP_US 50000
 
+int change_pair(json_t *settings, const char *word, char **error)
+{
+	const char *equals = strchr(word, '=');
+	char *key;
+	int err;
+
+	if (!equals || equals == word) {
+		*error = str_format("\"%s\" is not KEY=VALUE", word);
+		return -1;
+	}
+	key = strndup(word, (size_t)(equals - word));
+	if (!key)
+		return -1;
+	err = json_object_set_new(settings, key, json_string(equals + 1));
+	free(key);
+	return err;
+}
+
 static const char argument_name[] = "argument";
 
 /* 0; -1 with *error. */

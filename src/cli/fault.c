@@ -11,25 +11,6 @@
 #include "cli/change.h"
 #include "cli/show.h"
 
-/* "KEY=VALUE" into settings. 0; -1 with *error. */
-static int pair_add(json_t *settings, const char *word, char **error)
-{
-	const char *equals = strchr(word, '=');
-	char *key;
-	int err;
-
-	if (!equals || equals == word) {
-		*error = str_format("\"%s\" is not KEY=VALUE", word);
-		return -1;
-	}
-	key = strndup(word, (size_t)(equals - word));
-	if (!key)
-		return -1;
-	err = json_object_set_new(settings, key, json_string(equals + 1));
-	free(key);
-	return err;
-}
-
 int change_fault(json_t *request, unsigned int count, char *const *words, char **error)
 {
 	json_t *settings;
@@ -46,7 +27,7 @@ int change_fault(json_t *request, unsigned int count, char *const *words, char *
 		return json_object_set_new(request, "clear", json_true());
 	settings = json_object();
 	for (unsigned int i = 1; i < count && !err; i++)
-		err = pair_add(settings, words[i], error);
+		err = change_pair(settings, words[i], error);
 	return json_object_set_new(request, "set", settings) || err ? -1 : 0;
 }
 

@@ -98,6 +98,13 @@ static const struct command commands[] = {
 		.show = {show_host_ready, NULL},
 	},
 	{
+		.name = "limit",
+		.word = "DEVICE ...",
+		.summary = "a device's limits and weight: NAME=VALUE ... changes some",
+		.change = change_limit,
+		.show = {show_host_limit, NULL},
+	},
+	{
 		.name = "fault",
 		.word = "NAME ...",
 		.summary = "a resource's faults: KEY=VALUE ... sets some, clear ends them",
@@ -335,9 +342,9 @@ static int parse_command(int argc, char **argv, struct options *options)
 		return usage_error("\"%s\" is one word too many", argv[argc - 1]);
 	if (!options->command->argument)
 		return 0;
-	if (left != 2 && options->command->local)
+	if (left < 2 && options->command->local)
 		return 0;
-	if (left != 2)
+	if (left < 2)
 		return usage_error("%s needs one word more", options->command->name);
 	options->argument = argv[optind + 1];
 	if (!strcmp(options->command->argument, "level") &&

@@ -13,7 +13,7 @@ typedef void show_fn(const json_t *result);
 
 show_fn show_version, show_log_level; /* of both daemons */
 show_fn show_host_ready, show_host_status, show_host_devices, show_host_sessions;
-show_fn show_host_fault;
+show_fn show_host_fault, show_host_limit;
 show_fn show_host_added, show_host_change, show_host_config;
 show_fn show_engined_status, show_engined_devices, show_engined_clients, show_engined_sessions;
 

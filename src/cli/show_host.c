@@ -168,8 +168,30 @@ static void show_front_end(const json_t *device)
 		                      text_count(field_number(iommu, "asked"), asked)));
 }
 
+/* What the limits of operations and bytes hold back, where there are some or have been. */
+static void show_held_back(const json_t *device)
+{
+	const json_t *limits = json_object_get(device, "limits");
+	const json_t *held = json_object_get(device, "held_back");
+	char ops[TEXT_FIGURE], bytes[TEXT_FIGURE], times[TEXT_FIGURE];
+	bool has_ops = json_is_integer(json_object_get(limits, "ops"));
+	bool has_bytes = json_is_integer(json_object_get(limits, "bytes"));
+
+	if (!has_ops && !has_bytes && !field_number(held, "throttles"))
+		return;
+	print_line(str_format("    limit %s ops/s, %s/s%s; held back %s times, %.3f s in all",
+	                      has_ops ? text_count(field_number(limits, "ops"), ops) : "any",
+	                      has_bytes ? text_bytes(field_number(limits, "bytes"), bytes) : "any",
+	                      json_is_true(json_object_get(held, "throttled")) ? " (throttled now)"
+	                                                                       : "",
+	                      text_count(field_number(held, "throttles"), times),
+	                      (double)field_number(held, "throttled_us") / 1e6));
+}
+
 static void show_device(const json_t *device)
 {
+	int64_t weight = (int64_t)field_number(json_object_get(device, "limits"), "weight");
+	char weighs[32] = "";
 	const json_t *peer = json_object_get(device, "front_end");
 	const char *state = field_text(device, "state");
 	bool connected = json_is_true(json_object_get(device, "connected"));
@@ -180,14 +202,17 @@ static void show_device(const json_t *device)
 
 	if (!whose)
 		err(EXIT_FAILURE, NULL);
-	print_line(str_format("  device %s at %s, group %s%s%s%s: %s", field_text(device, "name"),
+	if (weight > 1)
+		snprintf(weighs, sizeof(weighs), ", weight %" PRId64, weight);
+	print_line(str_format("  device %s at %s, group %s%s%s%s%s: %s", field_text(device, "name"),
 	                      field_text(device, "socket"), field_text(device, "group"),
 	                      strcmp(field_text(device, "order"), "strict") ? "" : ", strict order",
-	                      strcmp(state, "running") ? ", " : "",
+	                      weighs, strcmp(state, "running") ? ", " : "",
 	                      strcmp(state, "running") ? state : "", whose));
 	free(whose);
 	if (connected)
 		show_front_end(device);
+	show_held_back(device);
 	show_rare(device);
 	show_rows(json_object_get(device, "queues"), 4, queue_columns);
 }

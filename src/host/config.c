@@ -170,6 +170,14 @@ static const cyaml_schema_field_t limit_fields[] = {
                                struct host_config_limit, inflight_bytes, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_STRING_PTR("memory", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                struct host_config_limit, memory, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_UINT_PTR("ops", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_limit, ops),
+	CYAML_FIELD_UINT_PTR("ops-burst", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_limit, ops_burst),
+	CYAML_FIELD_STRING_PTR("bytes", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_limit, bytes, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("bytes-burst", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                               struct host_config_limit, bytes_burst, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_END,
 };
 
@@ -188,6 +196,8 @@ static const cyaml_schema_field_t device_fields[] = {
                          struct host_config_device, order, orders, CYAML_ARRAY_LEN(orders)),
 	CYAML_FIELD_MAPPING_PTR("limit", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                                 struct host_config_device, limit, limit_fields),
+	CYAML_FIELD_UINT_PTR("weight", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                             struct host_config_device, weight),
 	CYAML_FIELD_END,
 };
 
@@ -439,7 +449,15 @@ int host_config_limits(const struct host_config_device *device, struct device_li
 	int err;
 
 	limits->sessions = given(limit->sessions, DEFAULT_SESSIONS);
-	err = size_given(limit->inflight_bytes, DEFAULT_INFLIGHT_BYTES, &limits->inflight_bytes);
+	limits->qos.weight = given(device->weight, 1);
+	limits->qos.ops = given(limit->ops, 0);
+	limits->qos.ops_burst = given(limit->ops_burst, 0);
+	err = size_given(limit->bytes, 0, &limits->qos.bytes);
+	if (!err)
+		err = size_given(limit->bytes_burst, 0, &limits->qos.bytes_burst);
+	if (!err)
+		err = size_given(limit->inflight_bytes, DEFAULT_INFLIGHT_BYTES,
+		                 &limits->inflight_bytes);
 	return err ? err : size_given(limit->memory, DEFAULT_MEMORY, &limits->memory);
 }
 

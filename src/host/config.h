@@ -72,6 +72,8 @@ struct host_config_limit {
 	unsigned int *sessions;
 	char *inflight_bytes; /* "16MiB" */
 	char *memory;
+	unsigned int *ops, *ops_burst;
+	char *bytes, *bytes_burst;
 };
 
 struct host_config_device {
@@ -82,6 +84,7 @@ struct host_config_device {
 	char *group;
 	unsigned int *queues;
 	struct host_config_limit *limit;
+	unsigned int *weight;
 };
 
 struct host_config_polling {
@@ -153,6 +156,9 @@ int host_config_group_set(struct host_config *config, const struct host_config_t
                           unsigned int *index, struct host_config **was, char **error);
 void host_config_group_put_back(struct host_config *config, unsigned int index,
                                 struct host_config *was);
+/* A limit, or the weight, of a device has been changed, by its name in the file; 0: there is none.
+ * 0, -ENOMEM. */
+int host_config_limit(struct host_config_device *device, const char *name, uint64_t value);
 /* As YAML that can be loaded again (to be freed). 0, -ENOMEM. */
 int host_config_print(const struct host_config *config, char **text);
 

@@ -7,6 +7,7 @@
  * is then freed as a whole.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -308,4 +309,59 @@ int host_config_print(const struct host_config *config, char **text)
 	}
 	free(yaml);
 	return *text ? 0 : -ENOMEM;
+}
+
+/* ---- limits ---- */
+
+/* What libcyaml frees: a number or a text of our own. */
+static int number_put(unsigned int **place, uint64_t value)
+{
+	unsigned int *number = NULL;
+
+	if (value) {
+		number = malloc(sizeof(*number));
+		if (!number)
+			return -ENOMEM;
+		*number = (unsigned int)value;
+	}
+	free(*place);
+	*place = number;
+	return 0;
+}
+
+static int size_put(char **place, uint64_t value)
+{
+	char *text = NULL;
+
+	if (value) {
+		text = str_format("%" PRIu64, value);
+		if (!text)
+			return -ENOMEM;
+	}
+	free(*place);
+	*place = text;
+	return 0;
+}
+
+int host_config_limit(struct host_config_device *device, const char *name, uint64_t value)
+{
+	struct host_config_limit *limit = device->limit;
+
+	if (!strcmp(name, "weight"))
+		return number_put(&device->weight, value);
+	if (!limit)
+		limit = device->limit = calloc(1, sizeof(*limit));
+	if (!limit)
+		return -ENOMEM;
+	if (!strcmp(name, "ops"))
+		return number_put(&limit->ops, value);
+	if (!strcmp(name, "ops-burst"))
+		return number_put(&limit->ops_burst, value);
+	if (!strcmp(name, "bytes"))
+		return size_put(&limit->bytes, value);
+	if (!strcmp(name, "bytes-burst"))
+		return size_put(&limit->bytes_burst, value);
+	if (!strcmp(name, "inflight-bytes"))
+		return size_put(&limit->inflight_bytes, value);
+	return !strcmp(name, "memory") ? size_put(&limit->memory, value) : -EINVAL;
 }

@@ -17,14 +17,11 @@
 
 #include "base/util.h"
 #include "host/device.h"
+#include "host/device_limits.h"
 
 #define MAX_NAME 31
 #define MAX_THREADS 32
 #define MAX_WAIT_US 10000
-#define MAX_SESSIONS (1u << 20)
-/* Less would hardly be a device; the rings of one of ours lie in the memory that it shares. */
-#define MIN_INFLIGHT_BYTES 4096
-#define MIN_MEMORY (UINT64_C(1) << 20)
 #define MAX_POLLING_US 10000000
 #define MAX_DEADLINE_MS 10000
 #define MAX_FAILURES 1000000
@@ -403,36 +400,65 @@ static int device_numbers_check(struct check *check, unsigned int i)
 	struct config_place place = {"devices", (int)i, "queues", -1};
 	int err = number_check(check, &place, device->queues, 1, DEVICE_MAX_DATA_QUEUES);
 
-	return err;
+	place.key = "weight";
+	return err ? err : number_check(check, &place, device->weight, 1, QOS_WEIGHT_MAX);
 }
 
-/* A size that may have been given, and what it must be at the least. */
-static int size_check(struct check *check, const struct config_place *place, const char *key,
-                      const char *text, uint64_t least)
+/* A limit that may have been given, as a number or as a text. */
+static int field_check(struct check *check, const struct config_place *place, const char *name,
+                       const unsigned int *number, const char *text)
 {
-	uint64_t value;
+	const struct limit_field *field = limit_field_find(name);
+	uint64_t value = number ? *number : 0;
+	char *complaint = NULL;
+	int err = 0;
 
-	if (!text || (!config_size_parse(text, &value) && value >= least && value <= INT64_MAX))
+	if (!number && !text)
 		return 0;
-	return fail(check, place,
-	            "limit: %s is \"%s\"; it must be a size, as 64MiB, from %" PRIu64 " on", key,
-	            text, least);
+	if (text &&
+	    (config_size_parse(text, &value) || value < field->least || value > field->most))
+		complaint =
+			str_format("%s is \"%s\"; it must be a size, as 64MiB, from %" PRIu64 " on",
+		                   name, text, field->least);
+	else if (number && (*number < field->least || *number > field->most))
+		complaint = limit_complaint(field, *number);
+	if (complaint)
+		err = fail(check, place, "limit: %s", complaint);
+	free(complaint);
+	return err;
 }
 
 static int limit_check(struct check *check, unsigned int i)
 {
-	const struct host_config_limit *limit = check->config->devices[i].limit;
+	const struct host_config_device *device = &check->config->devices[i];
+	const struct host_config_limit *limit = device->limit;
 	struct config_place place = {"devices", (int)i, "limit", -1};
-	int err;
+	struct device_limits limits;
+	char *complaint;
+	int err = 0;
 
 	if (!limit)
 		return 0;
-	if (limit->sessions && (*limit->sessions < 1 || *limit->sessions > MAX_SESSIONS))
-		return fail(check, &place, "limit: sessions is %u; it must be from 1 to %u",
-		            *limit->sessions, MAX_SESSIONS);
-	err = size_check(check, &place, "inflight-bytes", limit->inflight_bytes,
-	                 MIN_INFLIGHT_BYTES);
-	return err ? err : size_check(check, &place, "memory", limit->memory, MIN_MEMORY);
+	err = field_check(check, &place, "sessions", limit->sessions, NULL);
+	if (!err)
+		err = field_check(check, &place, "inflight-bytes", NULL, limit->inflight_bytes);
+	if (!err)
+		err = field_check(check, &place, "memory", NULL, limit->memory);
+	if (!err)
+		err = field_check(check, &place, "ops", limit->ops, NULL);
+	if (!err)
+		err = field_check(check, &place, "ops-burst", limit->ops_burst, NULL);
+	if (!err)
+		err = field_check(check, &place, "bytes", NULL, limit->bytes);
+	if (!err)
+		err = field_check(check, &place, "bytes-burst", NULL, limit->bytes_burst);
+	if (err || host_config_limits(device, &limits))
+		return err ? err : -EINVAL;
+	complaint = limits_complaint(&limits);
+	if (complaint)
+		err = fail(check, &place, "limit: %s", complaint);
+	free(complaint);
+	return err;
 }
 
 static int device_check(struct check *check, unsigned int i)

@@ -66,6 +66,24 @@ void device_mark_stuck(struct device *device)
 	device_ready_changed(device);
 }
 
+static void limits_take(struct device *device, const struct device_limits *limits)
+{
+	unsigned int workers = vc_min(device->data_queues, device->worker_count);
+
+	device->limits = *limits;
+	__atomic_store_n(&device->share_bytes, limits->inflight_bytes / workers, __ATOMIC_RELAXED);
+}
+
+void device_limit(struct device *device, const struct device_limits *limits)
+{
+	uint64_t set = device_workers(device);
+
+	limits_take(device, limits);
+	for (unsigned int w = 0; w < device->worker_count; w++)
+		if (set >> w & 1)
+			worker_device_limit(device->workers[w], device);
+}
+
 int device_create(const struct device_options *options, struct device **device)
 {
 	struct device *d = aligned_alloc(VC_CACHE_LINE, vc_round_up(sizeof(*d), VC_CACHE_LINE));
@@ -82,8 +100,7 @@ int device_create(const struct device_options *options, struct device **device)
 	d->workers = options->workers;
 	d->worker_count = options->worker_count;
 	d->first_worker = options->first_worker;
-	d->limits = options->limits;
-	d->share_bytes = d->limits.inflight_bytes / vc_min(d->data_queues, d->worker_count);
+	limits_take(d, &options->limits);
 	d->sessions = session_table_new(d->limits.sessions);
 	d->memory = memtable_new();
 	d->miss_fd = -1;

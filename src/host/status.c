@@ -17,6 +17,7 @@
 #include "host/host.h"
 #include "host/host_pool.h"
 #include "host/iotlb.h"
+#include "host/limit_command.h"
 #include "host/resource/fault.h"
 #include "host/status_health.h"
 #include "host/worker.h"
@@ -204,11 +205,6 @@ static json_t *device_json(const struct host *host, unsigned int i)
 	for (unsigned int q = 0; q <= device->data_queues; q++)
 		json_array_append_new(queues, queue_json(&device->queue[q]));
 	snprintf(features, sizeof(features), "0x%" PRIx64, device->features);
-	json_t *limits =
-		json_pack("{s:I, s:I, s:I}", "sessions", (json_int_t)device->limits.sessions,
-	                  "inflight_bytes", (json_int_t)device->limits.inflight_bytes, "memory",
-	                  (json_int_t)device->limits.memory);
-
 	/* null without an IOMMU in the guest. */
 	json_t *iommu =
 		device->iotlb ? json_pack("{s:i, s:I}", "entries", (int)iotlb_count(device->iotlb),
@@ -217,15 +213,16 @@ static json_t *device_json(const struct host *host, unsigned int i)
 
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s, s:i, s:i, s:I, s:o, s:o, s:o, "
-		"s:o}",
+		"s:o, s:o}",
 		"name", device->name, "socket", vhost_socket_path(host->socket[i]), "mode",
 		vhost_socket_is_client(host->socket[i]) ? "client" : "server", "group",
 		device->group->name, "order", device->strict ? "strict" : "relaxed", "state",
 		device_state(device), "ready", !atomic_load(&device->not_ready), "connected",
 		connected, "front_end", peer, "features", features, "sessions",
 		(int)session_table_count(device->sessions), "memory_regions", (int)regions->count,
-		"memory", (json_int_t)memtable_bytes(regions), "iommu", iommu, "limits", limits,
-		"stateless", stateless_json(device), "queues", queues);
+		"memory", (json_int_t)memtable_bytes(regions), "iommu", iommu, "limits",
+		limits_json(device), "held_back", held_back_json(device), "stateless",
+		stateless_json(device), "queues", queues);
 }
 
 static json_t *devices_json(const struct host *host)
@@ -342,12 +339,21 @@ static json_t *on_version(void *context, const json_t *request, char **error)
 }
 
 const struct ctl_command host_commands[] = {
-	{"status", on_status},     {"devices", on_devices},
-	{"sessions", on_sessions}, {"log-level", on_log_level},
-	{"version", on_version},   {"offline", on_offline},
-	{"online", on_online},     {"fault", fault_command},
-	{"add", admin_add},        {"set", admin_set},
-	{"drain", admin_drain},    {"resume", admin_resume},
-	{"remove", admin_remove},  {"state", admin_state},
-	{"config", admin_config},  {NULL, NULL},
+	{"status", on_status},
+	{"devices", on_devices},
+	{"sessions", on_sessions},
+	{"log-level", on_log_level},
+	{"version", on_version},
+	{"offline", on_offline},
+	{"online", on_online},
+	{"fault", fault_command},
+	{"add", admin_add},
+	{"set", admin_set},
+	{"drain", admin_drain},
+	{"resume", admin_resume},
+	{"remove", admin_remove},
+	{"state", admin_state},
+	{"config", admin_config},
+	{"limit", limit_command},
+	{NULL, NULL},
 };

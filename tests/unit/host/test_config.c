@@ -59,6 +59,9 @@ static void builtin_is_good_and_complete(void **state)
 	assert_int_equal(limits.sessions, 4096);
 	assert_true(limits.inflight_bytes == (uint64_t)16 << 20);
 	assert_true(limits.memory == (uint64_t)1 << 40);
+	assert_int_equal(limits.qos.ops, 0);
+	assert_int_equal(limits.qos.bytes, 0);
+	assert_int_equal(limits.qos.weight, 1);
 	assert_int_equal(host_config_socket(&config->devices[0], socket, sizeof(socket)), 0);
 	assert_int_equal(runtime_path("vcrypto.sock", expected, sizeof(expected)), 0);
 	assert_string_equal(socket, expected);
@@ -79,7 +82,9 @@ static void reads_what_a_full_file_says(void **state)
 	                  "    mode: server\n"
 	                  "    group: g2\n"
 	                  "    queues: 64\n"
-	                  "    limit: {sessions: 10, inflight-bytes: 64KiB, memory: 2G}\n");
+	                  "    limit: {sessions: 10, inflight-bytes: 64KiB, memory: 2G,\n"
+	                  "            ops: 200000, ops-burst: 100, bytes: 4GiB, bytes-burst: 1M}\n"
+	                  "    weight: 7\n");
 	struct device_limits limits;
 
 	assert_int_equal(host_config_spin_us(config), 0);
@@ -94,6 +99,11 @@ static void reads_what_a_full_file_says(void **state)
 	assert_int_equal(limits.sessions, 10);
 	assert_int_equal(limits.inflight_bytes, 65536);
 	assert_int_equal(limits.memory, 2000000000);
+	assert_int_equal(limits.qos.ops, 200000);
+	assert_int_equal(limits.qos.ops_burst, 100);
+	assert_true(limits.qos.bytes == (uint64_t)4 << 30);
+	assert_int_equal(limits.qos.bytes_burst, 1000000);
+	assert_int_equal(limits.qos.weight, 7);
 	assert_string_equal(config->devices[0].group, "g2");
 	host_config_free(config);
 }
@@ -392,7 +402,19 @@ static void refuses_bad_devices(void **state)
 	           "from 4096 on");
 	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {memory: 16EiB}}\n", 7,
 	           "memory is");
-	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {ops: 5}}\n", 7, "ops");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {nonsense: 5}}\n", 7,
+	           "nonsense");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {ops: 0}}\n", 7,
+	           "limit: ops is 0; it must be from 1 to 1000000000");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {bytes: 1023}}\n", 7,
+	           "limit: bytes is \"1023\"");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {ops-burst: 5}}\n", 7,
+	           "limit: ops-burst is given, and no ops");
+	assert_bad(RESOURCES GROUPS "devices:\n  - {name: vm1, limit: {bytes-burst: 1M}}\n", 7,
+	           "limit: bytes-burst is given, and no bytes");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    weight: 0\n", 8, "weight is 0");
+	assert_bad(RESOURCES GROUPS "devices:\n  - name: vm1\n    weight: 1001\n", 8,
+	           "weight is 1001; it must be from 1 to 1000");
 	assert_bad(RESOURCES GROUPS "devices:\n  - {socket: /tmp/a.sock}\n", 7, "name");
 	snprintf(text, sizeof(text),
 	         RESOURCES GROUPS "devices:\n  - name: vm1\n    socket: /%0120d.sock\n", 0);
