@@ -20,6 +20,7 @@ import sys
 import time
 
 import bench_failover
+import bench_qos
 import openssl_speed
 from bench_peers import DRIVER_CPU, HOST_CPU, BareMetal, BenchError, peer, run
 
@@ -252,6 +253,10 @@ class Bench:
     def failover(self):
         """The primary resource of a group goes while it has all it can do."""
         bench_failover.failover(self)
+
+    def qos(self):
+        """Weights, and what a light device has of others that flood."""
+        bench_qos.measure(self)
 
     def sessions(self):
         """Sessions made and destroyed again."""
