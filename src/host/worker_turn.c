@@ -43,7 +43,7 @@ static uint8_t class_of(struct worker *worker, const struct host_queue *queue,
                         const struct session_params *p)
 {
 	/* What it costs depends on the group: another may do it elsewhere. */
-	uintptr_t group = (uintptr_t)queue->device->group >> 4;
+	uintptr_t group = (uintptr_t)queue->share->group >> 4;
 	struct cost_key key = {{p->service, p->chain, p->encrypt, p->private_key, p->cipher,
 	                        p->hash, p->mac, p->aead, p->akcipher, p->tag_len,
 	                        (uint8_t)(p->key_len / 8), (uint8_t)(p->key_bits >> 8)}};

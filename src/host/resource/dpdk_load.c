@@ -98,5 +98,6 @@ static int loader_create(const struct resource_config *config, struct resource *
 /* Only to make resources: these have the module's functions. */
 const struct resource_ops resource_dpdk = {
 	.type = "dpdk",
+	.at_start = true,
 	.create = loader_create,
 };
