@@ -332,6 +332,61 @@ static void test_other_faults_kill_as_ever(void **state)
 	expect_sigbus(send_sigbus);
 }
 
+/* ---- who is told of mappings ---- */
+
+static struct {
+	void *base;
+	size_t length;
+	unsigned int added, removed;
+	int answer;
+} told;
+
+static int on_added(void *context, void *base, size_t length)
+{
+	assert_ptr_equal(context, &told);
+	told.base = base;
+	told.length = length;
+	told.added++;
+	return told.answer;
+}
+
+static void on_removed(void *context, void *base, size_t length)
+{
+	assert_ptr_equal(context, &told);
+	assert_ptr_equal(base, told.base);
+	assert_int_equal(length, told.length);
+	/* It is still there. */
+	assert_int_equal(((volatile uint64_t *)base)[0], 0);
+	told.removed++;
+}
+
+static const struct memmap_observer observer = {&told, on_added, on_removed};
+
+static void test_mappings_are_told_of_while_they_last(void **state)
+{
+	struct memtable *t = memtable_new(), *more;
+	const struct vhost_user_mem_region region = {0x8000, 0x1000, 0x8000, 0x2000};
+	int fd = make_file(FILE_SIZE);
+
+	memset(&told, 0, sizeof(told));
+	memmap_observe(&observer);
+	assert_int_equal(add(&t, fd, 0x1000, 0x1000, 0x3000, 0), 0);
+	assert_int_equal(told.added, 1);
+	assert_int_equal(told.length, 0x3000);
+	assert_ptr_equal(told.base, t->region[0].host);
+	/* Another table of the same mapping: nothing new, and nothing gone before both are. */
+	told.answer = -ENOMEM;
+	assert_int_equal(memtable_with(t, &region, fd, &more), -ENOMEM);
+	assert_int_equal(told.added, 2);
+	assert_int_equal(told.removed, 0);
+	told.base = t->region[0].host;
+	told.length = 0x3000;
+	memtable_free(t);
+	assert_int_equal(told.removed, 1);
+	memmap_observe(NULL);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_file_cut_short_breaks_its_table_only),
 		cmocka_unit_test(test_guard_is_taken_away_with_the_mapping),
 		cmocka_unit_test(test_other_faults_kill_as_ever),
+		cmocka_unit_test(test_mappings_are_told_of_while_they_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
