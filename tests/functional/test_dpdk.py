@@ -184,6 +184,17 @@ def test_without_such_a_resource_there_is_no_dpdk():
         check("librte" not in mapped(running.host.pid), "DPDK's libraries are loaded")
 
 
+def test_none_is_added_later():
+    with vctest.Stack(engined=False) as running:
+        try:
+            running.ctl("host", "add", yaml="resources: [{name: x, type: dpdk, vdev: crypto_null0}]",
+                        name="argument")
+        except vctest.ControlError as error:
+            contains(str(error), "the type dpdk is made at the start of the daemon only")
+        else:
+            raise vctest.Failure("it was added")
+
+
 def test_a_fault_of_a_device_has_queues_of_its_own():
     config = pool([("d", "crypto_aesni_mb0")], more=["  - {{name: f, type: fault, of: d}}"])
     with stack(config.replace("primary: [d]", "primary: [f]")) as running:
