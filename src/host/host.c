@@ -35,10 +35,10 @@ static int worker_memory_add(struct host *host, const struct worker *worker, cha
 {
 	size_t length;
 	void *base;
-	int err;
+	int err = 0;
 
-	worker_memory(worker, &base, &length);
-	err = pool_memory_add(host->pool, base, length);
+	for (unsigned int n = 0; !err && worker_memory(worker, n, &base, &length); n++)
+		err = pool_memory_add(host->pool, base, length);
 	if (err)
 		*error = str_format("the memory of a worker cannot be mapped for a device: %s",
 		                    strerror(-err));

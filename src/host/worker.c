@@ -414,9 +414,17 @@ const struct worker_counters *worker_counters(const struct worker *worker)
 	return &worker->counters;
 }
 
-void worker_memory(const struct worker *worker, void **base, size_t *length)
+bool worker_memory(const struct worker *worker, unsigned int n, void **base, size_t *length)
 {
-	bounce_pool_memory(worker->bounces, base, length);
+	const struct bounce_pool *pool = worker->bounces;
+
+	for (unsigned int r = 0; n && r < HOST_MAX_RESOURCES; r++)
+		if (worker->copy_pool[r] && !--n)
+			pool = worker->copy_pool[r];
+	if (n)
+		return false;
+	bounce_pool_memory(pool, base, length);
+	return true;
 }
 
 int worker_cpu(const struct worker *worker)

@@ -100,8 +100,9 @@ void worker_sessions_leave(struct session *first);
 
 const struct worker_counters *worker_counters(const struct worker *worker);
 int worker_cpu(const struct worker *worker);
-/* The worker's memory that data of requests may be in. */
-void worker_memory(const struct worker *worker, void **base, size_t *length);
+/* Memory of the worker's in which there is data of requests, piece by piece (n from 0 on); false:
+ * there are no more. Each stays as long as the worker, or its instance of a resource, does. */
+bool worker_memory(const struct worker *worker, unsigned int n, void **base, size_t *length);
 /* NULL when the resource has no instance here. */
 const struct resource_counters *worker_resource_counters(const struct worker *worker,
                                                          const struct resource *resource);
