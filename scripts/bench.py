@@ -20,6 +20,7 @@ import sys
 import time
 
 import bench_failover
+import bench_pool
 import bench_qos
 import openssl_speed
 from bench_peers import DRIVER_CPU, HOST_CPU, BareMetal, BenchError, peer, run
@@ -40,7 +41,7 @@ RSA_JOBS = 16
 RSA_DEPTH = 64
 IDLE_SECONDS = 10
 ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,qos,hostile,"
-        "failover,sessions,memory,idle,wake")
+        "failover,sched,pool,sessions,memory,idle,wake")
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HOSTILE_SIZES = (1024, 16384)
 HUGE_PAGES = 640
@@ -249,6 +250,14 @@ class Bench:
         for size in HOSTILE_SIZES:
             self.add("host.hostile" if size == HOSTILE_SIZES[-1] else f"host.hostile.{size}",
                      "Gbit/s", pairs[size], "without it")
+
+    def sched(self):
+        """What choosing and ordering cost."""
+        bench_pool.scheduler(self)
+
+    def pool(self):
+        """Two unlike resources together."""
+        bench_pool.pool(self)
 
     def failover(self):
         """The primary resource of a group goes while it has all it can do."""

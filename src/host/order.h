@@ -54,10 +54,26 @@ static inline void order_done(struct order *order, uint32_t ticket, uint32_t wri
 	entry->done = true;
 }
 
+/* Whether it is its turn: then it is given back now, and without order_done(). */
+static inline bool order_turn(struct order *order, uint32_t ticket, uint32_t *room)
+{
+	if (ticket != order->first)
+		return false;
+	*room = order->entry[ticket & order->mask].room;
+	order->first++;
+	return true;
+}
+
+/* Whether there is a next one whose turn it is, and that is done. */
+static inline bool order_ready(const struct order *order)
+{
+	return order_in_flight(order) && order->entry[order->first & order->mask].done;
+}
+
 /* The next one whose turn it is. False: there is none, or it is not done. */
 static inline bool order_next(struct order *order, struct order_entry *entry)
 {
-	if (!order_in_flight(order) || !order->entry[order->first & order->mask].done)
+	if (!order_ready(order))
 		return false;
 	*entry = order->entry[order->first++ & order->mask];
 	return true;

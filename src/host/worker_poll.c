@@ -47,11 +47,24 @@ static __attribute__((noinline)) void queue_release(struct host_queue *queue)
 	}
 }
 
+static inline void request_push_in_order(struct host_queue *queue, const struct vc_request *req)
+{
+	uint32_t room;
+
+	if (!order_turn(queue->order, req->ticket, &room)) {
+		order_done(queue->order, req->ticket, req->written);
+		return;
+	}
+	vring_push_in_order(&queue->ring, req->head, req->written, room);
+	queue->dirty = true;
+	if (order_ready(queue->order))
+		queue_release(queue);
+}
+
 static void request_push(struct host_queue *queue, const struct vc_request *req)
 {
 	if (vc_unlikely(queue->order)) {
-		order_done(queue->order, req->ticket, req->written);
-		queue_release(queue);
+		request_push_in_order(queue, req);
 		return;
 	}
 	vring_push(&queue->ring, req->head, req->written);

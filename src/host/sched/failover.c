@@ -5,7 +5,8 @@
  */
 #include "host/sched/sched.h"
 
-static unsigned int choose(struct sched *sched, const struct group *group, uint32_t candidates,
+static unsigned int choose(struct sched *sched, struct sched_group *state,
+                           const struct group *group, uint32_t candidates,
                            const struct vc_request *req)
 {
 	return (unsigned int)__builtin_ctz(candidates);

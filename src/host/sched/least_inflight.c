@@ -5,7 +5,8 @@
  */
 #include "host/sched/sched.h"
 
-static unsigned int choose(struct sched *sched, const struct group *group, uint32_t candidates,
+static unsigned int choose(struct sched *sched, struct sched_group *state,
+                           const struct group *group, uint32_t candidates,
                            const struct vc_request *req)
 {
 	unsigned int best = 0;
@@ -13,7 +14,7 @@ static unsigned int choose(struct sched *sched, const struct group *group, uint3
 
 	for (; candidates; candidates &= candidates - 1) {
 		unsigned int at = (unsigned int)__builtin_ctz(candidates);
-		uint32_t load = sched_load(sched, group->resource[at]->index);
+		uint32_t load = sched_load(sched, state->resource[at]);
 
 		if (load < least) {
 			least = load;

@@ -12,10 +12,8 @@
 
 #define BEHIND (2 * WORKER_BURST)
 
-static bool is_behind(const struct sched *sched, const struct group *group, unsigned int at)
+static bool is_behind(const struct sched *sched, unsigned int r)
 {
-	unsigned int r = group->resource[at]->index;
-
 	return sched->full >> r & 1 || sched_load(sched, r) >= BEHIND;
 }
 
@@ -26,20 +24,21 @@ static unsigned int next_of(uint32_t candidates, unsigned int at)
 	return (unsigned int)__builtin_ctz(above ? above : candidates);
 }
 
-static unsigned int choose(struct sched *sched, const struct group *group, uint32_t candidates,
+static unsigned int choose(struct sched *sched, struct sched_group *state,
+                           const struct group *group, uint32_t candidates,
                            const struct vc_request *req)
 {
-	struct sched_group *state = &sched->group[group->index];
-	unsigned int at = state->at, n = (unsigned int)__builtin_popcount(candidates);
+	unsigned int at = state->at, n;
 
 	if (vc_likely(state->left) && vc_likely(state->round == sched->round) &&
 	    vc_likely(candidates >> at & 1)) {
 		state->left--;
 		return at;
 	}
+	n = (unsigned int)__builtin_popcount(candidates);
 	at = next_of(candidates, at);
 	/* If all of them are, it is its turn after all. */
-	while (n-- && is_behind(sched, group, at))
+	while (n-- && is_behind(sched, state->resource[at]))
 		at = next_of(candidates, at);
 	state->at = (uint8_t)at;
 	state->left = WORKER_BURST - 1;

@@ -91,61 +91,69 @@ static bool realise(const struct sched *sched, struct resource *resource,
 	return !err;
 }
 
+/* For all requests of the session, until something changes. */
+static void remember(struct sched *sched, struct session_local *local, uint32_t able,
+                     unsigned int resource, bool holds)
+{
+	if (holds || !(able & (able - 1))) {
+		local->choice = sched->epoch + resource;
+		return;
+	}
+	local->able = (uint16_t)able;
+	local->able_epoch = sched->epoch;
+	sched->spreads = true;
+}
+
 /* Of all that can, in order of rank, until one takes the session. */
-static __attribute__((noinline)) int choose_anew(struct sched *sched, const struct group *group,
-                                                 const struct vc_request *req, uint32_t tried)
+int sched_choose_anew(struct sched *sched, const struct group *group, const struct vc_request *req,
+                      uint32_t tried)
 {
 	const struct sched_policy *policy = sched_policies[group->policy];
-	struct session_local *local = req->local;
+	struct sched_group *state = &sched->group[group->index];
 	uint32_t able, gone = tried;
 	unsigned int at, r;
 	int pin;
 
+	state->choose = policy->choose;
+	for (at = 0; at < group->count; at++)
+		state->resource[at] = (uint8_t)group->resource[at]->index;
 	for (;;) {
 		able = candidates(sched, group, req, gone, &pin);
 		if (!able)
 			return -ENOTSUP;
-		at = pin >= 0 ? (unsigned int)pin : policy->choose(sched, group, able, req);
+		at = pin >= 0 ? (unsigned int)pin : state->choose(sched, state, group, able, req);
 		r = group->resource[at]->index;
 		if (realise(sched, group->resource[at], req))
 			break;
 		gone |= 1u << r;
 	}
-	if (vc_unlikely(sched->due >> r & 1)) {
+	/* What one request needs elsewhere (tried), or tries, does not change the choice for all.
+	 */
+	if (sched->due >> r & 1)
 		sched_probe(sched, r);
-		return (int)r;
-	}
-	/* What one request needs elsewhere (tried) does not change the choice for all. */
-	if (tried)
-		return (int)r;
-	if (pin >= 0 || policy->holds || !(able & (able - 1))) {
-		local->choice = sched->epoch + r;
-	} else {
-		local->able = (uint16_t)able;
-		local->able_epoch = sched->epoch;
-		sched->spreads = true;
-	}
+	else if (!tried)
+		remember(sched, req->local, able, r, pin >= 0 || policy->holds);
 	return (int)r;
 }
 
-int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req,
-                 uint32_t tried)
+int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req)
 {
 	struct session_local *local = req->local;
+	struct sched_group *state = &sched->group[group->index];
+	unsigned int at, r;
 
-	if (vc_likely(local->able_epoch == sched->epoch) && vc_likely(!tried)) {
-		unsigned int at =
-			sched_policies[group->policy]->choose(sched, group, local->able, req);
-		unsigned int r = group->resource[at]->index;
-
-		if (vc_likely(!(sched->due >> r & 1)) && realise(sched, group->resource[at], req))
-			return (int)r;
-	}
-	return choose_anew(sched, group, req, tried);
+	if (vc_unlikely(local->able_epoch != sched->epoch) || vc_unlikely(sched->due))
+		return sched_choose_anew(sched, group, req, 0);
+	at = state->choose(sched, state, group, local->able, req);
+	r = state->resource[at];
+	if (vc_likely(local->handle[r] != NULL) || realise(sched, group->resource[at], req))
+		return (int)r;
+	return sched_choose_anew(sched, group, req, 0);
 }
 
 int sched_elsewhere(struct sched *sched, const struct group *group, const struct vc_request *req)
 {
+	struct sched_group *state = &sched->group[group->index];
 	const struct session_local *local = req->local;
 	struct resource *resource;
 	uint32_t able = 0;
@@ -154,10 +162,10 @@ int sched_elsewhere(struct sched *sched, const struct group *group, const struct
 		return -1;
 	for (unsigned int at = 0; at < group->count; at++)
 		if (local->able >> at & 1 &&
-		    !((sched->full | req->tried) >> group->resource[at]->index & 1))
+		    !((sched->full | req->tried) >> state->resource[at] & 1))
 			able |= 1u << at;
 	if (!able)
 		return -1;
-	resource = group->resource[sched_policies[group->policy]->choose(sched, group, able, req)];
+	resource = group->resource[state->choose(sched, state, group, able, req)];
 	return realise(sched, resource, req) ? (int)resource->index : -1;
 }

@@ -57,8 +57,20 @@ struct waiting_list {
 	struct vc_request *entry[WORKER_SLAB];
 };
 
-/* What a policy remembers of a group. */
+struct sched;
+struct sched_group;
+
+/* Of candidates of one rank (places in the group as bits; not 0), which one. */
+typedef unsigned int sched_choose_fn(struct sched *sched, struct sched_group *state,
+                                     const struct group *group, uint32_t candidates,
+                                     const struct vc_request *req);
+
+/* What a worker has of a group. */
 struct sched_group {
+	/* For policies that choose for each request: so that nothing else has to be looked at. */
+	sched_choose_fn *choose;
+	uint8_t resource[GROUP_MAX_RESOURCES]; /* index, by place in the group */
+	/* What the policy remembers. */
 	uint64_t round; /* of the burst that goes to `at` */
 	uint8_t at;     /* place in the group */
 	uint8_t left;   /* of that burst */
@@ -84,13 +96,11 @@ struct sched {
 	struct health health[HOST_MAX_RESOURCES];
 };
 
-/* Of candidates of one rank (places in the group as bits; not 0), which one. */
 struct sched_policy {
 	const char *name;
 	/* The first choice for a session is that of all its requests, until sched_changed(). */
 	bool holds;
-	unsigned int (*choose)(struct sched *sched, const struct group *group, uint32_t candidates,
-	                       const struct vc_request *req);
+	sched_choose_fn *choose;
 };
 
 extern const struct sched_policy sched_failover;
@@ -139,9 +149,10 @@ static inline uint32_t sched_load(const struct sched *sched, unsigned int resour
 	return sched->instance[resource]->in_flight + list->tail - list->head;
 }
 
-/* sched_pick() where the choice is not made yet. */
-int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req,
-                 uint32_t tried);
+/* sched_pick() where the choice is not that of the whole session; and where nothing is known. */
+int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req);
+int sched_choose_anew(struct sched *sched, const struct group *group, const struct vc_request *req,
+                      uint32_t tried);
 
 /*
  * Choose for a request, by its session and its view (req->session, req->local): a resource that can
@@ -153,9 +164,11 @@ static inline int sched_pick(struct sched *sched, const struct group *group,
 {
 	uint64_t held = req->local->choice - sched->epoch;
 
-	if (vc_likely(held < HOST_MAX_RESOURCES) && !tried)
+	if (tried)
+		return sched_choose_anew(sched, group, req, tried);
+	if (vc_likely(held < HOST_MAX_RESOURCES))
 		return (int)held;
-	return sched_choose(sched, group, req, tried);
+	return sched_choose(sched, group, req);
 }
 
 /* For a request that waits for a full resource: another of the same rank that is not full. -1:

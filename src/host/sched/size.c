@@ -5,7 +5,8 @@
  */
 #include "host/sched/sched.h"
 
-static unsigned int choose(struct sched *sched, const struct group *group, uint32_t candidates,
+static unsigned int choose(struct sched *sched, struct sched_group *state,
+                           const struct group *group, uint32_t candidates,
                            const struct vc_request *req)
 {
 	uint32_t suited = req->length < group->size_threshold ? 1 : ~UINT32_C(1);
