@@ -175,7 +175,8 @@ static unsigned int script_poll(struct resource_instance *instance, struct vc_re
 		finish(s, held);
 		reqs[done++] = held->req;
 		s->count--;
-		memmove(&s->held[at], &s->held[at + 1], (s->count - at) * sizeof(*s->held));
+		memmove(&s->held[at], &s->held[at + 1],
+		        (s->count - at) * sizeof(struct script_held *));
 		s->held[s->count] = held;
 	}
 	instance->in_flight = s->count;
@@ -221,7 +222,7 @@ void script_init(struct script *script, const char *name, unsigned int index, ui
 	script->random = random;
 	script->now = now;
 	script->all = calloc(SCRIPT_MOST, sizeof(*script->all));
-	script->held = calloc(SCRIPT_MOST, sizeof(*script->held));
+	script->held = calloc(SCRIPT_MOST, sizeof(struct script_held *));
 	if (!script->all || !script->held)
 		abort();
 	for (unsigned int i = 0; i < SCRIPT_MOST; i++)
