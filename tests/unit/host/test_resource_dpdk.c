@@ -77,8 +77,8 @@ static void the_process_is_left_as_it_was(void **state)
 	sched_getaffinity(0, sizeof(now), &now);
 	assert_true(CPU_EQUAL(&cpus, &now));
 	pthread_sigmask(SIG_SETMASK, NULL, &later);
-	assert_memory_equal(&mask, &later, sizeof(mask));
 	for (int i = 1; i < 32; i++) {
+		assert_int_equal(sigismember(&mask, i), sigismember(&later, i));
 		sigaction(i, NULL, &after);
 		assert_ptr_equal(after.sa_handler, before[i].sa_handler);
 	}
