@@ -61,24 +61,31 @@ uint64_t limit_get(const struct device_limits *limits, const struct limit_field 
 
 static void limit_put(struct device_limits *limits, const struct limit_field *field, uint64_t value)
 {
-	uint64_t *const places[] = {
-		NULL,
-		&limits->qos.ops,
-		&limits->qos.ops_burst,
-		&limits->qos.bytes,
-		&limits->qos.bytes_burst,
-		NULL,
-		&limits->inflight_bytes,
-		&limits->memory,
-	};
-	size_t i = (size_t)(field - limit_fields);
-
-	if (places[i])
-		*places[i] = value;
-	else if (!i)
+	switch (field - limit_fields) {
+	case 0:
 		limits->qos.weight = (uint32_t)value;
-	else
+		break;
+	case 1:
+		limits->qos.ops = value;
+		break;
+	case 2:
+		limits->qos.ops_burst = value;
+		break;
+	case 3:
+		limits->qos.bytes = value;
+		break;
+	case 4:
+		limits->qos.bytes_burst = value;
+		break;
+	case 5:
 		limits->sessions = (uint32_t)value;
+		break;
+	case 6:
+		limits->inflight_bytes = value;
+		break;
+	default:
+		limits->memory = value;
+	}
 }
 
 char *limit_complaint(const struct limit_field *field, uint64_t value)
@@ -125,7 +132,7 @@ static int value_parse(const struct limit_field *field, const char *text, uint64
 int limit_set(struct device_limits *limits, const char *name, const char *text, char **error)
 {
 	const struct limit_field *field = limit_field_find(name);
-	uint64_t value;
+	uint64_t value = 0;
 
 	*error = NULL;
 	if (!field)

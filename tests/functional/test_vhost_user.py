@@ -338,7 +338,7 @@ def test_status_tells_what_is_there():
         equal(resources["mb"]["bytes"], 2 * len(PLAIN), "bytes of mb")
         equal(resources["sw"]["submitted"], 0, "submitted to sw")
         equal(status["groups"], [{"name": "default", "policy": "failover", "primary": ["mb"],
-                                  "secondary": ["sw"]}])
+                                  "secondary": ["sw"], "pins": [], "deadline_ms": None}])
         device = status["devices"][0]
         equal(device["sessions"], 1, "sessions")
         equal([queue["kind"] for queue in device["queues"]], ["data", "data", "control"])

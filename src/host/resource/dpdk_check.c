@@ -23,7 +23,7 @@
 #define TRIES 17u
 #define LARGE_TRIES 2u
 #define LARGE_LENGTH (DPDK_PIECE * 2 + 4800)
-#define ARENA (LARGE_TRIES * 3 * (size_t)(LARGE_LENGTH + 64))
+#define ARENA ((size_t)LARGE_TRIES * 3 * (LARGE_LENGTH + 64))
 #define ANSWER_NS UINT64_C(5000000000)
 #define RSA_BITS 1024
 /* Lines of the log for what comes out wrong. */
