@@ -109,10 +109,32 @@ static void test_random_completions_leave_in_order(void **state)
 	free(order);
 }
 
+static void test_only_whose_turn_it_is_passes_by(void **state)
+{
+	struct order *order = order_new(4);
+	uint32_t ticket[3], room = 0;
+
+	for (uint32_t i = 0; i < 3; i++)
+		ticket[i] = enter(order, i);
+	assert_false(order_turn(order, ticket[1], &room));
+	assert_int_equal(room, 0);
+	order_done(order, ticket[1], 0);
+	assert_false(order_ready(order));
+	assert_true(order_turn(order, ticket[0], &room));
+	assert_int_equal(room, 1000);
+	assert_true(order_ready(order));
+	expect_next(order, 1, 0);
+	assert_true(order_turn(order, ticket[2], &room));
+	assert_int_equal(order_in_flight(order), 0);
+	assert_false(order_ready(order));
+	free(order);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_done_in_order_leaves_at_once),
+		cmocka_unit_test(test_only_whose_turn_it_is_passes_by),
 		cmocka_unit_test(test_the_oldest_holds_up_the_others),
 		cmocka_unit_test(test_a_place_used_again_is_not_done),
 		cmocka_unit_test(test_random_completions_leave_in_order),

@@ -136,12 +136,21 @@ static void complete(struct model *m, struct request *r, bool full)
 {
 	unsigned int expected = m->released;
 	struct order_entry entry;
+	uint32_t room;
 
 	r->done = true;
 	r->written = full ? ROOM : 1;
-	order_done(m->order, r->ticket, r->written);
+	/* As the worker does it: whose turn it is passes by. */
+	if (order_turn(m->order, r->ticket, &room)) {
+		assert_ptr_equal(r, &m->request[m->released++]);
+		assert_int_equal(room, ROOM);
+		vring_push_in_order(&m->p.guest.ring, r->head, r->written, room);
+	} else {
+		order_done(m->order, r->ticket, r->written);
+	}
 	while (expected < m->arrived && m->request[expected].done)
 		expected++;
+	assert_int_equal(order_ready(m->order), m->released < expected);
 	while (order_next(m->order, &entry)) {
 		const struct request *next = &m->request[m->released++];
 
