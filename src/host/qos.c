@@ -79,7 +79,9 @@ void qos_flow_limit(struct qos *qos, struct qos_flow *flow, const struct qos_lim
 	bool limited = limits->ops || limits->bytes;
 
 	throttle_end(qos, flow, now);
+	qos->weighted -= flow->weight > 1;
 	flow->weight = limits->weight ? limits->weight : 1;
+	qos->weighted += flow->weight > 1;
 	bucket_set(&flow->ops, limits->ops, limits->ops_burst, now);
 	bucket_set(&flow->bytes, limits->bytes, limits->bytes_burst, now);
 	qos->limited += limited;
@@ -305,6 +307,11 @@ void qos_other(struct qos *qos, const struct qos_flow *flow)
 	qos->only = flow;
 }
 
+static bool is_crowd(const struct qos *qos)
+{
+	return qos->flows > QOS_CROWD && !qos->weighted;
+}
+
 static void period_begin(struct qos *qos)
 {
 	qos->period_from = qos->now;
@@ -344,9 +351,9 @@ static void period_end(struct qos *qos)
 	if (active)
 		qos->unit = ticks(qos, QOS_QUANTUM_NS) / least;
 	period_begin(qos);
-	if (active >= 2)
+	if (active >= 2 && !is_crowd(qos))
 		return;
-	/* Nobody is in anybody's way. */
+	/* Nobody is in anybody's way, or all are alike. */
 	while (qos->first)
 		list_remove(qos, qos->first);
 	qos->metered = false;
@@ -357,6 +364,10 @@ static void period_end(struct qos *qos)
 void qos_contend(struct qos *qos, uint64_t now)
 {
 	qos->second = false;
+	if (is_crowd(qos)) {
+		qos->only = NULL;
+		return;
+	}
 	qos->metered = qos->watch = true;
 	qos->disturbed = true;
 	qos->now = now;
@@ -423,6 +434,7 @@ void qos_flow_leave(struct qos *qos, struct qos_flow *flow)
 	qos->limited -= flow->limited;
 	flow->limited = false;
 	qos->watch = qos->metered || qos->limited;
+	qos->weighted -= flow->weight > 1;
 	qos->flows--;
 	*flow->at = flow->all;
 	if (flow->all)

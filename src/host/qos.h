@@ -47,6 +47,9 @@
  * counts beyond its own. */
 #define QOS_SCARCE_BYTES 16384
 #define QOS_SCARCE_REQUEST 512
+/* With more flows than that, all of weight 1, equal turns are fair enough, and cost less: what
+ * short rounds of many rings take would be the most of it. */
+#define QOS_CROWD 16u
 /* Rounds stay short so long after a light flow was last seen. */
 #define QOS_LIGHT_NS 10000000u
 
@@ -111,7 +114,7 @@ struct qos {
 	uint64_t period_end, light_until, scarce_until;
 	unsigned int period_rounds; /* left, so that everybody has had a turn in a period */
 	struct qos_flow *all;
-	unsigned int flows;
+	unsigned int flows, weighted; /* of them, of another weight than 1 */
 	uint64_t ticks_per_us;
 	struct cost_model cost;
 };

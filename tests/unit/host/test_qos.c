@@ -679,6 +679,31 @@ static void nobody_starves_and_nobody_saves_up(void **state)
 	}
 }
 
+/* Unless somebody is to have more than the others. */
+static void a_crowd_of_equals_is_not_metered(void **state)
+{
+	const struct qos_limits equal = {.weight = 1}, more = {.weight = 2};
+	struct qos_flow flow[QOS_CROWD + 1] = {{0}};
+	struct qos qos;
+
+	qos_init(&qos, 1000);
+	for (unsigned int i = 0; i <= QOS_CROWD; i++)
+		qos_flow_join(&qos, &flow[i], &equal, 1);
+	qos_contend(&qos, 1);
+	assert_false(qos.metered);
+	qos_flow_limit(&qos, &flow[3], &more, 2);
+	qos_contend(&qos, 2);
+	assert_true(qos.metered);
+	/* It ends when that is taken back. */
+	qos_flow_limit(&qos, &flow[3], &equal, 3);
+	for (unsigned int i = 0; i < 4 * QOS_CROWD; i++)
+		qos_round_begin(&qos, 4 + i * (uint64_t)QOS_PERIOD_NS);
+	assert_false(qos.metered);
+	qos_flow_leave(&qos, &flow[0]);
+	qos_contend(&qos, 5);
+	assert_true(qos.metered);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -706,6 +731,7 @@ int main(void)
 		cmocka_unit_test(costs_have_bounds),
 		cmocka_unit_test(shares_stay_within_the_bound_of_deficit_round_robin),
 		cmocka_unit_test(nobody_starves_and_nobody_saves_up),
+		cmocka_unit_test(a_crowd_of_equals_is_not_metered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
