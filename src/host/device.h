@@ -93,8 +93,8 @@ struct host_queue {
 	uint8_t rest;    /* rounds left without a turn */
 	uint8_t managed; /* sessions in-band, running freely */
 	/* What memory it misses, for the main thread, which takes it when misses is set. */
-	uint64_t miss_addr;
-	bool miss_write;
+	_Atomic(uint64_t) miss_addr;
+	atomic_bool miss_write;
 	atomic_bool misses;
 	atomic_bool miss_over;        /* the main thread: it will not be known */
 	_Atomic(const char *) broken; /* why the worker stopped it (static text); NULL: it runs */

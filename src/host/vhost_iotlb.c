@@ -104,17 +104,19 @@ static void on_miss(void *context, int fd, uint32_t events)
 	event_clear(fd);
 	for (unsigned int i = 0; i <= device->data_queues; i++) {
 		struct host_queue *queue = &device->queue[i];
-		uint64_t gap;
+		uint64_t gap, addr;
+		bool write;
 
 		/* Acquire: pairs with queue_miss(). */
 		if (!atomic_exchange_explicit(&queue->misses, false, memory_order_acquire))
 			continue;
 		/* It may have come in the meantime. */
-		if (!memtable_gap(device->memory, queue->miss_addr, 1, queue->miss_write, &gap))
+		addr = atomic_load_explicit(&queue->miss_addr, memory_order_relaxed);
+		write = atomic_load_explicit(&queue->miss_write, memory_order_relaxed);
+		if (!memtable_gap(device->memory, addr, 1, write, &gap))
 			known = true;
 		else
-			ask(front_end, i, queue->miss_addr,
-			    queue->miss_write ? VHOST_USER_IOTLB_WO : VHOST_USER_IOTLB_RO);
+			ask(front_end, i, addr, write ? VHOST_USER_IOTLB_WO : VHOST_USER_IOTLB_RO);
 	}
 	timer_set(front_end);
 	if (known)

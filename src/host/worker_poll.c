@@ -219,8 +219,10 @@ static __attribute__((cold, noinline)) void queue_miss(struct worker *worker,
                                                        struct host_queue *queue)
 {
 	queue->paused |= QUEUE_MISSES;
-	queue->miss_addr = queue->ring.miss.addr;
-	queue->miss_write = queue->ring.miss.write;
+	/* The main thread may still be reading those of the last time, if the table has changed
+	 * since: it is told of these as well. */
+	atomic_store_explicit(&queue->miss_addr, queue->ring.miss.addr, memory_order_relaxed);
+	atomic_store_explicit(&queue->miss_write, queue->ring.miss.write, memory_order_relaxed);
 	/* Release: pairs with the main thread's exchange, which then reads the two above. */
 	atomic_store_explicit(&queue->misses, true, memory_order_release);
 	notifier_signal(worker->notifier, queue->device->miss_fd);
