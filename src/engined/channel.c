@@ -79,12 +79,12 @@ static int check_tag(const struct region *region, const struct vce_slot *line, u
 static int check_chain(const struct region *region, const struct vce_slot *line,
                        struct vcrypto_op *op)
 {
-	if (line->cipher_offset > line->length)
+	if ((uint64_t)line->cipher_offset + line->dst_len > line->length)
 		return -EINVAL;
 	if ((uint64_t)line->hash_offset + line->hash_len > line->length)
 		return -EINVAL;
 	op->cipher_offset = line->cipher_offset;
-	op->cipher_len = line->length - line->cipher_offset;
+	op->cipher_len = line->dst_len ? line->dst_len : line->length - line->cipher_offset;
 	op->hash_offset = line->hash_offset;
 	op->hash_len = line->hash_len;
 	return check_tag(region, line, MAX_TAG, op);

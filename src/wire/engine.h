@@ -191,14 +191,14 @@ struct vce_slot {
 	uint32_t src;     /* offset */
 	uint32_t dst;     /* offset; may be equal to src */
 	uint32_t length;  /* of src; AEAD: without the tag */
-	uint32_t dst_len; /* AKCIPHER: room at dst */
+	uint32_t dst_len; /* AKCIPHER: room at dst. Chains: bytes to encipher; 0: all there are */
 	uint32_t aad;     /* offset */
 	uint32_t aad_len;
 	uint32_t tag; /* offset: AEAD, MAC, verify's digest */
 	uint16_t tag_len;
 	uint16_t waker; /* number of an eventfd, 0 for none */
 	uint8_t iv[VCE_MAX_IV];
-	/* Chains: the ranges, each from src. cipher_len 0: all of length. */
+	/* Chains: where cipher and MAC begin, each from src. */
 	uint16_t cipher_offset;
 	uint16_t hash_offset;
 	uint32_t hash_len;

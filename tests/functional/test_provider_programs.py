@@ -159,6 +159,9 @@ def test_speed():
             speed(stack, "-async_jobs", "8", "rsa2048")
         with counts(stack, cipher=100):
             speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", "aes-128-cbc")
+        for cipher in ("aes-128-cbc-hmac-sha1", "aes-256-cbc-hmac-sha256"):
+            with counts(stack, cipher=100):
+                speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", cipher)
         with counts(stack, aead=100):
             speed(stack, "-async_jobs", "8", "-bytes", "16384", "-aead", "-evp", "aes-128-gcm",
                   min_size="2048")
@@ -221,6 +224,15 @@ SUITES = (
 )
 
 
+# Without encrypt-then-MAC libssl takes the stitched ciphers.
+STITCHED = (
+    (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-SHA"),
+    (ssl.TLSVersion.TLSv1_2, "AES256-SHA"),
+    (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-SHA256"),
+    (ssl.TLSVersion.TLSv1_2, "AES256-SHA256"),
+)
+
+
 def one_server(stack, version, suite, arguments, settings):
     """A server with the provider sends and receives a file, both compared."""
     port = free_port()
@@ -253,13 +265,17 @@ def one_server(stack, version, suite, arguments, settings):
     check(read(stack, "up") == up, f"{name}: the server got what was sent")
 
 
-def servers(arguments, settings):
+def servers(arguments, settings, suites=SUITES):
     with vctest.Stack() as stack:
         make_certificate(stack)
-        for version, suite in SUITES:
+        for version, suite in suites:
             rsa = "rsa_decrypt" if suite and not suite.startswith("ECDHE") else "rsa_sign"
-            gcm = not suite or "GCM" in suite
-            with counts(stack, **{rsa: 1}, **({"aead": 100} if gcm else {})):
+            records = {}
+            if not suite or "GCM" in suite:
+                records = {"aead": 100}
+            elif suites is STITCHED:
+                records = {"cipher": 60}
+            with counts(stack, **{rsa: 1}, **records):
                 one_server(stack, version, suite, arguments, settings)
 
 
@@ -269,6 +285,11 @@ def test_server_in_jobs():
 
 def test_server_without_jobs():
     servers([], {"policy": "always"})
+
+
+def test_server_of_stitched_suites():
+    servers(["-async", "-no_etm"], {}, STITCHED)
+    servers(["-no_etm"], {"policy": "always"}, STITCHED)
 
 
 def test_client():

@@ -1,104 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AES-CBC through EVP, and what all ciphers have in common. See cases.h.
+ * AES-CBC through EVP. See cases.h.
  */
 #include "cases.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 
+#include "pair.h"
+
 static const char *const names[] = {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"};
-
-/* Two contexts that must behave alike. */
-struct pair {
-	EVP_CIPHER_CTX *ours, *theirs;
-};
-
-static bool pair_open(const struct env *env, const char *name, struct pair *pair, int encrypt,
-                      const uint8_t *key, const uint8_t *iv)
-{
-	EVP_CIPHER *ours = EVP_CIPHER_fetch(env->libctx, name, OURS);
-	EVP_CIPHER *theirs = EVP_CIPHER_fetch(env->libctx, name, THEIRS);
-
-	CHECK(ours && theirs);
-	pair->ours = EVP_CIPHER_CTX_new();
-	pair->theirs = EVP_CIPHER_CTX_new();
-	CHECK(EVP_CipherInit_ex2(pair->ours, ours, key, iv, encrypt, NULL) == 1);
-	CHECK(EVP_CipherInit_ex2(pair->theirs, theirs, key, iv, encrypt, NULL) == 1);
-	EVP_CIPHER_free(ours);
-	EVP_CIPHER_free(theirs);
-	return true;
-}
-
-static void pair_close(struct pair *pair)
-{
-	EVP_CIPHER_CTX_free(pair->ours);
-	EVP_CIPHER_CTX_free(pair->theirs);
-}
-
-/* Give both the same piece; both must give the same back, at out and beyond our own buffers. */
-static bool pair_update(struct pair *pair, uint8_t *a, uint8_t *b, int *n, const uint8_t *in,
-                        size_t size)
-{
-	int na = -1, nb = -1;
-	int ra = EVP_CipherUpdate(pair->ours, a, &na, in, (int)size);
-	int rb = EVP_CipherUpdate(pair->theirs, b, &nb, in, (int)size);
-
-	CHECK(ra == rb);
-	CHECK(ra != 1 || (na == nb && !memcmp(a, b, (size_t)na)));
-	*n = na;
-	return true;
-}
-
-static bool pair_final(struct pair *pair, uint8_t *a, uint8_t *b, int *n, int *result)
-{
-	int na = -1, nb = -1;
-	int ra = EVP_CipherFinal_ex(pair->ours, a, &na);
-	int rb = EVP_CipherFinal_ex(pair->theirs, b, &nb);
-
-	CHECK(ra == rb);
-	CHECK(ra != 1 || (na == nb && !memcmp(a, b, (size_t)na)));
-	*n = ra == 1 ? na : 0;
-	*result = ra;
-	return true;
-}
-
-static bool pair_same_ivs(struct pair *pair)
-{
-	uint8_t a[16] = {0}, b[16] = {1};
-
-	CHECK(EVP_CIPHER_CTX_get_original_iv(pair->ours, a, sizeof(a)));
-	CHECK(EVP_CIPHER_CTX_get_original_iv(pair->theirs, b, sizeof(b)));
-	CHECK(!memcmp(a, b, sizeof(a)));
-	CHECK(EVP_CIPHER_CTX_get_updated_iv(pair->ours, a, sizeof(a)));
-	CHECK(EVP_CIPHER_CTX_get_updated_iv(pair->theirs, b, sizeof(b)));
-	CHECK(!memcmp(a, b, sizeof(a)));
-	return true;
-}
-
-struct buffers {
-	uint8_t *in, *a, *b;
-};
-
-static bool buffers_open(struct buffers *m, size_t size)
-{
-	m->in = malloc(size + 64);
-	m->a = malloc(size + 64);
-	m->b = malloc(size + 64);
-	CHECK(m->in && m->a && m->b);
-	test_fill(m->in, size);
-	return true;
-}
-
-static void buffers_close(struct buffers *m)
-{
-	free(m->in);
-	free(m->a);
-	free(m->b);
-}
 
 static bool one_message(const struct env *env, const char *name, size_t size, struct buffers *m)
 {
@@ -167,14 +80,8 @@ static bool pieces_once(const struct env *env, struct buffers *m, size_t size)
 		CHECK(pair_update(&pair, m->a + out, m->b + out, &n, m->in + done, piece));
 		done += piece;
 		out += (size_t)n;
-		if (test_random(8) == 0) {
-			struct pair copy = {EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_new()};
-
-			CHECK(EVP_CIPHER_CTX_copy(copy.ours, pair.ours));
-			CHECK(EVP_CIPHER_CTX_copy(copy.theirs, pair.theirs));
-			pair_close(&pair);
-			pair = copy;
-		}
+		if (test_random(8) == 0)
+			CHECK(pair_copy(&pair));
 		if (test_random(8) == 0)
 			CHECK(pair_same_ivs(&pair));
 	}

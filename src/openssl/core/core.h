@@ -79,7 +79,9 @@ struct core_op {
 	uint8_t iv_len;
 	uint8_t akcipher_op;
 	uint8_t iv[VCE_MAX_IV];
-	uint32_t hash_offset, hash_len, cipher_offset;
+	/* Chains: bytes of src, from its start, that are enciphered and come out at dst; the tag is
+	 * over aad and all of src. */
+	uint32_t cipher_len;
 	enum vce_class class; /* for the counters */
 	uint32_t result_len;  /* out: AKCIPHER */
 	int result;           /* out: outcome of this one */

@@ -255,7 +255,8 @@ static inline uint32_t key_handle(const struct core_key *key, const struct conne
 
 /* Offsets in the slot's buffer. */
 struct layout {
-	uint32_t dst, tag, aad;
+	uint32_t src, dst, tag, aad;
+	uint32_t lead; /* chains: bytes of additional data in front of src, part of the message */
 	uint32_t tag_len;
 	uint32_t dst_len; /* bytes that come out */
 	bool tag_in, tag_out;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where an operation's data lies in a slot's buffer: data in place at its start, then the tag (so
- * that data and tag are one piece for the device), then additional data. Pure.
+ * that data and tag are one piece for the device), then additional data; of chains, where it is
+ * part of the message, in front of the data. Pure.
  */
 #include "openssl/core/internal.h"
 
@@ -9,6 +10,7 @@
 
 #define MAX_TAG 64u
 #define AEAD_TAG 16u
+#define CHAIN_ALIGN 16u
 
 static int layout_akcipher(const struct core_op *op, uint64_t size, struct layout *l)
 {
@@ -37,6 +39,26 @@ static int layout_tag(const struct core_op *op, uint32_t session_len, uint32_t f
 	return !op->tag || !l->tag_len || l->tag_len > max ? -EINVAL : 0;
 }
 
+/* The data begins at a multiple of the block, so that it can be copied and enciphered quickly. */
+static int layout_chain(const struct vce_session_params *params, const struct core_op *op,
+                        uint64_t size, struct layout *l)
+{
+	uint64_t start = vc_round_up((uint64_t)op->aad_len, CHAIN_ALIGN);
+
+	if (!op->cipher_len || op->cipher_len > op->length || !op->dst ||
+	    op->aad_len > UINT16_MAX || (op->aad_len && !op->aad) ||
+	    layout_tag(op, params->tag_len, 0, MAX_TAG, l) ||
+	    start + op->length + l->tag_len > size)
+		return -EINVAL;
+	l->lead = op->aad_len;
+	l->src = l->dst = (uint32_t)start;
+	l->aad = l->src - l->lead;
+	l->tag = l->src + op->length;
+	l->tag_out = true;
+	l->dst_len = op->cipher_len;
+	return 0;
+}
+
 int layout_op(const struct vce_session_params *params, const struct core_op *op, uint32_t size,
               struct layout *l)
 {
@@ -54,14 +76,8 @@ int layout_op(const struct vce_session_params *params, const struct core_op *op,
 	l->dst_len = op->length;
 	switch (params->service) {
 	case VCRYPTO_SERVICE_CIPHER:
-		if (params->chain == VCRYPTO_CHAIN_NONE)
-			break;
-		if (op->cipher_offset > op->length || op->cipher_offset > UINT16_MAX ||
-		    op->hash_offset > UINT16_MAX ||
-		    (uint64_t)op->hash_offset + op->hash_len > op->length)
-			return -EINVAL;
-		ret = layout_tag(op, params->tag_len, 0, MAX_TAG, l);
-		l->tag_out = true;
+		if (params->chain != VCRYPTO_CHAIN_NONE)
+			return layout_chain(params, op, size, l);
 		break;
 	case VCRYPTO_SERVICE_AEAD:
 		ret = layout_tag(op, params->tag_len, AEAD_TAG, AEAD_TAG, l);

@@ -274,18 +274,18 @@ static void slot_fill(struct vce_slot *slot, const struct core_op *op, const str
 	slot->opcode = VCE_OP_CRYPT;
 	slot->akcipher_op = op->akcipher_op;
 	slot->iv_len = op->iv_len;
-	slot->src = buffer;
-	slot->dst = buffer + l->dst;
-	slot->length = op->length;
+	slot->src = buffer + l->src - l->lead;
+	slot->dst = buffer + l->dst - l->lead;
+	slot->length = l->lead + op->length;
 	slot->dst_len = l->dst_len;
 	slot->aad = buffer + l->aad;
 	slot->aad_len = op->aad_len;
 	slot->tag = buffer + l->tag;
 	slot->tag_len = (uint16_t)l->tag_len;
 	memcpy(slot->iv, op->iv, sizeof(slot->iv));
-	slot->cipher_offset = (uint16_t)op->cipher_offset;
-	slot->hash_offset = (uint16_t)op->hash_offset;
-	slot->hash_len = op->hash_len;
+	slot->cipher_offset = (uint16_t)l->lead;
+	slot->hash_offset = 0;
+	slot->hash_len = slot->length;
 }
 
 static int op_submit(struct run *run, const struct core_op *op, struct flight *flight)
@@ -311,7 +311,7 @@ static int op_submit(struct run *run, const struct core_op *op, struct flight *f
 		return ret;
 	buffer = slot_buffer(flight->ref);
 	if (op->length)
-		memcpy(buffer, op->src, op->length);
+		memcpy(buffer + l->src, op->src, op->length);
 	if (l->tag_in)
 		memcpy(buffer + l->tag, op->tag, l->tag_len);
 	if (op->aad_len)

@@ -7,16 +7,42 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
+#include <openssl/proverr.h>
+
+/* What each cipher is, here and at the device. */
+static const struct cipher_info {
+	const char *name;
+	uint8_t key_size;
+	uint8_t service;   /* enum vcrypto_service */
+	uint8_t algorithm; /* enum vcrypto_cipher or vcrypto_aead */
+	uint8_t mac;       /* enum vcrypto_mac: authenticated, then enciphered */
+} infos[CIPHERS] = {
+	[AES_128_CBC] = {"AES-128-CBC", 16, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC, 0},
+	[AES_192_CBC] = {"AES-192-CBC", 24, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC, 0},
+	[AES_256_CBC] = {"AES-256-CBC", 32, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC, 0},
+	[AES_128_CBC_HMAC_SHA1] = {"AES-128-CBC-HMAC-SHA1", 16, VCRYPTO_SERVICE_CIPHER,
+                                   VCRYPTO_CIPHER_AES_CBC, VCRYPTO_MAC_HMAC_SHA1},
+	[AES_256_CBC_HMAC_SHA1] = {"AES-256-CBC-HMAC-SHA1", 32, VCRYPTO_SERVICE_CIPHER,
+                                   VCRYPTO_CIPHER_AES_CBC, VCRYPTO_MAC_HMAC_SHA1},
+	[AES_128_CBC_HMAC_SHA256] = {"AES-128-CBC-HMAC-SHA256", 16, VCRYPTO_SERVICE_CIPHER,
+                                     VCRYPTO_CIPHER_AES_CBC, VCRYPTO_MAC_HMAC_SHA256},
+	[AES_256_CBC_HMAC_SHA256] = {"AES-256-CBC-HMAC-SHA256", 32, VCRYPTO_SERVICE_CIPHER,
+                                     VCRYPTO_CIPHER_AES_CBC, VCRYPTO_MAC_HMAC_SHA256},
+	[AES_128_GCM] = {"AES-128-GCM", 16, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM, 0},
+	[AES_192_GCM] = {"AES-192-GCM", 24, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM, 0},
+	[AES_256_GCM] = {"AES-256-GCM", 32, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM, 0},
+};
+
+const char *cipher_name(enum cipher_id id)
+{
+	return infos[id].name;
+}
 
 size_t cipher_key_size(enum cipher_id id)
 {
-	static const uint8_t sizes[CIPHERS] = {
-		[AES_128_CBC] = 16, [AES_192_CBC] = 24, [AES_256_CBC] = 32,
-		[AES_128_GCM] = 16, [AES_192_GCM] = 24, [AES_256_GCM] = 32,
-	};
-
-	return sizes[id];
+	return infos[id].key_size;
 }
 
 int cipher_open(struct cipher_ctx *c, void *provctx, enum cipher_id id)
@@ -53,12 +79,23 @@ int cipher_inner_init(struct cipher_ctx *c, bool encrypt, const uint8_t *key, si
 	return d->decrypt_init(c->inner, key, key_size, iv, iv_size, NULL);
 }
 
+int cipher_inner_update(struct cipher_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	size_t done = 0;
+
+	return c->delegate->update(c->inner, out, &done, size, in, size) && done == size;
+}
+
+void cipher_forget_key(struct cipher_ctx *c)
+{
+	core_key_free(c->key);
+	c->key = NULL;
+}
+
 void cipher_note_init(struct cipher_ctx *c, bool encrypt, const uint8_t *key)
 {
-	if (key || c->encrypt != encrypt) {
-		core_key_free(c->key);
-		c->key = NULL;
-	}
+	if (key || c->encrypt != encrypt)
+		cipher_forget_key(c);
 	c->encrypt = encrypt;
 	if (key) {
 		memcpy(c->raw_key, key, cipher_key_size(c->id));
@@ -66,17 +103,25 @@ void cipher_note_init(struct cipher_ctx *c, bool encrypt, const uint8_t *key)
 	}
 }
 
-struct core_key *cipher_core_key(struct cipher_ctx *c)
+struct vcrypto_session_params cipher_session(const struct cipher_ctx *c)
 {
-	bool gcm = c->id >= CIPHER_GCM;
-	const struct vcrypto_session_params params = {
-		.service = gcm ? VCRYPTO_SERVICE_AEAD : VCRYPTO_SERVICE_CIPHER,
-		.algorithm = gcm ? VCRYPTO_AEAD_GCM : VCRYPTO_CIPHER_AES_CBC,
+	const struct cipher_info *info = &infos[c->id];
+
+	return (struct vcrypto_session_params){
+		.service = info->service,
+		.algorithm = info->algorithm,
 		.direction = c->encrypt ? VCRYPTO_ENCRYPT : VCRYPTO_DECRYPT,
 		.key = c->raw_key,
-		.key_len = cipher_key_size(c->id),
-		.tag_len = gcm ? 16 : 0,
+		.key_len = info->key_size,
+		.chain = info->mac ? VCRYPTO_CHAIN_HASH_THEN_CIPHER : VCRYPTO_CHAIN_NONE,
+		.mac = info->mac,
+		.tag_len = info->service == VCRYPTO_SERVICE_AEAD ? 16 : 0,
 	};
+}
+
+struct core_key *cipher_core_key(struct cipher_ctx *c)
+{
+	const struct vcrypto_session_params params = cipher_session(c);
 
 	if (!c->key && core_key_new(&params, &c->key))
 		c->key = NULL;
@@ -97,6 +142,24 @@ int cipher_inner_set(struct cipher_ctx *c, const OSSL_PARAM *param)
 	const OSSL_PARAM one[2] = {*param, OSSL_PARAM_END};
 
 	return c->delegate->set_ctx_params(c->inner, one);
+}
+
+int cipher_failed(void)
+{
+	ERR_raise(ERR_LIB_PROV, PROV_R_CIPHER_OPERATION_FAILED);
+	return 0;
+}
+
+int cipher_too_small(void)
+{
+	ERR_raise(ERR_LIB_PROV, PROV_R_OUTPUT_BUFFER_TOO_SMALL);
+	return 0;
+}
+
+int cipher_no_key(void)
+{
+	ERR_raise(ERR_LIB_PROV, PROV_R_NO_KEY_SET);
+	return 0;
 }
 
 /* ------------------------------------------------------------------------------------ tables */
@@ -123,6 +186,7 @@ int cipher_inner_set(struct cipher_ctx *c, const OSSL_PARAM *param)
 	}
 
 MODE_PARAMS(cbc, AES_128_CBC)
+MODE_PARAMS(stitched, AES_128_CBC_HMAC_SHA1)
 MODE_PARAMS(gcm, AES_128_GCM)
 
 #define DIRECTION(mode, direction, encrypt)                                                        \
@@ -136,6 +200,8 @@ MODE_PARAMS(gcm, AES_128_GCM)
 
 DIRECTION(cbc, encrypt, true)
 DIRECTION(cbc, decrypt, false)
+DIRECTION(stitched, encrypt, true)
+DIRECTION(stitched, decrypt, false)
 DIRECTION(gcm, encrypt, true)
 DIRECTION(gcm, decrypt, false)
 
@@ -148,6 +214,10 @@ DIRECTION(gcm, decrypt, false)
 NEWCTX(aes_128_cbc, cbc, AES_128_CBC)
 NEWCTX(aes_192_cbc, cbc, AES_192_CBC)
 NEWCTX(aes_256_cbc, cbc, AES_256_CBC)
+NEWCTX(aes_128_cbc_hmac_sha1, stitched, AES_128_CBC_HMAC_SHA1)
+NEWCTX(aes_256_cbc_hmac_sha1, stitched, AES_256_CBC_HMAC_SHA1)
+NEWCTX(aes_128_cbc_hmac_sha256, stitched, AES_128_CBC_HMAC_SHA256)
+NEWCTX(aes_256_cbc_hmac_sha256, stitched, AES_256_CBC_HMAC_SHA256)
 NEWCTX(aes_128_gcm, gcm, AES_128_GCM)
 NEWCTX(aes_192_gcm, gcm, AES_192_GCM)
 NEWCTX(aes_256_gcm, gcm, AES_256_GCM)
@@ -181,9 +251,16 @@ typedef void (*any_function)(void);
 const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id)
 {
 	static const OSSL_DISPATCH tables[CIPHERS][15] = {
-		[AES_128_CBC] = TABLE(aes_128_cbc, cbc), [AES_192_CBC] = TABLE(aes_192_cbc, cbc),
-		[AES_256_CBC] = TABLE(aes_256_cbc, cbc), [AES_128_GCM] = TABLE(aes_128_gcm, gcm),
-		[AES_192_GCM] = TABLE(aes_192_gcm, gcm), [AES_256_GCM] = TABLE(aes_256_gcm, gcm),
+		[AES_128_CBC] = TABLE(aes_128_cbc, cbc),
+		[AES_192_CBC] = TABLE(aes_192_cbc, cbc),
+		[AES_256_CBC] = TABLE(aes_256_cbc, cbc),
+		[AES_128_CBC_HMAC_SHA1] = TABLE(aes_128_cbc_hmac_sha1, stitched),
+		[AES_256_CBC_HMAC_SHA1] = TABLE(aes_256_cbc_hmac_sha1, stitched),
+		[AES_128_CBC_HMAC_SHA256] = TABLE(aes_128_cbc_hmac_sha256, stitched),
+		[AES_256_CBC_HMAC_SHA256] = TABLE(aes_256_cbc_hmac_sha256, stitched),
+		[AES_128_GCM] = TABLE(aes_128_gcm, gcm),
+		[AES_192_GCM] = TABLE(aes_192_gcm, gcm),
+		[AES_256_GCM] = TABLE(aes_256_gcm, gcm),
 	};
 
 	return tables[id];

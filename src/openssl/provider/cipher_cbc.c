@@ -4,7 +4,7 @@
  *
  * Blocks are gathered, held back and padded here, exactly as OpenSSL's own does it; the delegate
  * (its own padding off) and the device see whole blocks only. So work moves between them at any
- * block: all that has to follow is the chaining value, the last block of ciphertext.
+ * block; the chaining value is the last block of ciphertext.
  *
  * Encryption is serial: a piece at a time, as large as an operation may be. Decryption has all its
  * chaining values beforehand, so its pieces are in flight together.
@@ -22,19 +22,11 @@
 #include <openssl/params.h>
 #include <openssl/proverr.h>
 
-/* Operations in flight for one decryption; they lie on the fiber's 32 KiB of stack. */
-#define WINDOW 16
-#define DEFAULT_PIECE 16384
-
 struct cbc_ctx {
 	struct cipher_ctx base;
 	bool pad;
-	bool tls; /* the delegate does it all */
-	bool iv_set;
-	bool stale;            /* the delegate's chaining value is behind ours */
-	uint8_t held;          /* bytes in block */
-	uint8_t iv[AES_BLOCK]; /* as given */
-	uint8_t chain[AES_BLOCK];
+	bool tls;     /* the delegate does it all */
+	uint8_t held; /* bytes in block */
 	uint8_t block[AES_BLOCK];
 };
 
@@ -83,42 +75,13 @@ void *cbc_dupctx(void *vctx)
 	return copy;
 }
 
-/* Bring the delegate's chaining value up to date. */
-static int sync_inner(struct cbc_ctx *c)
-{
-	if (!c->stale)
-		return 1;
-	c->stale = false;
-	return cipher_inner_init(&c->base, c->base.encrypt, NULL, 0, c->chain, AES_BLOCK);
-}
-
-/* Learn the chaining value after the delegate worked by itself. */
-static int fetch_chain(struct cbc_ctx *c)
-{
-	OSSL_PARAM param = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_UPDATED_IV, c->chain,
-	                                                     AES_BLOCK);
-
-	return cipher_inner_get(&c->base, &param);
-}
-
 int cbc_init(void *vctx, bool encrypt, const uint8_t *key, size_t key_size, const uint8_t *iv,
              size_t iv_size, const OSSL_PARAM params[])
 {
 	struct cbc_ctx *c = vctx;
-	/* Without a new IV a message begins with the last one given. */
-	const uint8_t *old = c->iv_set ? c->iv : c->stale ? c->chain : NULL;
 
-	if (!cipher_inner_init(&c->base, encrypt, key, key_size, iv ? iv : old,
-	                       iv ? iv_size : AES_BLOCK))
+	if (!chain_init(&c->base, encrypt, key, key_size, iv, iv_size, true))
 		return 0;
-	cipher_note_init(&c->base, encrypt, key);
-	if (iv) {
-		memcpy(c->iv, iv, AES_BLOCK);
-		c->iv_set = true;
-	}
-	if (c->iv_set)
-		memcpy(c->chain, c->iv, AES_BLOCK);
-	c->stale = false;
 	c->held = 0;
 	return cbc_set_ctx_params(c, params);
 }
@@ -128,14 +91,13 @@ int cbc_get_ctx_params(void *vctx, OSSL_PARAM params[])
 	struct cbc_ctx *c = vctx;
 	int ok;
 
-	if (!sync_inner(c))
+	if (!chain_to_delegate(&c->base))
 		return 0;
 	for (OSSL_PARAM *p = params; p && p->key; p++) {
 		if (!strcmp(p->key, OSSL_CIPHER_PARAM_PADDING))
 			ok = OSSL_PARAM_set_uint(p, c->pad);
 		else if (!strcmp(p->key, OSSL_CIPHER_PARAM_IV))
-			ok = OSSL_PARAM_set_octet_ptr(p, c->iv, AES_BLOCK) ||
-			     OSSL_PARAM_set_octet_string(p, c->iv, AES_BLOCK);
+			ok = chain_get_iv(&c->base, p);
 		else
 			ok = cipher_inner_get(&c->base, p);
 		if (!ok) {
@@ -150,10 +112,11 @@ static int set_tls(struct cbc_ctx *c, const OSSL_PARAM *p)
 {
 	unsigned int version;
 
-	if (!OSSL_PARAM_get_uint(p, &version) || !sync_inner(c) || !cipher_inner_set(&c->base, p))
+	if (!OSSL_PARAM_get_uint(p, &version) || !chain_to_delegate(&c->base) ||
+	    !cipher_inner_set(&c->base, p))
 		return 0;
-	if (c->tls && !version && !fetch_chain(c))
-		return 0;
+	if (c->tls)
+		c->base.holder = CHAIN_DELEGATE;
 	c->tls = version != 0;
 	return set_inner_padding(c, c->tls ? c->pad : 0);
 }
@@ -188,125 +151,36 @@ int cbc_set_ctx_params(void *vctx, const OSSL_PARAM params[])
 
 /* ------------------------------------------------------------------------------- whole blocks */
 
-/* size is a multiple of the block; in and out are equal or apart. */
-static int software(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
-{
-	uint8_t last[AES_BLOCK];
-	size_t done = 0;
+/* Sizes are multiples of the block; in and out are equal or apart. */
 
-	if (!size)
-		return 1;
-	memcpy(last, in + size - AES_BLOCK, AES_BLOCK);
-	if (!sync_inner(c) ||
-	    !c->base.delegate->update(c->base.inner, out, &done, size, in, size) || done != size)
+static void advance(uint8_t chain[AES_BLOCK], const uint8_t *in, size_t size)
+{
+	memcpy(chain, in + size - AES_BLOCK, AES_BLOCK);
+}
+
+/* After a failure the rest of the call is done in software: waiting once is enough. */
+static int offload_encrypt(struct cipher_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	size_t done = 0, piece = chain_piece(0);
+
+	if (!cipher_core_key(c))
+		return chain_software(c, out, in, size);
+	if (!chain_to_us(c))
 		return 0;
-	memcpy(c->chain, c->base.encrypt ? out + size - AES_BLOCK : last, AES_BLOCK);
-	return 1;
-}
-
-static size_t piece_size(void)
-{
-	size_t size = core_max_size() & ~(AES_BLOCK - 1);
-
-	return size ? size : DEFAULT_PIECE;
-}
-
-static void fill_op(struct cbc_ctx *c, struct core_op *op, uint8_t *out, const uint8_t *in,
-                    size_t size, const uint8_t *iv)
-{
-	*op = (struct core_op){
-		.key = c->base.key,
-		.src = in,
-		.dst = out,
-		.length = (uint32_t)size,
-		.dst_len = (uint32_t)size,
-		.iv_len = AES_BLOCK,
-		.class = VCE_CLASS_CIPHER,
-	};
-	memcpy(op->iv, iv, AES_BLOCK);
-}
-
-/* Both offload from the front and return how many bytes they did. */
-
-static size_t offload_encrypt(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
-{
-	size_t done = 0, piece = piece_size();
-
 	while (done < size) {
 		struct core_op op;
 		size_t n = size - done < piece ? size - done : piece;
 
-		fill_op(c, &op, out + done, in + done, n, c->chain);
+		chain_fill(c, &op, out + done, in + done, n, c->chain);
 		if (core_run(&op, 1))
 			break;
 		done += n;
-		memcpy(c->chain, out + done - AES_BLOCK, AES_BLOCK);
-		c->stale = true;
+		advance(c->chain, out, done);
+		c->holder = CHAIN_OURS;
 	}
-	return done;
-}
-
-/* Do in software what failed of a window; its other operations have been done. */
-static int mend(struct cbc_ctx *c, const struct core_op *ops, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++) {
-		if (!ops[i].result)
-			continue;
-		if (!c->base.provider->policy.fallback)
-			return 0;
-		memcpy(c->chain, ops[i].iv, AES_BLOCK);
-		c->stale = true;
-		if (!software(c, ops[i].dst, ops[i].src, ops[i].length))
-			return 0;
-	}
-	return 1;
-}
-
-static int offload_decrypt(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size,
-                           size_t *done)
-{
-	size_t piece = piece_size();
-	int rc = 0;
-
-	while (*done < size && !rc) {
-		struct core_op ops[WINDOW];
-		uint8_t last[AES_BLOCK];
-		unsigned int n = 0;
-		size_t end = *done;
-
-		for (; n < WINDOW && end < size; n++) {
-			size_t part = size - end < piece ? size - end : piece;
-
-			fill_op(c, &ops[n], out + end, in + end, part,
-			        n ? in + end - AES_BLOCK : c->chain);
-			end += part;
-		}
-		/* In place, the ciphertext is gone afterwards. */
-		memcpy(last, in + end - AES_BLOCK, AES_BLOCK);
-		rc = core_run(ops, n);
-		if (rc && !mend(c, ops, n))
-			return 0;
-		memcpy(c->chain, last, AES_BLOCK);
-		c->stale = true;
-		*done = end;
-	}
-	return 1;
-}
-
-/* After a failure the rest of the call is done in software: waiting once is enough. */
-static int offload(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
-{
-	size_t done = 0;
-
-	if (!cipher_core_key(&c->base))
-		return software(c, out, in, size);
-	if (c->base.encrypt)
-		done = offload_encrypt(c, out, in, size);
-	else if (!offload_decrypt(c, out, in, size, &done))
+	if (done < size && !c->provider->policy.fallback)
 		return 0;
-	if (done < size && !c->base.provider->policy.fallback)
-		return 0;
-	return software(c, out + done, in + done, size - done);
+	return chain_software(c, out + done, in + done, size - done);
 }
 
 static int crypt_blocks(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
@@ -318,32 +192,19 @@ static int crypt_blocks(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size
 	switch (policy_cipher(&c->base.provider->policy,
 	                      c->base.encrypt ? POLICY_CBC_ENCRYPT : POLICY_CBC_DECRYPT, size)) {
 	case POLICY_OFFLOAD:
-		ok = offload(c, out, in, size);
+		ok = c->base.encrypt ? offload_encrypt(&c->base, out, in, size)
+		                     : chain_run_parallel(&c->base, out, in, size, advance);
 		break;
 	case POLICY_SOFTWARE:
-		ok = software(c, out, in, size);
+		ok = chain_software(&c->base, out, in, size);
 		break;
 	case POLICY_FAIL:
 		break;
 	}
-	if (!ok)
-		ERR_raise(ERR_LIB_PROV, PROV_R_CIPHER_OPERATION_FAILED);
-	return ok;
+	return ok ? 1 : cipher_failed();
 }
 
 /* ------------------------------------------------------------------------------------- stream */
-
-static int too_small(void)
-{
-	ERR_raise(ERR_LIB_PROV, PROV_R_OUTPUT_BUFFER_TOO_SMALL);
-	return 0;
-}
-
-static int no_key(void)
-{
-	ERR_raise(ERR_LIB_PROV, PROV_R_NO_KEY_SET);
-	return 0;
-}
 
 int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
                const unsigned char *in, size_t inl)
@@ -352,7 +213,7 @@ int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 	size_t blocks, produced = 0;
 
 	if (!c->base.key_set)
-		return no_key();
+		return cipher_no_key();
 	if (c->tls)
 		return c->base.delegate->update(c->base.inner, out, outl, outsize, in, inl);
 	if (c->held) {
@@ -368,9 +229,9 @@ int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 	/* Decrypting, the last block is held back: it may turn out to be padding. */
 	if (c->held == AES_BLOCK && (c->base.encrypt || inl || !c->pad)) {
 		if (outsize < AES_BLOCK)
-			return too_small();
+			return cipher_too_small();
 		/* One block in front of many is no journey's worth of its own. */
-		if (!(inl > AES_BLOCK ? software(c, out, c->block, AES_BLOCK)
+		if (!(inl > AES_BLOCK ? chain_software(&c->base, out, c->block, AES_BLOCK)
 		                      : crypt_blocks(c, out, c->block, AES_BLOCK)))
 			return 0;
 		c->held = 0;
@@ -381,7 +242,7 @@ int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 	if (blocks && blocks == inl && !c->base.encrypt && c->pad)
 		blocks -= AES_BLOCK;
 	if (outsize < produced + blocks)
-		return too_small();
+		return cipher_too_small();
 	if (!crypt_blocks(c, out, in, blocks))
 		return 0;
 	if (inl > blocks) {
@@ -422,7 +283,7 @@ static int final_encrypt(struct cbc_ctx *c, uint8_t *out, size_t *outl, size_t o
 		return 0;
 	}
 	if (outsize < AES_BLOCK)
-		return too_small();
+		return cipher_too_small();
 	if (!crypt_blocks(c, out, c->block, AES_BLOCK))
 		return 0;
 	c->held = 0;
@@ -451,7 +312,7 @@ static int final_decrypt(struct cbc_ctx *c, uint8_t *out, size_t *outl, size_t o
 		return 0;
 	}
 	if (outsize < (size_t)size)
-		return too_small();
+		return cipher_too_small();
 	memcpy(out, c->block, (size_t)size);
 	c->held = 0;
 	*outl = (size_t)size;
@@ -463,7 +324,7 @@ int cbc_final(void *vctx, unsigned char *out, size_t *outl, size_t outsize)
 	struct cbc_ctx *c = vctx;
 
 	if (!c->base.key_set)
-		return no_key();
+		return cipher_no_key();
 	if (c->tls)
 		return c->base.delegate->final(c->base.inner, out, outl, outsize);
 	return c->base.encrypt ? final_encrypt(c, out, outl, outsize)
@@ -477,13 +338,15 @@ int cbc_cipher(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 	struct cbc_ctx *c = vctx;
 
 	if (!c->base.key_set)
-		return no_key();
+		return cipher_no_key();
 	if (outsize < inl)
-		return too_small();
-	if (c->tls || inl % AES_BLOCK)
-		return sync_inner(c) &&
-		       c->base.delegate->cipher(c->base.inner, out, outl, outsize, in, inl) &&
-		       fetch_chain(c);
+		return cipher_too_small();
+	if (c->tls || inl % AES_BLOCK) {
+		if (!chain_to_delegate(&c->base))
+			return 0;
+		c->base.holder = CHAIN_DELEGATE;
+		return c->base.delegate->cipher(c->base.inner, out, outl, outsize, in, inl);
+	}
 	if (!crypt_blocks(c, out, in, inl))
 		return 0;
 	*outl = inl;

@@ -16,11 +16,6 @@
 
 #include "openssl/provider/provider.h"
 
-const char *const cipher_names[CIPHERS] = {
-	[AES_128_CBC] = "AES-128-CBC", [AES_192_CBC] = "AES-192-CBC", [AES_256_CBC] = "AES-256-CBC",
-	[AES_128_GCM] = "AES-128-GCM", [AES_192_GCM] = "AES-192-GCM", [AES_256_GCM] = "AES-256-GCM",
-};
-
 static const char *const keymgmt_names[RSA_KINDS] = {[RSA_PLAIN] = "RSA", [RSA_PSS] = "RSA-PSS"};
 
 #define TAKE(k, K, function, FUNCTION)                                                             \
@@ -119,18 +114,18 @@ static int offer(struct provider *provider, const OSSL_ALGORITHM *theirs, const 
 	})
 
 /* What the code calls without asking. */
+static bool cipher_complete(const struct cipher_delegate *c)
+{
+	return c->newctx && c->freectx && c->encrypt_init && c->decrypt_init && c->update &&
+	       c->final && c->get_ctx_params && c->set_ctx_params && c->gettable_params &&
+	       c->gettable_ctx_params && c->settable_ctx_params;
+}
+
 static bool complete(const struct provider *p)
 {
 	const struct signature_delegate *s = &p->signature;
 	const struct asym_delegate *a = &p->asym;
 
-	for (unsigned int i = 0; i < CIPHERS; i++) {
-		const struct cipher_delegate *c = &p->cipher[i];
-
-		if (!c->newctx || !c->freectx || !c->encrypt_init || !c->decrypt_init ||
-		    !c->update || !c->final || !c->get_ctx_params || !c->set_ctx_params)
-			return false;
-	}
 	for (unsigned int i = 0; i < RSA_KINDS; i++) {
 		const struct keymgmt_delegate *k = &p->keymgmt[i];
 
@@ -142,17 +137,34 @@ static bool complete(const struct provider *p)
 	       a->get_ctx_params;
 }
 
+/* OpenSSL may be built without some, and has the stitched ones on some CPUs only: those that are
+ * there are offered. */
+static int open_ciphers(struct provider *provider)
+{
+	OSSL_ALGORITHM *offered = provider->ciphers;
+	int rc;
+
+	for (int i = 0; i < CIPHERS; i++) {
+		enum cipher_id id = (enum cipher_id)i;
+
+		rc = OPEN_DELEGATE(provider, OSSL_OP_CIPHER, cipher_name(id), take_cipher,
+		                   &provider->cipher[i], cipher_dispatch(id), offered);
+		if (rc && rc != -ENOTSUP)
+			return rc;
+		if (!rc && cipher_complete(&provider->cipher[i]))
+			offered++;
+	}
+	*offered = (OSSL_ALGORITHM){NULL, NULL, NULL, NULL};
+	return 0;
+}
+
 static int open_all(struct provider *provider)
 {
 	int rc;
 
-	for (int i = 0; i < CIPHERS; i++) {
-		rc = OPEN_DELEGATE(provider, OSSL_OP_CIPHER, cipher_names[i], take_cipher,
-		                   &provider->cipher[i], cipher_dispatch((enum cipher_id)i),
-		                   &provider->ciphers[i]);
-		if (rc)
-			return rc;
-	}
+	rc = open_ciphers(provider);
+	if (rc)
+		return rc;
 	for (int i = 0; i < RSA_KINDS; i++) {
 		rc = OPEN_DELEGATE(provider, OSSL_OP_KEYMGMT, keymgmt_names[i], take_keymgmt,
 		                   &provider->keymgmt[i], rsa_keymgmt_dispatch((enum rsa_kind)i),

@@ -23,6 +23,7 @@
 static const size_t default_min_size[POLICY_WORKS] = {
 	[POLICY_CBC_ENCRYPT] = 8192,
 	[POLICY_CBC_DECRYPT] = SIZE_MAX,
+	[POLICY_CBC_HMAC] = 8192,
 	[POLICY_GCM] = SIZE_MAX,
 };
 

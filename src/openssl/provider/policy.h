@@ -16,7 +16,13 @@ enum policy_mode {
 };
 
 /* Kinds of cipher operations, by what they cost in software. */
-enum policy_work { POLICY_CBC_ENCRYPT, POLICY_CBC_DECRYPT, POLICY_GCM, POLICY_WORKS };
+enum policy_work {
+	POLICY_CBC_ENCRYPT,
+	POLICY_CBC_DECRYPT,
+	POLICY_CBC_HMAC, /* encryption; decryption is never offloaded */
+	POLICY_GCM,
+	POLICY_WORKS
+};
 
 struct policy {
 	enum policy_mode mode;

@@ -20,13 +20,16 @@
 
 #include "openssl/provider/policy.h"
 
-/* Index of the ciphers; CIPHER_GCM is the first that is not CBC. */
+/* Index of the ciphers. */
 enum cipher_id {
 	AES_128_CBC,
 	AES_192_CBC,
 	AES_256_CBC,
-	CIPHER_GCM,
-	AES_128_GCM = CIPHER_GCM,
+	AES_128_CBC_HMAC_SHA1,
+	AES_256_CBC_HMAC_SHA1,
+	AES_128_CBC_HMAC_SHA256,
+	AES_256_CBC_HMAC_SHA256,
+	AES_128_GCM,
 	AES_192_GCM,
 	AES_256_GCM,
 	CIPHERS
@@ -146,9 +149,6 @@ struct provider {
 	unsigned int n_tables;
 };
 
-/* The first name of each cipher, by which its delegate is found. */
-extern const char *const cipher_names[CIPHERS];
-
 /*
  * Load the default provider into a library context of our own and fill the delegates and the
  * algorithm tables. delegate_close undoes what was done, also after a failure.
@@ -160,7 +160,9 @@ void delegate_close(struct provider *provider);
 /*
  * Our functions, each table ending with {0, NULL}. delegate_open offers those whose number the
  * delegate's table has too, and takes from the delegate those that are NULL here.
+ * cipher_name: the first of each cipher's names, by which its delegate is found.
  */
+const char *cipher_name(enum cipher_id id);
 const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id);
 const OSSL_DISPATCH *rsa_keymgmt_dispatch(enum rsa_kind kind);
 extern const OSSL_DISPATCH rsa_signature_dispatch[];

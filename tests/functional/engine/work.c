@@ -295,7 +295,7 @@ static void piece_op(const struct kind *kind, struct piece *p, size_t length, st
 		op->tag_len = kind->shape == GCM ? 16 : (uint16_t)EVP_MD_get_size(mac_md(kind));
 	}
 	if (kind->shape == CHAIN)
-		op->hash_len = (uint32_t)length;
+		op->cipher_len = (uint32_t)length;
 }
 
 static void piece_compare(const struct kind *kind, const struct piece *p, size_t length)

@@ -251,7 +251,11 @@ static void good_requests_pass(void **state)
 	line.cipher_offset = 16;
 	line.hash_len = 4096;
 	assert_int_equal(channel_check_crypt(&region, &line, &chain, &op), 0);
+	assert_int_equal(op.cipher_len, 512);
+	line.dst_len = 0;
+	assert_int_equal(channel_check_crypt(&region, &line, &chain, &op), 0);
 	assert_int_equal(op.cipher_len, 4080);
+	line.dst_len = 512;
 	line.dst = buffers + 8192;
 	assert_int_equal(check(&line, &rsa), 0);
 	/* All of the buffers, and nothing at their very end. */
@@ -365,8 +369,15 @@ static void wrong_numbers_are_refused(void **state)
 	assert_int_equal(check(&line, &mac), -EINVAL);
 	line = good();
 	line.length = 100;
+	line.dst_len = 0;
 	line.cipher_offset = 101;
 	assert_int_equal(check(&line, &chain), -EINVAL);
+	line.cipher_offset = 50;
+	line.dst_len = 51;
+	assert_int_equal(check(&line, &chain), -EINVAL);
+	line.dst_len = UINT32_MAX - 10; /* the sum wraps */
+	assert_int_equal(check(&line, &chain), -EINVAL);
+	line.dst_len = 0;
 	line.cipher_offset = 0;
 	line.hash_offset = 50;
 	line.hash_len = 51;

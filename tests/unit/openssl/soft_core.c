@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rsa.h>
 
 #include "openssl/core/core.h"
@@ -50,10 +51,12 @@ size_t core_max_size(void)
 int core_key_new(const struct vcrypto_session_params *params, struct core_key **key)
 {
 	*key = calloc(1, sizeof(**key));
-	if (!*key || params->key_len > sizeof((*key)->bytes))
+	if (!*key || params->key_len + params->auth_key_len > sizeof((*key)->bytes))
 		return -EINVAL;
 	(*key)->params = *params;
 	memcpy((*key)->bytes, params->key, params->key_len);
+	if (params->auth_key_len)
+		memcpy((*key)->bytes + params->key_len, params->auth_key, params->auth_key_len);
 	(*key)->references = 1;
 	soft_core.keys++;
 	return 0;
@@ -89,6 +92,32 @@ static int run_cipher(const struct core_op *op)
 	    EVP_CipherUpdate(ctx, op->dst, &n, op->src, (int)op->length) == 1)
 		rc = 0;
 	EVP_CIPHER_CTX_free(ctx);
+	return rc;
+}
+
+/* Authenticated first: the key of the MAC lies behind that of the cipher. */
+static int run_chain(const struct core_op *op)
+{
+	const struct vcrypto_session_params *p = &op->key->params;
+	const EVP_MD *md = p->mac == VCRYPTO_MAC_HMAC_SHA1 ? EVP_sha1() : EVP_sha256();
+	struct core_op cipher = *op;
+	uint8_t mac[EVP_MAX_MD_SIZE], *message = malloc(op->aad_len + op->length + 1);
+	unsigned int n = 0;
+	int rc = -EINVAL;
+
+	if (op->aad_len)
+		memcpy(message, op->aad, op->aad_len);
+	memcpy(message + op->aad_len, op->src, op->length);
+	if (HMAC(md, op->key->bytes + p->key_len, (int)p->auth_key_len, message,
+	         op->aad_len + op->length, mac, &n) &&
+	    n == op->tag_len && op->cipher_len && op->cipher_len <= op->length &&
+	    p->chain == VCRYPTO_CHAIN_HASH_THEN_CIPHER) {
+		cipher.length = op->cipher_len;
+		rc = run_cipher(&cipher);
+	}
+	if (!rc)
+		memcpy(op->tag, mac, n);
+	free(message);
 	return rc;
 }
 
@@ -145,7 +174,7 @@ static int run_one(struct core_op *op)
 	}
 	switch (op->key->params.service) {
 	case VCRYPTO_SERVICE_CIPHER:
-		return run_cipher(op);
+		return op->key->params.chain ? run_chain(op) : run_cipher(op);
 	case VCRYPTO_SERVICE_AEAD:
 		return run_aead(op);
 	default:

@@ -58,11 +58,30 @@ static void lengths_of_tags_have_defaults(void **state)
 	struct layout l;
 
 	op.tag_len = 0;
-	op.hash_len = 64;
+	op.cipher_len = 64;
 	assert_int_equal(layout_op(&seal, &op, SIZE, &l), 0);
 	assert_int_equal(l.tag_len, 16);
 	assert_int_equal(layout_op(&chain, &op, SIZE, &l), 0);
 	assert_int_equal(l.tag_len, 20);
+}
+
+static void additional_data_of_chains_comes_first(void **state)
+{
+	struct core_op op = good(100);
+	struct layout l;
+
+	op.cipher_len = 96;
+	assert_int_equal(layout_op(&chain, &op, SIZE, &l), 0);
+	assert_int_equal(l.src, 16);
+	assert_int_equal(l.aad, 3);
+	assert_int_equal(l.lead, 13);
+	assert_int_equal(l.dst, 16);
+	assert_int_equal(l.dst_len, 96);
+	assert_int_equal(l.tag, 116);
+	op.aad_len = 0;
+	assert_int_equal(layout_op(&chain, &op, SIZE, &l), 0);
+	assert_int_equal(l.src, 0);
+	assert_int_equal(l.lead, 0);
 }
 
 static void results_of_rsa_lie_apart(void **state)
@@ -97,6 +116,14 @@ static void what_fills_the_buffer_fits_and_a_byte_more_does_not(void **state)
 	assert_int_equal(layout_op(&seal, &op, SIZE, &l), -EINVAL);
 	op.aad_len = UINT32_MAX; /* the sum wraps in 32 bits */
 	assert_int_equal(layout_op(&seal, &op, SIZE, &l), -EINVAL);
+	op = good(SIZE - 16 - 20); /* additional data takes a block */
+	op.tag_len = 20;
+	op.cipher_len = 16;
+	assert_int_equal(layout_op(&chain, &op, SIZE, &l), 0);
+	op.length++;
+	assert_int_equal(layout_op(&chain, &op, SIZE, &l), -EINVAL);
+	op.length = SIZE;
+	assert_int_equal(layout_op(&chain, &op, SIZE, &l), -EINVAL);
 	op = good(SIZE - 512);
 	assert_int_equal(layout_op(&rsa, &op, SIZE, &l), 0);
 	op.dst_len++;
@@ -126,10 +153,11 @@ static void what_is_missing_or_wrong_is_refused(void **state)
 	op.tag_len = 17;
 	assert_int_equal(layout_op(&seal, &op, SIZE, &l), -EINVAL);
 	op = good(64);
-	op.hash_len = 65;
+	assert_int_equal(layout_op(&chain, &op, SIZE, &l), -EINVAL); /* nothing to encipher */
+	op.cipher_len = 65;
 	assert_int_equal(layout_op(&chain, &op, SIZE, &l), -EINVAL);
-	op.hash_len = 1;
-	op.cipher_offset = 65;
+	op.cipher_len = 64;
+	op.aad = NULL;
 	assert_int_equal(layout_op(&chain, &op, SIZE, &l), -EINVAL);
 	op = good(64);
 	op.akcipher_op = 4;
@@ -141,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tag_follows_data_and_aad_the_tag),
 		cmocka_unit_test(lengths_of_tags_have_defaults),
+		cmocka_unit_test(additional_data_of_chains_comes_first),
 		cmocka_unit_test(results_of_rsa_lie_apart),
 		cmocka_unit_test(what_fills_the_buffer_fits_and_a_byte_more_does_not),
 		cmocka_unit_test(what_is_missing_or_wrong_is_refused),

@@ -97,6 +97,7 @@ static void run(const struct test_case *cases, struct loaded *l, bool in_job)
 static void run_all(struct loaded *l, bool in_job)
 {
 	run(cipher_cases, l, in_job);
+	run(stitched_cases, l, in_job);
 	run(gcm_cases, l, in_job);
 	run(rsa_cases, l, in_job);
 }
@@ -163,6 +164,7 @@ static void test_small_operations_only(void **state)
 	assert_true(load(&l, "always", "on"));
 	soft_core.max_size = 1024;
 	run(gcm_cases, &l, false);
+	run(stitched_cases, &l, false);
 	unload(&l);
 }
 
@@ -191,6 +193,23 @@ static void test_tls_records_are_offloaded(void **state)
 		assert_true(one->run(&env));
 		assert_in_range(soft_core.operations, 55, 60);
 	}
+	unload(&l);
+}
+
+/* Of the records that are written all that have a block of data. */
+static void test_stitched_records_are_offloaded(void **state)
+{
+	const struct test_case *one = stitched_cases;
+	struct loaded l;
+	struct env env;
+
+	assert_true(load(&l, "always", "off"));
+	env = (struct env){.libctx = l.libctx};
+	while (strcmp(one->name, "stitched: TLS records") != 0)
+		one++;
+	soft_core_reset();
+	assert_true(one->run(&env));
+	assert_in_range(soft_core.operations, 440, 480);
 	unload(&l);
 }
 
@@ -365,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_small_operations_only),
 		cmocka_unit_test(test_policy_never),
 		cmocka_unit_test(test_tls_records_are_offloaded),
+		cmocka_unit_test(test_stitched_records_are_offloaded),
 		cmocka_unit_test(test_fallback_off),
 		cmocka_unit_test(test_auto_is_by_size_and_job),
 		cmocka_unit_test(test_wrong_signature_never_leaves),
