@@ -42,8 +42,8 @@ def test_device_under_load_is_drained_and_put_back():
     with AdminHost() as host:
         loads = [("aes-128-cbc", ("--size", "256", "--queues", "2")),
                  ("rsa2048", ("--depth", "64"))]
-        # Of a packed ring it is only known whether it is empty: a worker that ThreadSanitizer slows
-        # down may not see that before the load is over.
+        # Under ThreadSanitizer a packed ring is not drained before the load is over, twice out of
+        # twice. Why is not known: perhaps as of such a ring only shows whether it is empty.
         if "tsan" not in os.environ.get("VCRYPTO_PRELOAD", ""):
             loads.append(("aes-256-gcm", ("--ring", "packed")))
         for algorithm, options in loads:
