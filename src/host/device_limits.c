@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,27 +16,25 @@
 #define MOST_OPS 1000000000u
 #define MOST_BYTES (UINT64_C(1) << 50)
 
+#define PLACE(field) .at = offsetof(struct device_limits, field), .width = SIZEOF_FIELD(field)
+#define SIZEOF_FIELD(field) sizeof(((struct device_limits *)NULL)->field)
+
 /* Less in flight would hardly be a device; the rings of one of ours lie in the memory that it
  * shares. */
 const struct limit_field limit_fields[] = {
-	{.name = "weight", .running = true, .least = 1, .most = QOS_WEIGHT_MAX},
-	{.name = "ops", .optional = true, .running = true, .least = 1, .most = MOST_OPS},
-	{.name = "ops-burst", .optional = true, .running = true, .least = 1, .most = MOST_OPS},
-	{.name = "bytes",
-         .size = true,
-         .optional = true,
-         .running = true,
-         .least = 1024,
+	{"weight", .running = true, PLACE(qos.weight), .least = 1, .most = QOS_WEIGHT_MAX},
+	{"ops", .optional = true, .running = true, PLACE(qos.ops), .least = 1, .most = MOST_OPS},
+	{"ops-burst", .optional = true, .running = true, PLACE(qos.ops_burst), .least = 1,
+         .most = MOST_OPS},
+	{"bytes", .size = true, .optional = true, .running = true, PLACE(qos.bytes), .least = 1024,
          .most = MOST_BYTES},
-	{.name = "bytes-burst",
-         .size = true,
-         .optional = true,
-         .running = true,
-         .least = 1,
-         .most = MOST_BYTES},
-	{.name = "sessions", .least = 1, .most = 1u << 20},
-	{.name = "inflight-bytes", .size = true, .running = true, .least = 4096, .most = INT64_MAX},
-	{.name = "memory", .size = true, .running = true, .least = 1u << 20, .most = INT64_MAX},
+	{"bytes-burst", .size = true, .optional = true, .running = true, PLACE(qos.bytes_burst),
+         .least = 1, .most = MOST_BYTES},
+	{"sessions", PLACE(sessions), .least = 1, .most = 1u << 20},
+	{"inflight-bytes", .size = true, .running = true, PLACE(inflight_bytes), .least = 4096,
+         .most = INT64_MAX},
+	{"memory", .size = true, .running = true, PLACE(memory), .least = 1u << 20,
+         .most = INT64_MAX},
 	{NULL},
 };
 
@@ -49,43 +48,29 @@ const struct limit_field *limit_field_find(const char *name)
 
 uint64_t limit_get(const struct device_limits *limits, const struct limit_field *field)
 {
-	const uint64_t values[] = {
-		vc_max(limits->qos.weight, 1u), limits->qos.ops,
-		limits->qos.ops_burst,          limits->qos.bytes,
-		limits->qos.bytes_burst,        limits->sessions,
-		limits->inflight_bytes,         limits->memory,
-	};
+	const uint8_t *at = (const uint8_t *)limits + field->at;
+	uint32_t narrow;
+	uint64_t value;
 
-	return values[field - limit_fields];
+	if (field->width == sizeof(narrow)) {
+		memcpy(&narrow, at, sizeof(narrow));
+		value = narrow;
+	} else {
+		memcpy(&value, at, sizeof(value));
+	}
+	/* A weight that nobody gave is 0. */
+	return field->optional ? value : vc_max(value, field->least);
 }
 
 static void limit_put(struct device_limits *limits, const struct limit_field *field, uint64_t value)
 {
-	switch (field - limit_fields) {
-	case 0:
-		limits->qos.weight = (uint32_t)value;
-		break;
-	case 1:
-		limits->qos.ops = value;
-		break;
-	case 2:
-		limits->qos.ops_burst = value;
-		break;
-	case 3:
-		limits->qos.bytes = value;
-		break;
-	case 4:
-		limits->qos.bytes_burst = value;
-		break;
-	case 5:
-		limits->sessions = (uint32_t)value;
-		break;
-	case 6:
-		limits->inflight_bytes = value;
-		break;
-	default:
-		limits->memory = value;
-	}
+	uint8_t *at = (uint8_t *)limits + field->at;
+	uint32_t narrow = (uint32_t)value;
+
+	if (field->width == sizeof(narrow))
+		memcpy(at, &narrow, sizeof(narrow));
+	else
+		memcpy(at, &value, sizeof(value));
 }
 
 char *limit_complaint(const struct limit_field *field, uint64_t value)

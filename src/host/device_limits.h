@@ -10,10 +10,11 @@
 
 /* In the order in which they are shown. */
 struct limit_field {
-	const char *name; /* "inflight-bytes" */
-	bool size;        /* bytes: "64MiB" */
-	bool optional;    /* "none" takes it away */
-	bool running;     /* may be changed while the daemon runs */
+	const char *name;  /* "inflight-bytes" */
+	bool size;         /* bytes: "64MiB" */
+	bool optional;     /* "none" takes it away */
+	bool running;      /* may be changed while the daemon runs */
+	uint8_t at, width; /* where it is in struct device_limits, and bytes of it there */
 	uint64_t least, most;
 };
 extern const struct limit_field limit_fields[]; /* ended by a NULL name */
