@@ -180,6 +180,8 @@ bool vcrypto_device_alive(struct vcrypto_device *device);
  * Whether the device has said, since the last call, that its configuration has changed: call
  * vcrypto_device_capabilities() then. The usual reason is that it became ready, or is not any more:
  * while it is not, nothing is sent to it, and submitting and making sessions fail with -EAGAIN.
+ * Under load it has to be asked as well, some times a second: a device that wants no more is taken
+ * away from a driver that goes on.
  * Never true of a back end that cannot tell. One system call.
  */
 bool vcrypto_device_changed(struct vcrypto_device *device);
