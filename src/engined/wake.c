@@ -18,6 +18,8 @@
 
 struct wake {
 	struct notifier *notifier; /* NULL: none */
+	int alone;                 /* the only one of this round so far; -1: none, or not alone */
+	bool first;                /* none yet in this round */
 };
 
 struct wake *wake_create(void)
@@ -27,6 +29,8 @@ struct wake *wake_create(void)
 
 	if (!wake)
 		return NULL;
+	wake->alone = -1;
+	wake->first = true;
 	err = notifier_create(&wake->notifier);
 	if (err)
 		log_warning("no asynchronous I/O (%s): clients of other users wait without "
@@ -55,16 +59,32 @@ bool wake_is_eventfd(int fd)
 
 void wake_event(struct wake *wake, int fd, bool trusted)
 {
-	if (trusted || !wake->notifier)
+	if (!wake->notifier) {
 		event_signal(fd);
-	else
+		return;
+	}
+	/* Several are signalled with one system call; one alone costs less by itself. */
+	if (trusted && wake->first) {
+		wake->alone = fd;
+	} else {
+		if (wake->alone >= 0)
+			notifier_signal(wake->notifier, wake->alone);
+		wake->alone = -1;
 		notifier_signal(wake->notifier, fd);
+	}
+	wake->first = false;
 }
 
 void wake_flush(struct wake *wake)
 {
-	if (wake->notifier)
+	if (wake->first)
+		return;
+	if (wake->alone >= 0)
+		event_signal(wake->alone);
+	else
 		notifier_flush(wake->notifier);
+	wake->alone = -1;
+	wake->first = true;
 }
 
 void wake_futex(uint32_t *futex)

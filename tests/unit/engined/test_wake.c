@@ -47,6 +47,30 @@ static void both_ways_signal(void **state)
 	wake_destroy(wake);
 }
 
+/* However many there are between two flushes, and whoever comes first. */
+static void each_round_signals_all_of_it(void **state)
+{
+	static const char *const rounds[] = {"t", "s", "tt", "ts", "st", "ttt", "sts", "", "t"};
+	struct wake *wake = wake_create();
+	int fd[3];
+
+	assert_non_null(wake);
+	for (unsigned int r = 0; r < vc_array_size(rounds); r++) {
+		size_t n = strlen(rounds[r]);
+
+		for (size_t i = 0; i < n; i++) {
+			fd[i] = event_create();
+			wake_event(wake, fd[i], rounds[r][i] == 't');
+		}
+		wake_flush(wake);
+		for (size_t i = 0; i < n; i++) {
+			assert_true(event_clear(fd[i]));
+			close(fd[i]);
+		}
+	}
+	wake_destroy(wake);
+}
+
 /* A counter that is full, and a descriptor that would wait: write(2) would sleep here for ever. */
 static void full_counters_do_not_block(void **state)
 {
@@ -93,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(eventfds_are_known),
 		cmocka_unit_test(both_ways_signal),
+		cmocka_unit_test(each_round_signals_all_of_it),
 		cmocka_unit_test(full_counters_do_not_block),
 		cmocka_unit_test(bad_descriptors_are_left_out),
 	};
