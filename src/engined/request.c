@@ -46,10 +46,12 @@ static void complete(struct client *client, struct vce_slot *slot, uint32_t gene
 {
 	if (client->state != CLIENT_LIVE)
 		return;
-	if (channel_complete(slot, generation, result))
-		wake_futex(&slot->state);
+	if (!channel_complete(slot, generation, result))
+		return;
 	if (waker && waker <= client->wakers_count)
 		wake_event(client->engined->wake, client->wakers[waker - 1], client->trusted);
+	else
+		wake_futex(&slot->state);
 }
 
 void request_finish(struct request *request, const struct channel_result *result)

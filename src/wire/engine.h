@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define VCE_MAGIC 0x31454356u /* "VCE1" */
-#define VCE_VERSION 1u
+#define VCE_VERSION 2u
 
 #define VCE_CACHE_LINE 64
 #define VCE_MAX_CHANNELS 256
@@ -168,7 +168,7 @@ enum vce_opcode {
 /* Low bits of vce_slot.state; above them 30 bits of generation. */
 #define VCE_SLOT_FREE 0u    /* the client's */
 #define VCE_SLOT_QUEUED 1u  /* submitted */
-#define VCE_SLOT_WAITING 2u /* submitted, and a thread sleeps on the futex */
+#define VCE_SLOT_WAITING 2u /* submitted, and somebody wants to be told */
 #define VCE_SLOT_DONE 3u    /* the daemon's last word: result, length and data are there */
 #define VCE_SLOT_PHASE_MASK 3u
 #define VCE_SLOT_STATE(generation, phase) ((uint32_t)(generation) << 2 | (phase))
@@ -178,9 +178,10 @@ enum vce_opcode {
  * (not the header, channels or slots).
  *
  * The client fills the request, sets state to QUEUED with a new generation, and puts the slot's
- * number into the ring. The daemon exchanges state for DONE with the same generation (release),
- * and if it was WAITING wakes the futex at state; if waker is not 0 it writes to that eventfd.
- * The client does not use the slot again before it is DONE.
+ * number into the ring. Who wants to be told turns QUEUED into WAITING. The daemon exchanges state
+ * for DONE with the same generation (release), and if it was WAITING writes to the eventfd that
+ * waker names, or, if that is 0, wakes the futex at state. The client does not use the slot again
+ * before it is DONE.
  */
 struct vce_slot {
 	/* First line: written by the client. */

@@ -25,10 +25,11 @@ CLIENT = os.path.join(vctest.BUILD, "tests/functional/engine/test-engine-client"
 MAGIC = 0x31454356
 HELLO, WELCOME, REFUSED, WAKERS, WAKERS_TAKEN = 1, 2, 3, 4, 5
 OP_NOP, OP_OPEN, OP_CLOSE, OP_CRYPT = 0, 1, 2, 3
-QUEUED, DONE = 1, 3
+QUEUED, WAITING, DONE = 1, 2, 3
+VERSION = 2
 
 
-def hello(version=1, channels=2, slots=16, magic=MAGIC, kind=HELLO, name=b"hostile"):
+def hello(version=VERSION, channels=2, slots=16, magic=MAGIC, kind=HELLO, name=b"hostile"):
     return struct.pack("<IIIIII64s", magic, kind, version, channels, slots, 0, name)
 
 
@@ -70,7 +71,7 @@ class Raw:
     def slot(self, index):
         return self.channel_offset + self.slot_offset + index * 128
 
-    def submit(self, index, state=None, **f):
+    def submit(self, index, state=None, phase=QUEUED, **f):
         """Fill a slot and put its number into ring 0."""
         self.generation += 1
         at = self.slot(index)
@@ -81,7 +82,7 @@ class Raw:
                          f.get("aad_len", 0), f.get("tag", self.buffers), f.get("tag_len", 0),
                          f.get("waker", 0), bytes(16), f.get("cipher_offset", 0),
                          f.get("hash_offset", 0), f.get("hash_len", 0))
-        self.put(at + 64, self.generation << 2 | QUEUED if state is None else state)
+        self.put(at + 64, self.generation << 2 | phase if state is None else state)
         self.push(index)
 
     def push(self, number):
@@ -217,10 +218,13 @@ def test_wrong_wakers():
         with Raw(stack) as raw:
             socket.send_fds(raw.sock, [wakers(1, 1)], [event])
             equal(struct.unpack("<IIII", raw.sock.recv(64))[1:], (WAKERS_TAKEN, 1, 1), "taken")
-            raw.do(op=OP_NOP, waker=1)
+            raw.do(op=OP_NOP, waker=1)  # nobody wants to be told
+            time.sleep(0.1)
+            equal(select.select([event], [], [], 0)[0], [], "who was told")
+            raw.do(op=OP_NOP, waker=1, phase=WAITING)
             wait_until(lambda: select.select([event], [], [], 0)[0], 5, "woken")
-            raw.do(op=OP_NOP, waker=2)  # one that there is not
-            raw.do(op=OP_NOP, waker=65535)
+            for number in (2, 65535):  # those that there are not
+                raw.do(op=OP_NOP, waker=number, phase=WAITING)
         os.close(event)
 
 

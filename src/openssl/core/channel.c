@@ -31,6 +31,7 @@ void channel_init(struct channel *channel, struct connection *connection, uint32
 	uint32_t i;
 
 	pthread_mutex_init(&channel->lock, NULL);
+	pthread_mutex_init(&channel->rest_lock, NULL);
 	channel->connection = connection;
 	channel->ring = (struct vce_channel *)(void *)base;
 	channel->slots = (struct vce_slot *)(void *)(base + header->slot_offset);
@@ -46,6 +47,7 @@ void channel_init(struct channel *channel, struct connection *connection, uint32
 void channel_exit(struct channel *channel)
 {
 	pthread_mutex_destroy(&channel->lock);
+	pthread_mutex_destroy(&channel->rest_lock);
 }
 
 bool channel_done(struct slot_ref ref)
@@ -145,6 +147,8 @@ void channel_submit(struct slot_ref ref, struct waker *waker)
 	                 __ATOMIC_RELAXED);
 	pthread_mutex_lock(&channel->lock);
 	private->waker = waker;
+	private->flying = true;
+	channel->flying++;
 	channel->ring->ring[channel->tail & channel->mask] = (uint16_t)ref.index;
 	channel->tail++;
 	/* Release: partner of the daemon's acquire of tail; entry, slot and data before it. */
@@ -152,11 +156,26 @@ void channel_submit(struct slot_ref ref, struct waker *waker)
 	pthread_mutex_unlock(&channel->lock);
 }
 
+/* Nobody waits for it any more. Whether it was the last. */
+static bool slot_landed(struct channel *channel, struct slot_private *private)
+{
+	if (!private->flying)
+		return false;
+	private->flying = false;
+	return !--channel->flying;
+}
+
 void channel_release(struct slot_ref ref)
 {
-	pthread_mutex_lock(&ref.channel->lock);
-	slot_free(ref.channel, ref.index);
-	pthread_mutex_unlock(&ref.channel->lock);
+	struct channel *channel = ref.channel;
+	bool last;
+
+	pthread_mutex_lock(&channel->lock);
+	last = slot_landed(channel, &channel->private[ref.index]);
+	slot_free(channel, ref.index);
+	pthread_mutex_unlock(&channel->lock);
+	if (last && atomic_load_explicit(&channel->rest_next, memory_order_relaxed))
+		rest_end_all(channel);
 }
 
 void channel_abandon(struct slot_ref ref)
@@ -164,6 +183,7 @@ void channel_abandon(struct slot_ref ref)
 	struct channel *channel = ref.channel;
 
 	pthread_mutex_lock(&channel->lock);
+	slot_landed(channel, &channel->private[ref.index]);
 	channel->private[ref.index].use = SLOT_LIMBO;
 	channel->private[ref.index].waker = NULL;
 	list_push(channel, &channel->limbo, ref.index);
@@ -180,6 +200,7 @@ void channel_orphan(struct channel *channel, const struct waker *waker)
 
 		if (private->use != SLOT_BUSY || private->waker != waker)
 			continue;
+		slot_landed(channel, private);
 		private->use = SLOT_LIMBO;
 		private->waker = NULL;
 		list_push(channel, &channel->limbo, i);

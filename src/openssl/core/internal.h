@@ -8,10 +8,13 @@
  *   waker.c       wait contexts of ASYNC jobs and their descriptors
  *   key.c         keys and the daemon's handles for them
  *   layout.c      where an operation's data lies in a slot's buffer (pure)
- *   run.c         operations: submit, wait, harvest
+ *   rest.c        descriptors that rest readable between operations
+ *   wait.c        waiting for a slot
+ *   run.c         operations: submit, harvest
  *
  * Locks: process.lock (set-up only), connection.socket_lock (WAKERS only; may be taken under none),
- * channel.lock (a few instructions, never around a system call). None is held while a job is
+ * channel.lock (a few instructions, never around a system call), channel.rest_lock (under none; at
+ * times around a read that does not block). None is held while a job is
  * paused, and none survives a fork: a child makes a new struct process and never touches the
  * parent's.
  */
@@ -45,8 +48,12 @@ struct slot_private {
 	uint32_t generation;
 	uint16_t next; /* in a list, index + 1 */
 	uint8_t use;
+	bool flying;         /* submitted, and neither given back nor left to itself */
 	struct waker *waker; /* whose job waits for it */
 };
+
+/* Descriptors of a channel that may rest at once. */
+#define REST_MAX 256u
 
 struct channel {
 	vc_cache_aligned pthread_mutex_t lock;
@@ -60,9 +67,14 @@ struct channel {
 	uint16_t free;      /* list, index + 1: last in, first out, so that few buffers are warm */
 	uint16_t limbo;     /* list */
 	unsigned int users; /* threads; process.lock */
+	unsigned int flying;
 	struct connection *connection;
-	/* How synchronous waiting goes here; a guess, so races do not matter. */
-	atomic_uint spin_misses;
+	/* How waiting goes here, synchronous and in jobs; guesses, so races do not matter. */
+	atomic_uint spin_misses, rest_misses;
+	/* rest.c */
+	pthread_mutex_t rest_lock;
+	struct waker *rested[REST_MAX];
+	atomic_uint rest_next;
 };
 
 struct slot_ref {
@@ -212,6 +224,8 @@ struct waker {
 	struct connection *connection; /* a reference; whose socket and timer are in epoll */
 	int epoll;                     /* what the application waits on: eventfd, socket, timer */
 	int event;
+	struct channel *rests_in; /* where it rests, or rested when its job last looked */
+	unsigned int rests_at;
 	uint32_t number;  /* at the daemon */
 	atomic_uint busy; /* runs that use it */
 	bool tied;        /* to a wait context, which then owns it */
@@ -227,6 +241,35 @@ void waker_put(struct waker *waker);
 bool waker_tie(struct waker *waker);
 /* Close the unused ones. */
 void waker_teardown(struct process *process);
+
+/* ---- rest.c ---- */
+
+/* The waker's descriptor is readable, or will be at once, and stays so. Its own job. */
+void rest_put(struct waker *waker, struct channel *channel);
+/* True: it rested, and is its job's again. Before it is closed, or goes to another connection. */
+bool rest_claim(struct waker *waker);
+/* Empty all that rest here. */
+void rest_end_all(struct channel *channel);
+
+/* ---- wait.c ---- */
+
+struct run {
+	struct process *process;
+	struct connection *connection; /* held by the thread, or the waker */
+	struct channel *channel;
+	struct waker *waker;  /* NULL: wait synchronously */
+	uint64_t deadline_ns; /* from the last progress on */
+	bool late;            /* the deadline has passed, and was moved on once */
+	int broken;           /* -EPIPE or -ETIMEDOUT: submit no more, wait no more */
+	bool forked;          /* we are in a child: the region is the parent's */
+	bool is_long;         /* longer than the way there and back */
+	bool woke;            /* the daemon slept, and the work is not of the long kind */
+};
+
+/* The deadline begins now. */
+void run_progress(struct run *run);
+/* Until the slot is done: 0; -ETIMEDOUT, -EPIPE. */
+int slot_await(struct run *run, struct slot_ref ref);
 
 /* ---- key.c ---- */
 

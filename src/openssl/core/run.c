@@ -1,202 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations: copied into slots, submitted, waited for, copied out. Any thread, any job.
+ * Operations: copied into slots, submitted, waited for (wait.c), copied out. Any thread, any job.
  *
  * Stacks of ASYNC jobs are small (32 KiB) and a job may never be resumed: nothing here that the
- * daemon or another thread touches lies on the stack. After a pause the job may be in another
- * thread, or in a forked child; from then on only what struct run holds is used, and in a child
- * nothing of the region.
+ * daemon or another thread touches lies on the stack.
  */
 #include "openssl/core/internal.h"
 
 #include <errno.h>
-#include <linux/futex.h>
-#include <openssl/async.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/secmem.h"
 
 /* Operations in flight at once. */
 #define WINDOW 32u
-/* A synchronous caller spins so long before it sleeps, unless that has lately been in vain. */
-#define SPIN_NS 20000u
-#define SPIN_MISSES 4u /* in a row; then only ... */
-#define SPIN_RETRY 64u /* ... every so many waits */
-/* While a daemon that slept wakes up: to sleep as well would add one wake-up to the other. The CPU
- * is offered to others meanwhile, as the daemon may need this very one. */
-#define SPIN_WAKING_NS 200000u
-/* The first sleep, after which the socket is looked at; each is twice as long as the last. */
-#define SLEEP_FIRST_NS 5000000u
-#define SLEEP_MAX_NS 100000000u
-
-struct run {
-	struct process *process;
-	struct connection *connection; /* held by the thread, or the waker */
-	struct channel *channel;
-	struct waker *waker;  /* NULL: wait synchronously */
-	uint64_t deadline_ns; /* from the last progress on */
-	bool late;            /* the deadline has passed, and was moved on once */
-	int broken;           /* -EPIPE or -ETIMEDOUT: submit no more, wait no more */
-	bool forked;          /* we are in a child: the region is the parent's */
-	bool woke;            /* the daemon slept, and the work is not of the long kind */
-};
 
 struct flight {
 	struct slot_ref ref;
 	uint32_t op; /* index */
 	struct layout layout;
 };
-
-static void run_progress(struct run *run)
-{
-	run->deadline_ns = clock_now_ns() + process_deadline_ms() * 1000000ull;
-	run->late = false;
-}
-
-/*
- * Whether to wait no longer. A machine that was suspended, or a process that was stopped, finds the
- * deadline passed although nobody had a chance to be in time: so there is a second, shorter one.
- */
-static bool run_too_late(struct run *run, uint64_t now)
-{
-	if (now < run->deadline_ns)
-		return false;
-	if (run->late)
-		return true;
-	run->late = true;
-	run->deadline_ns = now + process_deadline_ms() * 250000ull;
-	return false;
-}
-
-/* ---- waiting ---- */
-
-static bool spin_waking(struct slot_ref ref)
-{
-	uint64_t end = clock_now_ns() + SPIN_WAKING_NS;
-
-	do {
-		if (channel_done(ref))
-			return true;
-		sched_yield();
-	} while (clock_now_ns() < end);
-	return false;
-}
-
-static bool spin(struct slot_ref ref)
-{
-	atomic_uint *counter = &ref.channel->spin_misses;
-	unsigned int i, misses = atomic_load_explicit(counter, memory_order_relaxed);
-	uint64_t end;
-
-	if (misses >= SPIN_MISSES && misses % SPIN_RETRY != 0) {
-		atomic_store_explicit(counter, misses + 1, memory_order_relaxed);
-		return channel_done(ref);
-	}
-	end = clock_now_ns() + SPIN_NS;
-	do {
-		for (i = 0; i < 32; i++) {
-			if (channel_done(ref)) {
-				atomic_store_explicit(counter, 0, memory_order_relaxed);
-				return true;
-			}
-			cpu_relax();
-		}
-	} while (clock_now_ns() < end);
-	atomic_store_explicit(counter, misses + 1, memory_order_relaxed);
-	return false;
-}
-
-/* Sleep on the slot's futex, at most ns. */
-static void slot_sleep(struct slot_ref ref, uint64_t ns)
-{
-	uint32_t generation = ref.channel->private[ref.index].generation;
-	uint32_t queued = VCE_SLOT_STATE(generation, VCE_SLOT_QUEUED);
-	uint32_t waiting = VCE_SLOT_STATE(generation, VCE_SLOT_WAITING);
-	struct timespec timeout = {
-		.tv_sec = (time_t)(ns / 1000000000u),
-		.tv_nsec = (long)(ns % 1000000000u),
-	};
-	uint32_t *state = &slot_of(ref)->state;
-
-	/* Fails when it is DONE, or WAITING from the last time. */
-	if (!__atomic_compare_exchange_n(state, &queued, waiting, false, __ATOMIC_RELAXED,
-	                                 __ATOMIC_RELAXED) &&
-	    queued != waiting)
-		return;
-	(void)syscall(SYS_futex, state, FUTEX_WAIT, waiting, &timeout, NULL, 0);
-}
-
-static int wait_synchronously(struct run *run, struct slot_ref ref)
-{
-	uint64_t now, sleep = SLEEP_FIRST_NS;
-
-	if (run->woke ? spin_waking(ref) : spin(ref))
-		return 0;
-	for (;;) {
-		if (channel_done(ref))
-			return 0;
-		now = clock_now_ns();
-		if (run_too_late(run, now))
-			return connection_alive(run->connection) ? -ETIMEDOUT : -EPIPE;
-		slot_sleep(ref, vc_min(sleep, run->deadline_ns - now));
-		if (channel_done(ref))
-			return 0;
-		if (clock_now_ns() - now < sleep)
-			continue; /* woken by a signal */
-		if (!connection_alive(run->connection))
-			return -EPIPE;
-		sleep = vc_min(sleep * 2, SLEEP_MAX_NS);
-	}
-}
-
-static int wait_in_job(struct run *run, struct slot_ref ref)
-{
-	bool signalled;
-
-	for (;;) {
-		if (channel_done(ref))
-			return 0;
-		connection_timer(run->connection, run->deadline_ns);
-		if (!waker_tie(run->waker) || !ASYNC_pause_job())
-			return wait_synchronously(run, ref);
-		if (!process_is_ours(run->process)) {
-			run->forked = true;
-			return -EPIPE;
-		}
-		/* Clear it first, then look: what comes later signals again. */
-		signalled = event_clear(run->waker->event);
-		if (channel_done(ref))
-			return 0;
-		/* Not by the daemon: by the socket, perhaps. */
-		if (!signalled && !connection_alive(run->connection))
-			return -EPIPE;
-		if (run_too_late(run, clock_now_ns()))
-			return -ETIMEDOUT;
-	}
-}
-
-/* Until the slot is done: 0; -ETIMEDOUT, -EPIPE. */
-static int slot_await(struct run *run, struct slot_ref ref)
-{
-	int ret;
-
-	if (run->forked)
-		return -EPIPE;
-	if (channel_done(ref))
-		return 0;
-	if (run->broken)
-		return run->broken;
-	ret = run->waker ? wait_in_job(run, ref) : wait_synchronously(run, ref);
-	if (ret)
-		run->broken = ret;
-	else
-		run_progress(run);
-	return ret;
-}
 
 /* After slot_await() has failed. */
 static void slot_leave(const struct run *run, struct slot_ref ref)
@@ -437,7 +260,7 @@ static void keys_open(struct run *run, struct core_op *ops, size_t n)
 	}
 }
 
-/* Longer than anybody would spin for. */
+/* Longer than anybody would spin, or come back in vain, for. */
 static bool is_long(const struct core_op *op)
 {
 	return op->key->params->service == VCRYPTO_SERVICE_AKCIPHER;
@@ -449,6 +272,8 @@ static void run_ops(struct run *run, struct core_op *ops, size_t n)
 	unsigned int first = 0, count = 0;
 	size_t next = 0;
 
+	/* All are of a kind. */
+	run->is_long = is_long(&ops[0]);
 	while (next < n || count) {
 		bool ring = false;
 		struct flight *f;
@@ -469,7 +294,7 @@ static void run_ops(struct run *run, struct core_op *ops, size_t n)
 			next++;
 		}
 		if (ring)
-			run->woke = connection_ring(run->connection) && !is_long(&ops[next - 1]);
+			run->woke = connection_ring(run->connection) && !run->is_long;
 		if (!count)
 			continue;
 		f = &flight[first];

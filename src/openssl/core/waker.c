@@ -28,6 +28,7 @@ static const char wait_key;
 
 static void waker_free(struct waker *waker)
 {
+	rest_claim(waker);
 	close(waker->epoll);
 	close(waker->event);
 	if (waker->connection)
@@ -68,6 +69,8 @@ static int waker_attach(struct waker *waker, struct connection *connection, uint
 	int ret;
 
 	if (waker->connection) {
+		if (rest_claim(waker))
+			event_clear(waker->event);
 		/* Held by us, so still open, unless the application closed it: no matter then. */
 		(void)epoll_ctl(waker->epoll, EPOLL_CTL_DEL, waker->connection->socket, NULL);
 		(void)epoll_ctl(waker->epoll, EPOLL_CTL_DEL, waker->connection->timer, NULL);
@@ -170,6 +173,7 @@ static struct waker *waker_new(struct process *process, struct connection *conne
 		return waker_batch(process, connection);
 	if (!waker_move(waker, connection)) {
 		/* A signal for whoever had it before, and did not wait for it. */
+		rest_claim(waker);
 		event_clear(waker->event);
 		return waker;
 	}

@@ -42,7 +42,11 @@ static struct {
 	struct region region;
 	uint32_t head;
 	atomic_bool at_once; /* complete before the doorbell is let go; else only when told */
-	atomic_bool told;
+	struct vce_slot *pending[SLOTS];
+	unsigned int pending_first, pending_end;
+	atomic_uint told;      /* complete so many of them */
+	atomic_uint completed; /* when told */
+	atomic_uint signals;
 	atomic_bool stop;
 } host;
 
@@ -120,7 +124,7 @@ static void doorbell_let_go(void)
 
 static void complete(struct vce_slot *slot)
 {
-	uint32_t generation = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) >> 2;
+	uint32_t generation = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) >> 2, old;
 
 	slot->result = 0;
 	slot->handle = 1;
@@ -128,28 +132,35 @@ static void complete(struct vce_slot *slot)
 		for (uint32_t i = 0; i < slot->length; i++)
 			host.region.base[slot->dst + i] = host.region.base[slot->src + i] ^ 0xff;
 	/* Release: pairs with the client's acquire in channel_done(). */
-	__atomic_store_n(&slot->state, VCE_SLOT_STATE(generation, VCE_SLOT_DONE), __ATOMIC_RELEASE);
-	if (slot->waker)
+	old = __atomic_exchange_n(&slot->state, VCE_SLOT_STATE(generation, VCE_SLOT_DONE),
+	                          __ATOMIC_ACQ_REL);
+	if (slot->waker && old == VCE_SLOT_STATE(generation, VCE_SLOT_WAITING)) {
+		atomic_fetch_add(&host.signals, 1);
 		event_signal(host.waker[slot->waker - 1]);
+	}
 }
 
 static void ring_serve(void)
 {
 	struct vce_slot *slot;
-	bool at_once;
 
 	if (__atomic_load_n(&ring()->tail, __ATOMIC_ACQUIRE) == host.head)
 		return;
 	slot = slot_at(ring()->ring[host.head++ % SLOTS]);
-	at_once = slot->opcode != VCE_OP_CRYPT || atomic_load(&host.at_once);
-	if (at_once)
+	if (slot->opcode != VCE_OP_CRYPT || atomic_load(&host.at_once))
 		complete(slot);
+	else
+		host.pending[host.pending_end++ % SLOTS] = slot;
 	doorbell_let_go();
-	if (at_once)
-		return;
-	while (!atomic_exchange(&host.told, false))
-		usleep(100);
-	complete(slot);
+}
+
+static void pending_serve(void)
+{
+	while (host.pending_first != host.pending_end && atomic_load(&host.told)) {
+		atomic_fetch_sub(&host.told, 1);
+		complete(host.pending[host.pending_first++ % SLOTS]);
+		atomic_fetch_add(&host.completed, 1);
+	}
 }
 
 static void *host_run(void *context)
@@ -165,8 +176,10 @@ static void *host_run(void *context)
 			else
 				socket_serve();
 		}
-		if (host.region.base)
+		if (host.region.base) {
 			ring_serve();
+			pending_serve();
+		}
 	}
 	return NULL;
 }
@@ -258,7 +271,7 @@ static void run_with_pause(ASYNC_WAIT_CTX *context, size_t fresh)
 	assert_int_equal(deleted, 0);
 	assert_int_equal(descriptors(context), 1);
 	assert_true(ASYNC_WAIT_CTX_get_all_fds(context, &p.fd, &n));
-	atomic_store(&host.told, true);
+	atomic_fetch_add(&host.told, 1);
 	/* It may be resumed for an older signal, and then pauses again. */
 	do
 		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
@@ -302,6 +315,131 @@ static void the_descriptor_stays_for_later_jobs(void **state)
 	ASYNC_WAIT_CTX_free(context);
 }
 
+/* ---- descriptors that rest readable ---- */
+
+struct side {
+	ASYNC_WAIT_CTX *context;
+	ASYNC_JOB *job;
+	struct work *work;
+};
+
+static void side_start(struct side *side)
+{
+	if (!side->context)
+		side->context = ASYNC_WAIT_CTX_new();
+	side->work = work_new();
+	atomic_store(&host.at_once, false);
+	assert_int_equal(job_start(&side->job, side->context, side->work), ASYNC_PAUSE);
+}
+
+static bool side_readable(struct side *side, int ms)
+{
+	struct pollfd p = {.events = POLLIN};
+	size_t n = 1;
+
+	assert_true(ASYNC_WAIT_CTX_get_all_fds(side->context, &p.fd, &n));
+	return poll(&p, 1, ms) == 1;
+}
+
+static void side_goes_on(struct side *side, int expected)
+{
+	assert_int_equal(job_start(&side->job, side->context, side->work), expected);
+	if (expected == ASYNC_FINISH) {
+		work_check(side->work);
+		side->work = NULL;
+	}
+}
+
+static void tell(unsigned int n)
+{
+	unsigned int end = atomic_load(&host.completed) + n;
+
+	atomic_fetch_add(&host.told, n);
+	for (unsigned int i = 0; atomic_load(&host.completed) != end; i++) {
+		assert_true(i < WAIT_MS);
+		usleep(1000);
+	}
+}
+
+/* a has done one operation while b has one in flight, and begun another. */
+static void sides_make(struct side *a, struct side *b)
+{
+	side_start(a);
+	side_start(b);
+	tell(1);
+	assert_true(side_readable(a, WAIT_MS));
+	atomic_store(&host.signals, 0);
+	side_goes_on(a, ASYNC_FINISH);
+	assert_true(side_readable(a, 0));
+	side_start(a);
+	assert_true(side_readable(a, 0));
+}
+
+static void sides_free(struct side *a, struct side *b)
+{
+	/* Nothing is in flight any more. */
+	assert_false(side_readable(a, 20));
+	assert_false(side_readable(b, 0));
+	ASYNC_WAIT_CTX_free(a->context);
+	ASYNC_WAIT_CTX_free(b->context);
+}
+
+static void under_load_nobody_is_signalled(void **state)
+{
+	struct side a = {0}, b = {0};
+
+	(void)state;
+	sides_make(&a, &b);
+	tell(2);
+	assert_true(side_readable(&b, WAIT_MS));
+	/* That of b: it had not rested. */
+	assert_int_equal(atomic_load(&host.signals), 1);
+	side_goes_on(&a, ASYNC_FINISH);
+	side_goes_on(&b, ASYNC_FINISH);
+	sides_free(&a, &b);
+}
+
+static void a_job_that_is_resumed_too_early_is_signalled_later(void **state)
+{
+	struct side a = {0}, b = {0};
+
+	(void)state;
+	sides_make(&a, &b);
+	side_goes_on(&a, ASYNC_PAUSE);
+	assert_false(side_readable(&a, 20));
+	tell(2);
+	assert_true(side_readable(&a, WAIT_MS));
+	assert_true(side_readable(&b, WAIT_MS));
+	assert_int_equal(atomic_load(&host.signals), 2);
+	side_goes_on(&b, ASYNC_FINISH);
+	side_goes_on(&a, ASYNC_FINISH);
+	sides_free(&a, &b);
+}
+
+/* Its wait context goes, and another gets its descriptor. */
+static void a_descriptor_that_rests_may_go(void **state)
+{
+	struct side a = {0}, b = {0};
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		sides_make(&a, &b);
+		tell(2);
+		side_goes_on(&a, ASYNC_FINISH);
+		ASYNC_WAIT_CTX_free(a.context);
+		a = (struct side){0};
+		side_start(&a);
+		assert_false(side_readable(&a, 20));
+		tell(1);
+		assert_true(side_readable(&a, WAIT_MS));
+		side_goes_on(&a, ASYNC_FINISH);
+		assert_true(side_readable(&b, WAIT_MS));
+		side_goes_on(&b, ASYNC_FINISH);
+		sides_free(&a, &b);
+		a = b = (struct side){0};
+	}
+}
+
 static int setup(void **state)
 {
 	static const uint8_t bytes[16] = "0123456789abcde";
@@ -331,7 +469,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	atomic_store(&host.told, true);
 	/* Closing the key rings the doorbell, which the thread lets go. */
 	core_key_free(key);
 	core_teardown();
@@ -354,6 +491,9 @@ int main(void)
 		cmocka_unit_test(a_job_that_never_paused_leaves_no_descriptor),
 		cmocka_unit_test(a_pause_tells_of_the_descriptor),
 		cmocka_unit_test(the_descriptor_stays_for_later_jobs),
+		cmocka_unit_test(under_load_nobody_is_signalled),
+		cmocka_unit_test(a_job_that_is_resumed_too_early_is_signalled_later),
+		cmocka_unit_test(a_descriptor_that_rests_may_go),
 	};
 
 	if (!ASYNC_is_capable())
