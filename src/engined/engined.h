@@ -60,6 +60,7 @@ struct request {
 	uint16_t waker;
 	uint8_t opcode;
 	uint8_t state;
+	bool slow;     /* takes long: a wake-up beside it counts for little */
 	bool repeated; /* has been kept once: what brings a device down is not given it again */
 };
 
@@ -137,6 +138,7 @@ struct request_pool {
 	struct request *slab;
 	struct request *free;
 	unsigned int size, used;
+	unsigned int slow; /* of those used */
 };
 
 int request_pool_init(struct engined *e);

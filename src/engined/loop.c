@@ -106,13 +106,22 @@ static bool loop_round(struct engined *e)
 	return worked != 0;
 }
 
+/* Whether all that is in flight takes long. */
+static bool slow_only(const struct engined *e)
+{
+	return e->pool.used && e->pool.slow == e->pool.used;
+}
+
 int loop_run(struct engined *e)
 {
 	uint64_t look = LOOK_US * clock_ticks_per_us(), last = clock_ticks(), now;
+	bool worked;
 
 	poller_init(&e->poller, e->config.polling.spin_us, e->config.polling.idle_us);
 	while (!e->stop) {
-		if (poller_idle(&e->poller, loop_round(e))) {
+		worked = loop_round(e);
+		if (poller_idle(&e->poller, worked) ||
+		    (!worked && slow_only(e) && poller_enough(&e->poller))) {
 			loop_sleep(e);
 			last = clock_ticks();
 			continue;

@@ -63,6 +63,7 @@ void request_finish(struct request *request, const struct channel_result *result
 		client->counters.errors++;
 	complete(client, request->slot, request->generation, request->waker, result);
 	client->in_flight--;
+	e->pool.slow -= request->slow;
 	session_put(e, request->entry);
 	request->state = REQUEST_FREE;
 	request->next = e->pool.free;
@@ -108,6 +109,8 @@ static int crypt_start(struct client *client, const struct channel_entry *entry)
 	request->opcode = VCE_OP_CRYPT;
 	request->repeated = false;
 	request->entry = session;
+	request->slow = session->params.service == VCRYPTO_SERVICE_AKCIPHER;
+	e->pool.slow += request->slow;
 	cache_ref(e->cache, session);
 	client->in_flight++;
 	client->counters.bytes += entry->line.length;

@@ -297,6 +297,7 @@ void session_open(struct client *client, const struct channel_entry *slot)
 	request->generation = slot->generation;
 	request->waker = slot->line.waker;
 	request->opcode = VCE_OP_SESSION_OPEN;
+	request->slow = false;
 	request->repeated = false;
 	request->entry = NULL;
 

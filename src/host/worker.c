@@ -138,6 +138,7 @@ static void wait_for_late(struct worker *worker)
 	const struct timespec ms = {.tv_nsec = 1000000};
 	bool held = false;
 
+	poller_leave(&worker->poller);
 	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++)
 		held |= worker->copies[r] != 0;
 	for (unsigned int i = 0; held && in_flight(worker) && i < LATE_MS; i++) {
@@ -159,6 +160,12 @@ void worker_end(struct worker *worker)
 		resource_close(worker, worker->resource[worker->resource_count - 1]);
 }
 
+/* Whether all that is to come is from threads behind resources, which take long and wake us. */
+static bool helpers_only(struct worker *worker)
+{
+	return in_flight(worker) && poller_enough(&worker->poller);
+}
+
 static void *thread_run(void *argument)
 {
 	struct worker *worker = argument;
@@ -177,7 +184,7 @@ static void *thread_run(void *argument)
 		}
 		/* Who has just been told to stop is told nothing more. */
 		if ((poller_idle(&worker->poller, worked) ||
-		     (!worked && qos_all_throttled(&worker->qos))) &&
+		     (!worked && (qos_all_throttled(&worker->qos) || helpers_only(worker)))) &&
 		    !worker->stopping)
 			worker_sleep(worker);
 	}

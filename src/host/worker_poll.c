@@ -523,9 +523,16 @@ static __attribute__((cold, noinline)) void trouble_check(struct worker *worker)
 		late_check(worker);
 }
 
+/* Whether what waits in a resource for company is to be done now: nothing more comes at once. */
+static bool flush_now(const struct worker *worker, unsigned int taken)
+{
+	return worker->hurry || (!taken && !poller_patient(&worker->poller));
+}
+
 bool worker_round(struct worker *worker)
 {
 	unsigned int taken, done;
+	bool flush;
 
 	worker->sched.now = 0;
 	if (vc_unlikely(worker->timed | worker->sched.trouble))
@@ -535,12 +542,13 @@ bool worker_round(struct worker *worker)
 	worker->sched.full = 0;
 	submit_all(worker);
 	stage_mark(&worker->stages, STAGE_SUBMIT);
-	done = poll_all(worker, !taken || worker->hurry);
+	flush = flush_now(worker, taken);
+	done = poll_all(worker, flush);
 	/* Each time fewer candidates are left. */
 	while (vc_unlikely(worker->again)) {
 		worker->again = false;
 		submit_all(worker);
-		done += poll_all(worker, !taken || worker->hurry);
+		done += poll_all(worker, flush);
 	}
 	publish_all(worker);
 	if (vc_unlikely(worker->ended))

@@ -13,6 +13,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +234,69 @@ static void test_poller_without_budget_sleeps_at_once(void **state)
 	assert_true(poller_idle(&poller, false));
 }
 
+static void *yield_until_told(void *stop)
+{
+	thread_pin(sched_getcpu());
+	while (!atomic_load((atomic_bool *)stop))
+		sched_yield();
+	return NULL;
+}
+
+/* Another thread on this CPU has its turn between any two looks. */
+static void test_poller_notices_company(void **state)
+{
+	uint64_t end = clock_now_ns() + 20000000000u;
+	atomic_bool stop = false;
+	struct poller poller;
+	cpu_set_t before, one;
+	pthread_t thread;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	poller_init(&poller, 0, 1000000);
+	assert_false(poller_idle(&poller, true));
+	assert_false(poller_patient(&poller));
+	assert_int_equal(pthread_create(&thread, NULL, yield_until_told, &stop), 0);
+	while (!poller.company && clock_now_ns() < end)
+		poller_idle(&poller, false);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	assert_true(poller.company);
+	/* Not again before the next work. */
+	assert_false(poller_patient(&poller));
+	assert_false(poller_idle(&poller, true));
+	assert_true(poller_patient(&poller));
+	poller_leave(&poller);
+	assert_false(poller_patient(&poller));
+}
+
+static void test_poller_with_company_has_enough_sooner(void **state)
+{
+	struct poller poller;
+
+	poller_init(&poller, 0, 1000000);
+	poller_idle(&poller, true);
+	for (unsigned int i = 0; i < 100; i++) {
+		assert_false(poller_enough(&poller));
+		assert_false(poller_idle(&poller, false));
+		poller.company = poller.crowded = 0;
+	}
+	assert_true(poller.looks == 100);
+	poller.company = 1;
+	assert_true(poller_enough(&poller));
+	assert_int_equal(poller.sleeps, 1);
+	poller_idle(&poller, true);
+	assert_int_equal(poller.wakeups, 1);
+	assert_false(poller_enough(&poller));
+	/* Somebody computes here: at once. */
+	poller.crowded = 1;
+	assert_true(poller_enough(&poller));
+	assert_false(poller_enough(&poller));
+}
+
 static void test_thread_pin_refuses_bad_cpus(void **state)
 {
 	assert_int_equal(thread_pin(-1), -EINVAL);
@@ -328,6 +394,8 @@ int main(void)
 		cmocka_unit_test(test_unwanted_descriptors_are_closed),
 		cmocka_unit_test(test_poller_spins_yields_sleeps),
 		cmocka_unit_test(test_poller_without_budget_sleeps_at_once),
+		cmocka_unit_test(test_poller_notices_company),
+		cmocka_unit_test(test_poller_with_company_has_enough_sooner),
 		cmocka_unit_test(test_thread_pin_refuses_bad_cpus),
 		cmocka_unit_test(test_log_lines),
 		cmocka_unit_test(test_a_flood_is_counted_not_logged),
