@@ -20,10 +20,11 @@ import sys
 import time
 
 import bench_failover
+import bench_openssl
 import bench_pool
 import bench_qos
 import openssl_speed
-from bench_peers import DRIVER_CPU, HOST_CPU, BareMetal, BenchError, peer, run
+from bench_peers import DRIVER_CPU, HOST_CPU, BareMetal, BenchError, cpu_seconds, peer, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "functional"))
@@ -35,9 +36,6 @@ PEER_SIZES = (64, 256, 1024, 2048)
 STATELESS_SIZES = (64, 1024, 4096)
 DEVICES = 64
 DEPTH = 256
-JOBS = 64
-# OpenSSL 3.5 makes a key for each job first.
-RSA_JOBS = 16
 RSA_DEPTH = 64
 IDLE_SECONDS = 10
 ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,qos,hostile,"
@@ -303,42 +301,34 @@ class Bench:
             pairs.append((self.perf("rsa2048", 256)["ops_per_s"], theirs))
         self.add("rsa2048", "op/s", pairs, "openssl speed, 1 core")
 
+    @staticmethod
+    def accepts(stack):
+        """Whether the host has, here, what its configuration asks for."""
+        return not subprocess.run(
+            [stack.host.program, "--config", stack.host.config, "--check-config"],
+            capture_output=True, check=False).returncode
+
     def cryptomb(self):
         """RSA eight at a time; the worker and the thread behind it share one CPU."""
         pairs = []
         stack = self.vctest.Stack(host_config=CRYPTOMB_CONFIG, engined=False)
-        if subprocess.run([stack.host.program, "--config", stack.host.config, "--check-config"],
-                          capture_output=True, check=False).returncode:
+        if not self.accepts(stack):
             shutil.rmtree(stack.dir)
             print("(built without libcrypto-mb, or not the CPU for it: no RSA eight at a time)")
             return
-        everywhere = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {HOST_CPU})
-        try:
-            with stack:
-                os.sched_setaffinity(0, everywhere)
-                for _ in range(self.rounds):
-                    theirs = openssl_speed.signs_per_second(
-                        self.openssl_speed(self.plain_env, "rsa2048"))
-                    ours = self.perf("rsa2048", 256, "--depth", str(RSA_DEPTH))["ops_per_s"]
-                    pairs.append((ours, theirs))
-        finally:
-            os.sched_setaffinity(0, everywhere)
+        with contextlib.ExitStack() as exits:
+            with bench_openssl.pinned(HOST_CPU):
+                exits.enter_context(stack)
+            for _ in range(self.rounds):
+                theirs = openssl_speed.signs_per_second(
+                    self.openssl_speed(self.plain_env, "rsa2048"))
+                ours = self.perf("rsa2048", 256, "--depth", str(RSA_DEPTH))["ops_per_s"]
+                pairs.append((ours, theirs))
         self.add("cryptomb.rsa2048", "op/s", pairs, "openssl speed, 1 core")
 
     def openssl(self):
-        offload_env = self.stack.openssl_env()
-        for name, unit, jobs, arguments, parse in (
-                ("openssl.cbc", "Gbit/s", JOBS, ["-bytes", "16384", "-evp", "aes-128-cbc"],
-                 lambda text: openssl_speed.bytes_per_second(text) * 8 / 1e9),
-                ("openssl.rsa2048", "sign/s", RSA_JOBS, ["rsa2048"],
-                 openssl_speed.signs_per_second)):
-            pairs = []
-            for _ in range(self.rounds):
-                theirs = parse(self.openssl_speed(self.plain_env, *arguments))
-                pairs.append((parse(self.openssl_speed(offload_env, "-async_jobs",
-                                                       str(jobs), *arguments)), theirs))
-            self.add(name, unit, pairs, "in process")
+        """OpenSSL's programs and haproxy, both daemons on one CPU."""
+        bench_openssl.measure(self)
 
     def idle(self):
         """Per cent of a core that each daemon takes with nothing to do."""
@@ -367,11 +357,6 @@ class Bench:
 def resident_mib(pid):
     status = pathlib.Path(f"/proc/{pid}/status").read_text("ascii")
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
-
-
-def cpu_seconds(pid):
-    """CPU time of a whole process: its clock, as clock_getcpuclockid() makes the number."""
-    return time.clock_gettime((~pid << 3) | 2)
 
 
 # ---- showing

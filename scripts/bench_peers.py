@@ -27,6 +27,11 @@ class BenchError(Exception):
     """What went wrong, as a sentence."""
 
 
+def cpu_seconds(pid):
+    """CPU time of a whole process: its clock, as clock_getcpuclockid() makes the number."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 def run(command, cpu=None, env=None, timeout=120):
     if cpu is not None:
         command = ["taskset", "-c", str(cpu), *command]

@@ -41,6 +41,7 @@ devices:
 
 FILE_BYTES = 256 << 20
 HANDSHAKES = 400
+TLS_VERSIONS = ("1.2", "1.3")  # of haproxy's two ports
 KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 IV = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
 
@@ -249,7 +250,7 @@ backend files
                                        env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             wait_for_port(process, ports[1], self.path("haproxy.log"))
-            yield
+            yield process
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -257,7 +258,7 @@ backend files
             process.kill()
             process.wait()
 
-    def _handshakes(self, port):
+    def handshakes(self, port):
         """Handshakes each second; every one a full one, on a connection of its own."""
         text = run(["h2load", "--h1", "-t", "1", "-n", str(HANDSHAKES), "-c", str(HANDSHAKES),
                     f"https://127.0.0.1:{port}/hello"], self.plain_env, "h2load")
@@ -278,20 +279,19 @@ backend files
         with open(self.path("plain"), "rb") as big, open(self.path("page"), "wb") as page:
             page.write(big.read(32 << 20))
         ports = free_ports(2)
-        versions = ("1.2", "1.3")
         with serve(self.dir) as origin:
             plain = []
             with self.haproxy(self.plain_env, ports, origin):
-                for port, version in zip(ports, versions):
+                for port, version in zip(ports, TLS_VERSIONS):
                     with self.progress.step(f"haproxy, TLS {version}: {HANDSHAKES} handshakes, "
                                             "in process"):
-                        plain.append(self._handshakes(port))
+                        plain.append(self.handshakes(port))
             with self.haproxy(self.env, ports, origin):
-                for port, version, speed in zip(ports, versions, plain):
+                for port, version, speed in zip(ports, TLS_VERSIONS, plain):
                     with self.progress.step(f"haproxy, TLS {version}: {HANDSHAKES} handshakes "
                                             "and a file of 32 MiB, through vcrypto"):
                         with Counter(self.stack) as counter:
-                            offload = self._handshakes(port)
+                            offload = self.handshakes(port)
                         self._fetch(port, version)
                     self.rows.append(Row(f"haproxy TLS {version} handshakes, RSA-2048", "/s",
                                          speed, offload, counter.operations))

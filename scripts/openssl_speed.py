@@ -19,9 +19,9 @@ def signs_per_second(text):
     return float(values[1].split()[heads[0].split().index("sign/s")])
 
 
-def bytes_per_second(text):
-    """Of `openssl speed -evp aes-128-cbc -bytes N`."""
-    values = re.search(r"^aes-128-cbc +([\d.]+)k", text, re.M | re.I)
+def bytes_per_second(text, cipher="aes-128-cbc"):
+    """Of `openssl speed -evp CIPHER -bytes N`."""
+    values = re.search(rf"^{re.escape(cipher)} +([\d.]+)k", text, re.M | re.I)
     if not values:
         raise Unexpected(text)
     return float(values[1]) * 1000
