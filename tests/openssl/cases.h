@@ -38,6 +38,8 @@ struct test_case {
 };
 
 extern const struct test_case cipher_cases[]; /* each ends with a NULL name */
+extern const struct test_case ctr_cases[];
+extern const struct test_case xts_cases[];
 extern const struct test_case stitched_cases[];
 extern const struct test_case gcm_cases[];
 extern const struct test_case rsa_cases[];

@@ -22,6 +22,11 @@ static const struct cipher_info {
 	[AES_128_CBC] = {"AES-128-CBC", 16, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC, 0},
 	[AES_192_CBC] = {"AES-192-CBC", 24, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC, 0},
 	[AES_256_CBC] = {"AES-256-CBC", 32, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC, 0},
+	[AES_128_CTR] = {"AES-128-CTR", 16, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CTR, 0},
+	[AES_192_CTR] = {"AES-192-CTR", 24, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CTR, 0},
+	[AES_256_CTR] = {"AES-256-CTR", 32, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CTR, 0},
+	[AES_128_XTS] = {"AES-128-XTS", 32, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_XTS, 0},
+	[AES_256_XTS] = {"AES-256-XTS", 64, VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_XTS, 0},
 	[AES_128_CBC_HMAC_SHA1] = {"AES-128-CBC-HMAC-SHA1", 16, VCRYPTO_SERVICE_CIPHER,
                                    VCRYPTO_CIPHER_AES_CBC, VCRYPTO_MAC_HMAC_SHA1},
 	[AES_256_CBC_HMAC_SHA1] = {"AES-256-CBC-HMAC-SHA1", 32, VCRYPTO_SERVICE_CIPHER,
@@ -115,7 +120,7 @@ struct vcrypto_session_params cipher_session(const struct cipher_ctx *c)
 		.key_len = info->key_size,
 		.chain = info->mac ? VCRYPTO_CHAIN_HASH_THEN_CIPHER : VCRYPTO_CHAIN_NONE,
 		.mac = info->mac,
-		.tag_len = info->service == VCRYPTO_SERVICE_AEAD ? 16 : 0,
+		.tag_len = c->tag_len,
 	};
 }
 
@@ -186,6 +191,8 @@ int cipher_no_key(void)
 	}
 
 MODE_PARAMS(cbc, AES_128_CBC)
+MODE_PARAMS(ctr, AES_128_CTR)
+MODE_PARAMS(xts, AES_128_XTS)
 MODE_PARAMS(stitched, AES_128_CBC_HMAC_SHA1)
 MODE_PARAMS(gcm, AES_128_GCM)
 
@@ -200,6 +207,10 @@ MODE_PARAMS(gcm, AES_128_GCM)
 
 DIRECTION(cbc, encrypt, true)
 DIRECTION(cbc, decrypt, false)
+DIRECTION(ctr, encrypt, true)
+DIRECTION(ctr, decrypt, false)
+DIRECTION(xts, encrypt, true)
+DIRECTION(xts, decrypt, false)
 DIRECTION(stitched, encrypt, true)
 DIRECTION(stitched, decrypt, false)
 DIRECTION(gcm, encrypt, true)
@@ -214,6 +225,11 @@ DIRECTION(gcm, decrypt, false)
 NEWCTX(aes_128_cbc, cbc, AES_128_CBC)
 NEWCTX(aes_192_cbc, cbc, AES_192_CBC)
 NEWCTX(aes_256_cbc, cbc, AES_256_CBC)
+NEWCTX(aes_128_ctr, ctr, AES_128_CTR)
+NEWCTX(aes_192_ctr, ctr, AES_192_CTR)
+NEWCTX(aes_256_ctr, ctr, AES_256_CTR)
+NEWCTX(aes_128_xts, xts, AES_128_XTS)
+NEWCTX(aes_256_xts, xts, AES_256_XTS)
 NEWCTX(aes_128_cbc_hmac_sha1, stitched, AES_128_CBC_HMAC_SHA1)
 NEWCTX(aes_256_cbc_hmac_sha1, stitched, AES_256_CBC_HMAC_SHA1)
 NEWCTX(aes_128_cbc_hmac_sha256, stitched, AES_128_CBC_HMAC_SHA256)
@@ -254,6 +270,11 @@ const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id)
 		[AES_128_CBC] = TABLE(aes_128_cbc, cbc),
 		[AES_192_CBC] = TABLE(aes_192_cbc, cbc),
 		[AES_256_CBC] = TABLE(aes_256_cbc, cbc),
+		[AES_128_CTR] = TABLE(aes_128_ctr, ctr),
+		[AES_192_CTR] = TABLE(aes_192_ctr, ctr),
+		[AES_256_CTR] = TABLE(aes_256_ctr, ctr),
+		[AES_128_XTS] = TABLE(aes_128_xts, xts),
+		[AES_256_XTS] = TABLE(aes_256_xts, xts),
 		[AES_128_CBC_HMAC_SHA1] = TABLE(aes_128_cbc_hmac_sha1, stitched),
 		[AES_256_CBC_HMAC_SHA1] = TABLE(aes_256_cbc_hmac_sha1, stitched),
 		[AES_128_CBC_HMAC_SHA256] = TABLE(aes_128_cbc_hmac_sha256, stitched),

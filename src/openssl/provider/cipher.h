@@ -15,7 +15,7 @@
 #include "openssl/provider/provider.h"
 
 #define AES_BLOCK ((size_t)16)
-#define CIPHER_MAX_KEY 32
+#define CIPHER_MAX_KEY 64 /* XTS has two */
 
 /* Of a message that the device and the delegate share: who knows where it stands. */
 enum chain_holder {
@@ -33,6 +33,7 @@ struct cipher_ctx {
 	bool key_set;
 	uint8_t raw_key[CIPHER_MAX_KEY];
 	struct core_key *key; /* made when first offloaded; for the direction above */
+	uint8_t tag_len;      /* AEAD: of the device's session */
 	/* Modes that chain blocks. */
 	bool iv_set;
 	enum chain_holder holder;
@@ -120,6 +121,8 @@ int chain_run_parallel(struct cipher_ctx *c, uint8_t *out, const uint8_t *in, si
 	OSSL_FUNC_cipher_set_ctx_params_fn mode##_set_ctx_params;
 
 CIPHER_MODE(cbc)
+CIPHER_MODE(ctr)
+CIPHER_MODE(xts)
 CIPHER_MODE(stitched)
 CIPHER_MODE(gcm)
 

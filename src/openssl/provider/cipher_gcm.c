@@ -264,6 +264,8 @@ void *gcm_new(void *provctx, enum cipher_id id)
 		gcm_freectx(c);
 		return NULL;
 	}
+	if (c)
+		c->base.tag_len = GCM_TAG;
 	return c;
 }
 

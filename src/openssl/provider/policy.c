@@ -21,10 +21,8 @@
 #include "openssl/core/core.h"
 
 static const size_t default_min_size[POLICY_WORKS] = {
-	[POLICY_CBC_ENCRYPT] = 8192,
-	[POLICY_CBC_DECRYPT] = SIZE_MAX,
-	[POLICY_CBC_HMAC] = 8192,
-	[POLICY_GCM] = SIZE_MAX,
+	[POLICY_CBC_ENCRYPT] = 8192, [POLICY_CBC_DECRYPT] = SIZE_MAX, [POLICY_CBC_HMAC] = 8192,
+	[POLICY_CTR] = SIZE_MAX,     [POLICY_XTS] = SIZE_MAX,         [POLICY_GCM] = SIZE_MAX,
 };
 
 /* Whole text is a number from 0 to max. */

@@ -20,6 +20,8 @@ enum policy_work {
 	POLICY_CBC_ENCRYPT,
 	POLICY_CBC_DECRYPT,
 	POLICY_CBC_HMAC, /* encryption; decryption is never offloaded */
+	POLICY_CTR,
+	POLICY_XTS,
 	POLICY_GCM,
 	POLICY_WORKS
 };

@@ -49,7 +49,8 @@ static bool run_cases(const struct test_case *cases, const struct env *env, bool
 
 static bool run_all(const struct env *env, bool jobs)
 {
-	return run_cases(cipher_cases, env, jobs) && run_cases(stitched_cases, env, jobs) &&
+	return run_cases(cipher_cases, env, jobs) && run_cases(ctr_cases, env, jobs) &&
+	       run_cases(xts_cases, env, jobs) && run_cases(stitched_cases, env, jobs) &&
 	       run_cases(gcm_cases, env, jobs) && run_cases(rsa_cases, env, jobs);
 }
 

@@ -5,6 +5,7 @@
 #include "soft_core.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,22 +77,41 @@ void core_key_free(struct core_key *key)
 	}
 }
 
+/* What libcrypto calls the key's algorithm. */
+static EVP_CIPHER *fetch(const struct vcrypto_session_params *p)
+{
+	static const char *const ciphers[] = {[VCRYPTO_CIPHER_AES_CBC] = "CBC",
+	                                      [VCRYPTO_CIPHER_AES_CTR] = "CTR",
+	                                      [VCRYPTO_CIPHER_AES_XTS] = "XTS"};
+	size_t bits = p->key_len * (p->algorithm == VCRYPTO_CIPHER_AES_XTS ? 4 : 8);
+	char name[32];
+
+	snprintf(name, sizeof(name), "AES-%zu-%s", bits, ciphers[p->algorithm]);
+	return EVP_CIPHER_fetch(NULL, name, NULL);
+}
+
 static int run_cipher(const struct core_op *op)
 {
 	const struct vcrypto_session_params *p = &op->key->params;
-	const EVP_CIPHER *cipher = p->key_len == 16   ? EVP_aes_128_cbc()
-	                           : p->key_len == 24 ? EVP_aes_192_cbc()
-	                                              : EVP_aes_256_cbc();
+	EVP_CIPHER *cipher = fetch(p);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n, rc = -EINVAL;
 
-	if (op->length % 16 == 0 && op->iv_len == 16 &&
+	/* As devices do, and libcrypto does not when it decrypts. */
+	if (p->algorithm == VCRYPTO_CIPHER_AES_XTS &&
+	    !memcmp(op->key->bytes, op->key->bytes + p->key_len / 2, p->key_len / 2)) {
+		rc = -EKEYREJECTED;
+		goto out;
+	}
+	if ((op->length % 16 == 0 || p->algorithm == VCRYPTO_CIPHER_AES_XTS) && op->iv_len == 16 &&
 	    EVP_CipherInit_ex(ctx, cipher, NULL, op->key->bytes, op->iv,
 	                      p->direction == VCRYPTO_ENCRYPT) == 1 &&
 	    EVP_CIPHER_CTX_set_padding(ctx, 0) &&
 	    EVP_CipherUpdate(ctx, op->dst, &n, op->src, (int)op->length) == 1)
 		rc = 0;
+out:
 	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(cipher);
 	return rc;
 }
 

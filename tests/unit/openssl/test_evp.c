@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -97,6 +99,8 @@ static void run(const struct test_case *cases, struct loaded *l, bool in_job)
 static void run_all(struct loaded *l, bool in_job)
 {
 	run(cipher_cases, l, in_job);
+	run(ctr_cases, l, in_job);
+	run(xts_cases, l, in_job);
 	run(stitched_cases, l, in_job);
 	run(gcm_cases, l, in_job);
 	run(rsa_cases, l, in_job);
@@ -160,10 +164,12 @@ static void test_small_operations_only(void **state)
 	assert_true(load(&l, "always", "off"));
 	soft_core.max_size = 1024;
 	run(cipher_cases, &l, false);
+	run(ctr_cases, &l, false);
 	unload(&l);
 	assert_true(load(&l, "always", "on"));
 	soft_core.max_size = 1024;
 	run(gcm_cases, &l, false);
+	run(xts_cases, &l, false);
 	run(stitched_cases, &l, false);
 	unload(&l);
 }
@@ -213,9 +219,54 @@ static void test_stitched_records_are_offloaded(void **state)
 	unload(&l);
 }
 
+/* Whole blocks of each message in pieces of at most 16,896 bytes, and nothing beside. */
+static void test_counter_mode_is_offloaded(void **state)
+{
+	struct loaded l;
+	struct env env;
+
+	assert_true(load(&l, "always", "off"));
+	env = (struct env){.libctx = l.libctx, .large = 1 << 20};
+	assert_true(ctr_cases[0].run(&env));
+	assert_int_equal(soft_core.operations, 606);
+	unload(&l);
+}
+
+/*
+ * OpenSSL's random number generator uses our AES-256-CTR, and nothing of it may leave the process.
+ * It holds a lock meanwhile that a job must not be paused with.
+ */
+static void test_random_numbers_stay_here(void **state)
+{
+	struct env env;
+	struct loaded l;
+	int status = 1;
+	pid_t child;
+
+	assert_true(load(&l, "always", "off"));
+	assert_true(EVP_set_default_properties(l.libctx, "?provider=vcrypto"));
+	env = (struct env){.libctx = l.libctx};
+	for (const struct test_case *one = ctr_cases; one->name; one++) {
+		if (strcmp(one->name, "ctr: random numbers") != 0 &&
+		    strcmp(one->name, "ctr: key apart from IV") != 0)
+			continue;
+		assert_true(one->run(&env));
+		assert_true(run_in_job(one->run, &env, NULL));
+		child = fork();
+		if (!child)
+			_exit(one->run(&env) && !soft_core.operations ? 0 : 1);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(soft_core.operations, 0);
+	assert_int_equal(soft_core.small, 0);
+	assert_int_equal(soft_core.keys, 0);
+	unload(&l);
+}
+
 static int encrypt(struct loaded *l, const char *name, int size)
 {
-	static uint8_t in[20000], out[20032];
+	static uint8_t in[20000] = {1}, out[20032];
 	EVP_CIPHER *cipher = EVP_CIPHER_fetch(l->libctx, name, OURS);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n = 0, rc;
@@ -235,14 +286,20 @@ static void test_fallback_off(void **state)
 	assert_true(load(&l, "always", "off"));
 	assert_true(encrypt(&l, "AES-128-CBC", 4096));
 	assert_true(encrypt(&l, "AES-128-GCM", 4096));
+	assert_true(encrypt(&l, "AES-256-CTR", 4096));
+	assert_true(encrypt(&l, "AES-256-XTS", 4096));
 	soft_core.available = false;
 	assert_false(encrypt(&l, "AES-128-CBC", 4096));
 	assert_false(encrypt(&l, "AES-128-GCM", 4096));
+	assert_false(encrypt(&l, "AES-256-CTR", 4096));
+	assert_false(encrypt(&l, "AES-256-XTS", 4096));
 	soft_core.available = true;
 	soft_core.fail_every = 1;
 	soft_core.error = -EIO;
 	assert_false(encrypt(&l, "AES-256-CBC", 4096));
 	assert_false(encrypt(&l, "AES-256-GCM", 4096));
+	assert_false(encrypt(&l, "AES-128-CTR", 4096));
+	assert_false(encrypt(&l, "AES-128-XTS", 4096));
 	unload(&l);
 }
 
@@ -385,6 +442,8 @@ int main(void)
 		cmocka_unit_test(test_policy_never),
 		cmocka_unit_test(test_tls_records_are_offloaded),
 		cmocka_unit_test(test_stitched_records_are_offloaded),
+		cmocka_unit_test(test_counter_mode_is_offloaded),
+		cmocka_unit_test(test_random_numbers_stay_here),
 		cmocka_unit_test(test_fallback_off),
 		cmocka_unit_test(test_auto_is_by_size_and_job),
 		cmocka_unit_test(test_wrong_signature_never_leaves),
