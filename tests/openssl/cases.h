@@ -42,6 +42,9 @@ extern const struct test_case ctr_cases[];
 extern const struct test_case xts_cases[];
 extern const struct test_case stitched_cases[];
 extern const struct test_case gcm_cases[];
+extern const struct test_case ccm_cases[];
+extern const struct test_case chacha_cases[];
+extern const struct test_case aead_tls_cases[];
 extern const struct test_case rsa_cases[];
 
 /* Before a library context goes that the RSA cases have run in. */

@@ -36,7 +36,7 @@ bool pair_update(struct pair *pair, uint8_t *a, uint8_t *b, int *n, const uint8_
 	int rb = EVP_CipherUpdate(pair->theirs, b, &nb, in, (int)size);
 
 	CHECK(ra == rb);
-	CHECK(ra != 1 || (na == nb && !memcmp(a, b, (size_t)na)));
+	CHECK(ra != 1 || (na == nb && (!a || !memcmp(a, b, (size_t)na))));
 	*n = na;
 	return true;
 }

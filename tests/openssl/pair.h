@@ -17,7 +17,7 @@ bool pair_open(const struct env *env, const char *name, struct pair *pair, int e
 void pair_close(struct pair *pair);
 /* Both go on as a copy of themselves. */
 bool pair_copy(struct pair *pair);
-/* Ours writes to a, theirs to b; n: how much. */
+/* Ours writes to a, theirs to b (NULL: additional data); n: how much. */
 bool pair_update(struct pair *pair, uint8_t *a, uint8_t *b, int *n, const uint8_t *in, size_t size);
 bool pair_final(struct pair *pair, uint8_t *a, uint8_t *b, int *n, int *result);
 bool pair_same_ivs(struct pair *pair);

@@ -38,6 +38,11 @@ static const struct cipher_info {
 	[AES_128_GCM] = {"AES-128-GCM", 16, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM, 0},
 	[AES_192_GCM] = {"AES-192-GCM", 24, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM, 0},
 	[AES_256_GCM] = {"AES-256-GCM", 32, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM, 0},
+	[AES_128_CCM] = {"AES-128-CCM", 16, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_CCM, 0},
+	[AES_192_CCM] = {"AES-192-CCM", 24, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_CCM, 0},
+	[AES_256_CCM] = {"AES-256-CCM", 32, VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_CCM, 0},
+	[CHACHA20_POLY1305] = {"ChaCha20-Poly1305", 32, VCRYPTO_SERVICE_AEAD,
+                               VCRYPTO_AEAD_CHACHA20_POLY1305, 0},
 };
 
 const char *cipher_name(enum cipher_id id)
@@ -195,6 +200,8 @@ MODE_PARAMS(ctr, AES_128_CTR)
 MODE_PARAMS(xts, AES_128_XTS)
 MODE_PARAMS(stitched, AES_128_CBC_HMAC_SHA1)
 MODE_PARAMS(gcm, AES_128_GCM)
+MODE_PARAMS(ccm, AES_128_CCM)
+MODE_PARAMS(chacha, CHACHA20_POLY1305)
 
 #define DIRECTION(mode, direction, encrypt)                                                        \
 	static OSSL_FUNC_cipher_##direction##_init_fn mode##_##direction##_init;                   \
@@ -215,6 +222,10 @@ DIRECTION(stitched, encrypt, true)
 DIRECTION(stitched, decrypt, false)
 DIRECTION(gcm, encrypt, true)
 DIRECTION(gcm, decrypt, false)
+DIRECTION(ccm, encrypt, true)
+DIRECTION(ccm, decrypt, false)
+DIRECTION(chacha, encrypt, true)
+DIRECTION(chacha, decrypt, false)
 
 #define NEWCTX(name, mode, id)                                                                     \
 	static void *name##_newctx(void *provctx)                                                  \
@@ -237,6 +248,10 @@ NEWCTX(aes_256_cbc_hmac_sha256, stitched, AES_256_CBC_HMAC_SHA256)
 NEWCTX(aes_128_gcm, gcm, AES_128_GCM)
 NEWCTX(aes_192_gcm, gcm, AES_192_GCM)
 NEWCTX(aes_256_gcm, gcm, AES_256_GCM)
+NEWCTX(aes_128_ccm, ccm, AES_128_CCM)
+NEWCTX(aes_192_ccm, ccm, AES_192_CCM)
+NEWCTX(aes_256_ccm, ccm, AES_256_CCM)
+NEWCTX(chacha20_poly1305, chacha, CHACHA20_POLY1305)
 
 typedef void (*any_function)(void);
 
@@ -282,6 +297,10 @@ const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id)
 		[AES_128_GCM] = TABLE(aes_128_gcm, gcm),
 		[AES_192_GCM] = TABLE(aes_192_gcm, gcm),
 		[AES_256_GCM] = TABLE(aes_256_gcm, gcm),
+		[AES_128_CCM] = TABLE(aes_128_ccm, ccm),
+		[AES_192_CCM] = TABLE(aes_192_ccm, ccm),
+		[AES_256_CCM] = TABLE(aes_256_ccm, ccm),
+		[CHACHA20_POLY1305] = TABLE(chacha20_poly1305, chacha),
 	};
 
 	return tables[id];

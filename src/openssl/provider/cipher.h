@@ -125,5 +125,7 @@ CIPHER_MODE(ctr)
 CIPHER_MODE(xts)
 CIPHER_MODE(stitched)
 CIPHER_MODE(gcm)
+CIPHER_MODE(ccm)
+CIPHER_MODE(chacha)
 
 #endif

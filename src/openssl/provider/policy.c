@@ -23,6 +23,7 @@
 static const size_t default_min_size[POLICY_WORKS] = {
 	[POLICY_CBC_ENCRYPT] = 8192, [POLICY_CBC_DECRYPT] = SIZE_MAX, [POLICY_CBC_HMAC] = 8192,
 	[POLICY_CTR] = SIZE_MAX,     [POLICY_XTS] = SIZE_MAX,         [POLICY_GCM] = SIZE_MAX,
+	[POLICY_CCM] = SIZE_MAX,     [POLICY_CHACHA] = SIZE_MAX,
 };
 
 /* Whole text is a number from 0 to max. */

@@ -23,6 +23,8 @@ enum policy_work {
 	POLICY_CTR,
 	POLICY_XTS,
 	POLICY_GCM,
+	POLICY_CCM,
+	POLICY_CHACHA,
 	POLICY_WORKS
 };
 

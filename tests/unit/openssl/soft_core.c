@@ -83,10 +83,15 @@ static EVP_CIPHER *fetch(const struct vcrypto_session_params *p)
 	static const char *const ciphers[] = {[VCRYPTO_CIPHER_AES_CBC] = "CBC",
 	                                      [VCRYPTO_CIPHER_AES_CTR] = "CTR",
 	                                      [VCRYPTO_CIPHER_AES_XTS] = "XTS"};
-	size_t bits = p->key_len * (p->algorithm == VCRYPTO_CIPHER_AES_XTS ? 4 : 8);
+	static const char *const aeads[] = {[VCRYPTO_AEAD_GCM] = "GCM", [VCRYPTO_AEAD_CCM] = "CCM"};
+	bool aead = p->service == VCRYPTO_SERVICE_AEAD;
+	bool two_keys = !aead && p->algorithm == VCRYPTO_CIPHER_AES_XTS;
 	char name[32];
 
-	snprintf(name, sizeof(name), "AES-%zu-%s", bits, ciphers[p->algorithm]);
+	if (aead && p->algorithm == VCRYPTO_AEAD_CHACHA20_POLY1305)
+		return EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+	snprintf(name, sizeof(name), "AES-%zu-%s", p->key_len * (two_keys ? 4 : 8),
+	         aead ? aeads[p->algorithm] : ciphers[p->algorithm]);
 	return EVP_CIPHER_fetch(NULL, name, NULL);
 }
 
@@ -141,28 +146,45 @@ static int run_chain(const struct core_op *op)
 	return rc;
 }
 
+static bool aead_begin(EVP_CIPHER_CTX *ctx, const struct core_op *op, int *n)
+{
+	const struct vcrypto_session_params *p = &op->key->params;
+	bool encrypt = p->direction == VCRYPTO_ENCRYPT, ccm = p->algorithm == VCRYPTO_AEAD_CCM;
+	EVP_CIPHER *cipher = fetch(p);
+	bool ok;
+
+	ok = EVP_CipherInit_ex(ctx, cipher, NULL, NULL, NULL, encrypt) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, op->iv_len, NULL) == 1 &&
+	     ((encrypt && !ccm) || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, op->tag_len,
+	                                               encrypt ? NULL : op->tag) == 1) &&
+	     EVP_CipherInit_ex(ctx, NULL, NULL, op->key->bytes, op->iv, encrypt) == 1 &&
+	     (!ccm || EVP_CipherUpdate(ctx, NULL, n, NULL, (int)op->length) == 1) &&
+	     (!op->aad_len || EVP_CipherUpdate(ctx, NULL, n, op->aad, (int)op->aad_len) == 1);
+	EVP_CIPHER_free(cipher);
+	return ok;
+}
+
+/* As a device has it: the tag's length is the session's. */
 static int run_aead(const struct core_op *op)
 {
 	const struct vcrypto_session_params *p = &op->key->params;
-	const EVP_CIPHER *cipher = p->key_len == 16   ? EVP_aes_128_gcm()
-	                           : p->key_len == 24 ? EVP_aes_192_gcm()
-	                                              : EVP_aes_256_gcm();
-	bool encrypt = p->direction == VCRYPTO_ENCRYPT;
+	bool ccm = p->algorithm == VCRYPTO_AEAD_CCM;
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t *out = malloc(op->length + 1);
 	int n, rc = -EINVAL;
 
-	EVP_CipherInit_ex(ctx, cipher, NULL, op->key->bytes, op->iv, encrypt);
-	if (!encrypt)
-		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, op->tag_len, op->tag);
-	if (op->iv_len == 12 && op->tag_len == 16 &&
-	    EVP_CipherUpdate(ctx, NULL, &n, op->aad, (int)op->aad_len) == 1 &&
-	    EVP_CipherUpdate(ctx, out, &n, op->src, (int)op->length) == 1)
-		rc = EVP_CipherFinal_ex(ctx, out, &n) == 1 ? 0 : -EBADMSG;
-	if (!rc && encrypt)
+	if (op->tag_len != p->tag_len || (!ccm && (op->iv_len != 12 || op->tag_len != 16)) ||
+	    !aead_begin(ctx, op, &n))
+		goto out;
+	rc = EVP_CipherUpdate(ctx, out, &n, op->src, (int)op->length) == 1 &&
+	                     EVP_CipherFinal_ex(ctx, out, &n) == 1
+	             ? 0
+	             : -EBADMSG;
+	if (!rc && p->direction == VCRYPTO_ENCRYPT)
 		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, op->tag_len, op->tag);
 	if (!rc)
 		memcpy(op->dst, out, op->length);
+out:
 	free(out);
 	EVP_CIPHER_CTX_free(ctx);
 	return rc;

@@ -33,7 +33,11 @@ static void test_defaults(void **state)
 	assert_true(policy.fallback);
 	assert_int_equal(policy.min_size[POLICY_CBC_ENCRYPT], 8192);
 	assert_true(policy.min_size[POLICY_CBC_DECRYPT] == SIZE_MAX);
+	assert_true(policy.min_size[POLICY_CTR] == SIZE_MAX);
+	assert_true(policy.min_size[POLICY_XTS] == SIZE_MAX);
 	assert_true(policy.min_size[POLICY_GCM] == SIZE_MAX);
+	assert_true(policy.min_size[POLICY_CCM] == SIZE_MAX);
+	assert_true(policy.min_size[POLICY_CHACHA] == SIZE_MAX);
 	assert_int_equal(policy.deadline_ms, 0);
 	assert_string_equal(policy.socket, "");
 }
