@@ -89,7 +89,8 @@ def test_enc():
         env = stack.openssl_env(policy="always")
         plain = write(stack, "plain", SIZE + 5)
         for cipher, key in (("aes-128-cbc", KEY), ("aes-192-cbc", KEY + KEY[:16]),
-                            ("aes-256-cbc", KEY + KEY)):
+                            ("aes-256-cbc", KEY + KEY), ("aes-128-ctr", KEY),
+                          ("aes-256-ctr", KEY + KEY)):
             arguments = ["enc", "-" + cipher, "-K", key, "-iv", KEY]
             with counts(stack, cipher=SIZE // 16384):
                 openssl(stack, *arguments, "-in", "@plain", "-out", "@ours", env=env)
@@ -165,6 +166,13 @@ def test_speed():
         with counts(stack, aead=100):
             speed(stack, "-async_jobs", "8", "-bytes", "16384", "-aead", "-evp", "aes-128-gcm",
                   min_size="2048")
+        for cipher in ("aes-128-ctr", "aes-256-xts"):
+            with counts(stack, cipher=100):
+                speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", cipher,
+                      min_size="2048")
+        with counts(stack, aead=100):
+            speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", "aes-128-ccm",
+                  min_size="2048")
 
 
 # ---- TLS
@@ -219,6 +227,9 @@ SUITES = (
     (ssl.TLSVersion.TLSv1_3, None),
     (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-GCM-SHA256"),
     (ssl.TLSVersion.TLSv1_2, "AES256-GCM-SHA384"),
+    (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-CHACHA20-POLY1305"),
+    (ssl.TLSVersion.TLSv1_2, "AES128-CCM"),
+    (ssl.TLSVersion.TLSv1_2, "AES256-CCM8"),
     (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-SHA"),
     (ssl.TLSVersion.TLSv1_2, "AES256-SHA"),
 )
@@ -271,7 +282,7 @@ def servers(arguments, settings, suites=SUITES):
         for version, suite in suites:
             rsa = "rsa_decrypt" if suite and not suite.startswith("ECDHE") else "rsa_sign"
             records = {}
-            if not suite or "GCM" in suite:
+            if not suite or any(mode in suite for mode in ("GCM", "CCM", "CHACHA20")):
                 records = {"aead": 100}
             elif suites is STITCHED:
                 records = {"cipher": 60}
@@ -290,6 +301,18 @@ def test_server_without_jobs():
 def test_server_of_stitched_suites():
     servers(["-async", "-no_etm"], {}, STITCHED)
     servers(["-no_etm"], {"policy": "always"}, STITCHED)
+
+
+def test_random_numbers_stay_here():
+    """They are AES-256-CTR of ours, and none of the device's."""
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always", fallback="off")
+        before = offloaded(stack)
+        done = openssl(stack, "rand", "1000000", env=env)
+        equal(len(done.stdout), 1000000)
+        equal(offloaded(stack), before)
+        openssl(stack, "genrsa", "-out", "@key.pem", "2048", env=env)
+        equal(offloaded(stack)["cipher"], before["cipher"])
 
 
 def test_client():

@@ -74,8 +74,8 @@ static bool one_record(const struct suite *s, EVP_CIPHER_CTX *writer[2], EVP_CIP
 	int size = (int)test_random(MAX_RECORD), around = s->lead + s->tag_len;
 	int forged = i % 7 == 6, na = -1, nb = -1, result;
 
-	test_fill(a, (size_t)(size + around));
-	memcpy(b, a, (size_t)(size + around));
+	test_fill(a, (size_t)size + (size_t)around);
+	memcpy(b, a, (size_t)size + (size_t)around);
 	CHECK(announce(writer[0], s, (uint64_t)i, size + s->lead));
 	CHECK(announce(writer[1], s, (uint64_t)i, size + s->lead));
 	/* libssl says where the IV comes from before it is there. */

@@ -168,6 +168,51 @@ static void gcm_decrypt(const struct vector *v, const char *whose, struct outcom
 	EVP_CIPHER_CTX_free(ctx);
 }
 
+/* Lengths before the key, the message's before additional data, and data even if there is none. */
+static EVP_CIPHER_CTX *ccm_open(const struct vector *v, const char *whose, int encrypt, size_t size)
+{
+	char name[32];
+	EVP_CIPHER *cipher;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n = 0, ok;
+
+	snprintf(name, sizeof(name), "AES-%zu-CCM", v->key.size * 8);
+	cipher = EVP_CIPHER_fetch(NULL, name, whose);
+	ok = cipher && EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, encrypt, NULL) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)v->iv.size, NULL) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)v->tag.size,
+	                         encrypt ? NULL : v->tag.data) == 1 &&
+	     EVP_CipherInit_ex2(ctx, NULL, v->key.data, v->iv.data, encrypt, NULL) == 1 &&
+	     EVP_CipherUpdate(ctx, NULL, &n, NULL, (int)size) == 1 &&
+	     EVP_CipherUpdate(ctx, NULL, &n, v->aad.data, (int)v->aad.size) == 1;
+	EVP_CIPHER_free(cipher);
+	if (ok)
+		return ctx;
+	EVP_CIPHER_CTX_free(ctx);
+	return NULL;
+}
+
+static void ccm_encrypt(const struct vector *v, const char *whose, struct outcome *o)
+{
+	EVP_CIPHER_CTX *ctx = ccm_open(v, whose, 1, v->msg.size);
+	int n = 0;
+
+	o->ok = ctx && EVP_CipherUpdate(ctx, o->data, &n, v->msg.data, (int)v->msg.size) == 1 &&
+	        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, (int)v->tag.size, o->data + n) == 1;
+	o->size = (size_t)n + v->tag.size;
+	EVP_CIPHER_CTX_free(ctx);
+}
+
+static void ccm_decrypt(const struct vector *v, const char *whose, struct outcome *o)
+{
+	EVP_CIPHER_CTX *ctx = ccm_open(v, whose, 0, v->ct.size);
+	int n = 0;
+
+	o->ok = ctx && EVP_CipherUpdate(ctx, o->data, &n, v->ct.data, (int)v->ct.size) == 1;
+	o->size = (size_t)n;
+	EVP_CIPHER_CTX_free(ctx);
+}
+
 static void rsa_decrypt(const struct vector *v, const char *whose, struct outcome *o)
 {
 	bool oaep = !strcmp(get_text(v->group, "type"), "RsaesOaepDecrypt");
@@ -234,6 +279,7 @@ struct file {
 
 static const struct file files[] = {
 	{"aes_cbc_pkcs5_test.json", {cbc_encrypt, cbc_decrypt}, {"ct", "msg"}, NULL, NULL, 0, 0},
+	{"aes_ccm_test.json", {ccm_encrypt, ccm_decrypt}, {"ct", "msg"}, "tag", NULL, 0, 0},
 	{"aes_gcm_test.json", {gcm_encrypt, gcm_decrypt}, {"ct", "msg"}, "tag", NULL, 0, 0},
 	{"rsa_pkcs1_2048_test.json", {rsa_decrypt}, {"msg"}, NULL, "privateKeyPkcs8", 1, 1},
 	{"rsa_oaep_2048_sha256_mgf1sha256_test.json",

@@ -349,6 +349,34 @@ static void test_auto_is_by_size_and_job(void **state)
 	}
 }
 
+static const char *const quick[] = {"AES-128-CTR", "AES-256-XTS", "AES-192-CCM",
+                                    "ChaCha20-Poly1305"};
+
+static bool job_encrypt_quick(const struct env *env)
+{
+	for (size_t i = 0; i < 4; i++)
+		CHECK(encrypt(for_job, quick[i], 8191) && encrypt(for_job, quick[i], 8192));
+	return true;
+}
+
+/* What is as quick in software waits for min-size. */
+static void test_auto_leaves_quick_ciphers_alone(void **state)
+{
+	struct env env = {0};
+	struct loaded l;
+
+	for (int set = 0; set < 2; set++) {
+		min_size = set ? "8192" : NULL;
+		assert_true(load(&l, "auto", "on"));
+		min_size = NULL;
+		for_job = &l;
+		assert_true(run_in_job(job_encrypt_quick, &env, NULL));
+		assert_int_equal(soft_core.operations, set ? 4 : 0);
+		assert_int_equal(soft_core.small, set ? 4 : 8);
+		unload(&l);
+	}
+}
+
 static EVP_PKEY *make_rsa(struct loaded *l)
 {
 	return EVP_PKEY_Q_keygen(l->libctx, THEIRS, "RSA", (size_t)2048);
@@ -462,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_random_numbers_stay_here),
 		cmocka_unit_test(test_fallback_off),
 		cmocka_unit_test(test_auto_is_by_size_and_job),
+		cmocka_unit_test(test_auto_leaves_quick_ciphers_alone),
 		cmocka_unit_test(test_wrong_signature_never_leaves),
 		cmocka_unit_test(test_refused_key),
 	};
