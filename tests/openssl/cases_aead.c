@@ -308,6 +308,34 @@ static bool chacha_any_order(const struct env *env)
 	return any_order(env, false);
 }
 
+/* There and back in one context: OpenSSL compares with the tag that it has made itself. */
+static bool chacha_turned_round(const struct env *env)
+{
+	uint8_t iv[12], forged[16] = {0};
+	struct channel c;
+	struct buffers m;
+	int n, result = 0;
+
+	test_fill(iv, sizeof(iv));
+	CHECK(buffers_open(&m, 3000));
+	for (int i = 0; i < 6; i++) {
+		CHECK(open_channel(env, &c, false, i % 2, iv));
+		/* A tag that was given before, or its length, or nothing. */
+		if (i > 1)
+			CHECK(ctrl(&c.pair, EVP_CTRL_AEAD_SET_TAG, 16, i % 2 ? NULL : forged));
+		CHECK(init(&c.pair, NULL, iv, 1));
+		CHECK(pair_update(&c.pair, m.a, m.b, &n, m.in, 3000) && n == 3000);
+		CHECK(pair_final(&c.pair, m.a, m.b, &n, &result) && result == 1);
+		memcpy(m.in, m.a, 3000);
+		CHECK(init(&c.pair, NULL, iv, 0));
+		CHECK(pair_update(&c.pair, m.a, m.b, &n, m.in, 3000) && n == 3000);
+		CHECK(pair_final(&c.pair, m.a, m.b, &n, &result) && result == 1);
+		pair_close(&c.pair);
+	}
+	buffers_close(&m);
+	return true;
+}
+
 /* Lengths of tag and IV that come after the key, or change, or are none. */
 static bool ccm_lengths(const struct env *env)
 {
@@ -379,5 +407,6 @@ const struct test_case ccm_cases[] = {
 const struct test_case chacha_cases[] = {
 	{"chacha20-poly1305: messages", chacha_messages},
 	{"chacha20-poly1305: any order of calls", chacha_any_order},
+	{"chacha20-poly1305: one context both ways", chacha_turned_round},
 	{NULL, NULL},
 };
