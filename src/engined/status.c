@@ -17,9 +17,13 @@ static json_t *number(uint64_t value)
 }
 
 static const char *const class_names[] = {
-	[VCE_CLASS_CIPHER] = "cipher",         [VCE_CLASS_AEAD] = "aead",
-	[VCE_CLASS_RSA_SIGN] = "rsa_sign",     [VCE_CLASS_RSA_DECRYPT] = "rsa_decrypt",
+	[VCE_CLASS_CIPHER] = "cipher",
+	[VCE_CLASS_AEAD] = "aead",
+	[VCE_CLASS_RSA_SIGN] = "rsa_sign",
+	[VCE_CLASS_RSA_DECRYPT] = "rsa_decrypt",
 	[VCE_CLASS_RSA_PUBLIC] = "rsa_public",
+	[VCE_CLASS_ECDSA_SIGN] = "ecdsa_sign",
+	[VCE_CLASS_ECDSA_VERIFY] = "ecdsa_verify",
 };
 
 static const char *const fallback_names[] = {

@@ -94,13 +94,16 @@ enum vce_fallback {
 	VCE_FALLBACK_REASONS = 8,
 };
 
-/* What an operation was; index of vce_client_stats.offloaded[]. */
+/* What an operation was; index of vce_client_stats.offloaded[]. Each newer one took a place that
+ * was 0 before, so that old and new ends understand each other. */
 enum vce_class {
 	VCE_CLASS_CIPHER = 0,
 	VCE_CLASS_AEAD = 1,
 	VCE_CLASS_RSA_SIGN = 2,
 	VCE_CLASS_RSA_DECRYPT = 3,
 	VCE_CLASS_RSA_PUBLIC = 4,
+	VCE_CLASS_ECDSA_SIGN = 5,
+	VCE_CLASS_ECDSA_VERIFY = 6,
 	VCE_CLASSES = 8,
 };
 

@@ -392,6 +392,14 @@ static const struct service_seed {
          {.length = 64, .dst = 128, .dst_len = 128, .akcipher_op = VCRYPTO_AKCIPHER_SIGN}},
 	{{.service = VCRYPTO_SERVICE_AKCIPHER, .algorithm = 1, .key_len = 100},
          {.length = 64, .tag = 256, .tag_len = 32, .akcipher_op = VCRYPTO_AKCIPHER_VERIFY}},
+	{{.service = VCRYPTO_SERVICE_AKCIPHER,
+          .algorithm = 2,
+          .key_len = 39,
+          .private_key = 1,
+          .curve = 3},
+         {.length = 32, .dst = 64, .dst_len = 72, .akcipher_op = VCRYPTO_AKCIPHER_SIGN}},
+	{{.service = VCRYPTO_SERVICE_AKCIPHER, .algorithm = 2, .key_len = 133, .curve = 5},
+         {.length = 139, .tag = 256, .tag_len = 64, .akcipher_op = VCRYPTO_AKCIPHER_VERIFY}},
 };
 
 static void service_save(unsigned int i, unsigned int variant)

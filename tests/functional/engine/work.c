@@ -20,19 +20,19 @@
 
 #define MAX_AT_ONCE 80
 
-enum shape { CBC, CTR, GCM, CHAIN, HMAC_ALONE, RSA_RAW, RSA_PKCS1 };
+enum shape { CBC, CTR, GCM, CHAIN, HMAC_ALONE, RSA_RAW, RSA_PKCS1, ECDSA };
 
 struct kind {
 	const char *name;
 	enum shape shape;
-	unsigned int key_len;
+	unsigned int key_len;             /* RSA, ECDSA: bits */
 	enum vcrypto_direction direction; /* RSA: the operation, below */
 	unsigned int mac;
 	int order;
 	/* Made by work_init(). */
 	struct core_key *key;
 	uint8_t raw[32], mac_key[20];
-	EVP_PKEY *rsa;
+	EVP_PKEY *pkey;
 };
 
 #define SYMMETRIC(name, shape)                                                                     \
@@ -61,6 +61,9 @@ static struct kind kinds[] = {
 	{"rsa3072-raw", RSA_RAW, 3072},
 	{"rsa4096-raw", RSA_RAW, 4096},
 	{"rsa2048-pkcs1", RSA_PKCS1, 2048},
+	{"ecdsa-p256", ECDSA, 256},
+	{"ecdsa-p384", ECDSA, 384},
+	{"ecdsa-p521", ECDSA, 521},
 };
 
 void die(const char *format, ...)
@@ -130,8 +133,34 @@ static void rsa_init(struct kind *kind)
 	uint8_t *der = NULL;
 	int n;
 
-	kind->rsa = rsa_key(kind->key_len);
-	n = kind->rsa ? i2d_PrivateKey(kind->rsa, &der) : -1;
+	kind->pkey = rsa_key(kind->key_len);
+	n = kind->pkey ? i2d_PrivateKey(kind->pkey, &der) : -1;
+	if (n <= 0)
+		die("%s: no key", kind->name);
+	params.key = der;
+	params.key_len = (size_t)n;
+	if (core_key_new(&params, &kind->key))
+		die("%s: core_key_new", kind->name);
+	OPENSSL_free(der);
+}
+
+static void ecdsa_init(struct kind *kind)
+{
+	struct vcrypto_session_params params = {
+		.service = VCRYPTO_SERVICE_AKCIPHER,
+		.algorithm = VCRYPTO_AKCIPHER_ECDSA,
+		.private_key = true,
+		.curve = kind->key_len == 256   ? 3
+	                 : kind->key_len == 384 ? 4
+	                                        : 5,
+	};
+	char name[8];
+	uint8_t *der = NULL;
+	int n;
+
+	snprintf(name, sizeof(name), "P-%u", kind->key_len);
+	kind->pkey = EVP_EC_gen(name);
+	n = kind->pkey ? i2d_PrivateKey(kind->pkey, &der) : -1;
 	if (n <= 0)
 		die("%s: no key", kind->name);
 	params.key = der;
@@ -174,6 +203,8 @@ void work_init(void)
 	for (i = 0; i < work_count(); i++) {
 		if (kinds[i].shape == RSA_RAW || kinds[i].shape == RSA_PKCS1)
 			rsa_init(&kinds[i]);
+		else if (kinds[i].shape == ECDSA)
+			ecdsa_init(&kinds[i]);
 		else
 			symmetric_init(&kinds[i]);
 	}
@@ -185,7 +216,7 @@ void work_exit(void)
 
 	for (i = 0; i < work_count(); i++) {
 		core_key_free(kinds[i].key);
-		EVP_PKEY_free(kinds[i].rsa);
+		EVP_PKEY_free(kinds[i].pkey);
 	}
 }
 
@@ -201,10 +232,16 @@ const char *work_name(size_t kind)
 
 enum vcrypto_service work_service(size_t kind)
 {
-	return kinds[kind].shape == GCM ? VCRYPTO_SERVICE_AEAD
-	       : kinds[kind].shape == RSA_RAW || kinds[kind].shape == RSA_PKCS1
-	               ? VCRYPTO_SERVICE_AKCIPHER
-	               : VCRYPTO_SERVICE_CIPHER;
+	switch (kinds[kind].shape) {
+	case GCM:
+		return VCRYPTO_SERVICE_AEAD;
+	case RSA_RAW:
+	case RSA_PKCS1:
+	case ECDSA:
+		return VCRYPTO_SERVICE_AKCIPHER;
+	default:
+		return VCRYPTO_SERVICE_CIPHER;
+	}
 }
 
 /* ---- what libcrypto says ---- */
@@ -366,7 +403,7 @@ int work_repeat(size_t index, size_t length, const atomic_bool *stop)
 
 static int rsa_raw_do(const struct kind *kind)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->rsa, "provider=default");
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->pkey, "provider=default");
 	uint8_t in[512], out[512] = {0}, expected[512];
 	size_t size = kind->key_len / 8, n = sizeof(expected);
 	struct core_op op = {
@@ -398,7 +435,7 @@ static int rsa_raw_do(const struct kind *kind)
 /* Sign a digest, then let the device verify it; bad: with another digest. */
 static int rsa_pkcs1_do(const struct kind *kind, int bad)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->rsa, "provider=default");
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->pkey, "provider=default");
 	uint8_t digest[32], signature[512] = {0}, expected[512];
 	size_t n = sizeof(expected);
 	struct core_op op = {
@@ -439,6 +476,48 @@ static int rsa_pkcs1_do(const struct kind *kind, int bad)
 	return ret;
 }
 
+/* ---- ECDSA ---- */
+
+/* Sign a digest, of any length, let libcrypto and the device verify it; bad: another digest. */
+static int ecdsa_do(const struct kind *kind, int bad)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, kind->pkey, "provider=default");
+	uint8_t digest[64], signature[160] = {0};
+	struct core_op sign = {
+		.key = kind->key,
+		.src = digest,
+		.dst = signature,
+		.dst_len = (uint32_t)EVP_PKEY_get_size(kind->pkey),
+		.akcipher_op = VCRYPTO_AKCIPHER_SIGN,
+		.class = VCE_CLASS_ECDSA_SIGN,
+	};
+	struct core_op verify = {
+		.key = kind->key,
+		.src = signature,
+		.tag = digest,
+		.akcipher_op = VCRYPTO_AKCIPHER_VERIFY,
+		.class = VCE_CLASS_ECDSA_VERIFY,
+	};
+	int ret;
+
+	RAND_bytes(digest, sizeof(digest));
+	sign.length = 20 + digest[0] % 45;
+	ret = core_run(&sign, 1);
+	if (!ret) {
+		if (!ctx || EVP_PKEY_verify_init(ctx) <= 0 ||
+		    EVP_PKEY_verify(ctx, signature, sign.result_len, digest, sign.length) != 1)
+			die("%s: wrong signature", kind->name);
+		/* A byte that no curve cuts off. */
+		if (bad)
+			digest[7] ^= 1;
+		verify.length = sign.result_len;
+		verify.tag_len = (uint16_t)sign.length;
+		ret = core_run(&verify, 1);
+	}
+	EVP_PKEY_CTX_free(ctx);
+	return ret;
+}
+
 int work_do(size_t index, size_t length, size_t n)
 {
 	const struct kind *kind = &kinds[index];
@@ -450,6 +529,8 @@ int work_do(size_t index, size_t length, size_t n)
 		return rsa_raw_do(kind);
 	case RSA_PKCS1:
 		return rsa_pkcs1_do(kind, 0);
+	case ECDSA:
+		return ecdsa_do(kind, 0);
 	default:
 		return symmetric_do(kind, length, n, 0);
 	}
@@ -462,6 +543,8 @@ int work_do_bad(size_t index, size_t length)
 
 	if (kind->shape == RSA_PKCS1)
 		ret = rsa_pkcs1_do(kind, 1);
+	else if (kind->shape == ECDSA)
+		ret = ecdsa_do(kind, 1);
 	else if (kind->shape == GCM && kind->direction == VCRYPTO_DECRYPT)
 		ret = symmetric_do(kind, length, 1, 1);
 	else
