@@ -16,7 +16,9 @@
 
 #include "openssl/provider/provider.h"
 
-static const char *const keymgmt_names[RSA_KINDS] = {[RSA_PLAIN] = "RSA", [RSA_PSS] = "RSA-PSS"};
+static const char *const keymgmt_names[KEY_KINDS] = {[KEY_RSA] = "RSA", [KEY_RSA_PSS] = "RSA-PSS"};
+
+static const char *const signature_names[SIGNATURES] = {[SIGNATURE_RSA] = "RSA"};
 
 #define TAKE(k, K, function, FUNCTION)                                                             \
 	case OSSL_FUNC_##K##_##FUNCTION:                                                           \
@@ -121,20 +123,30 @@ static bool cipher_complete(const struct cipher_delegate *c)
 	       c->gettable_ctx_params && c->settable_ctx_params;
 }
 
+static bool keymgmt_complete(const struct keymgmt_delegate *k)
+{
+	return k->new && k->free && k->has && k->export && k->import && k->get_params;
+}
+
+static bool signature_complete(const struct signature_delegate *s)
+{
+	return s->newctx && s->freectx && s->sign_init && s->sign && s->verify_init && s->verify &&
+	       s->get_ctx_params && s->set_ctx_params;
+}
+
 static bool complete(const struct provider *p)
 {
-	const struct signature_delegate *s = &p->signature;
 	const struct asym_delegate *a = &p->asym;
 
-	for (unsigned int i = 0; i < RSA_KINDS; i++) {
-		const struct keymgmt_delegate *k = &p->keymgmt[i];
-
-		if (!k->new || !k->free || !k->has || !k->export || !k->import || !k->get_params)
+	for (unsigned int i = 0; i < KEY_KINDS; i++) {
+		if (!keymgmt_complete(&p->keymgmt[i]))
 			return false;
 	}
-	return s->newctx && s->freectx && s->sign_init && s->sign && s->get_ctx_params &&
-	       s->set_ctx_params && a->newctx && a->freectx && a->decrypt_init && a->decrypt &&
-	       a->get_ctx_params;
+	for (unsigned int i = 0; i < SIGNATURES; i++) {
+		if (!signature_complete(&p->signature[i]))
+			return false;
+	}
+	return a->newctx && a->freectx && a->decrypt_init && a->decrypt && a->get_ctx_params;
 }
 
 /* OpenSSL may be built without some, and has the stitched ones on some CPUs only: those that are
@@ -165,17 +177,21 @@ static int open_all(struct provider *provider)
 	rc = open_ciphers(provider);
 	if (rc)
 		return rc;
-	for (int i = 0; i < RSA_KINDS; i++) {
+	for (int i = 0; i < KEY_KINDS; i++) {
 		rc = OPEN_DELEGATE(provider, OSSL_OP_KEYMGMT, keymgmt_names[i], take_keymgmt,
-		                   &provider->keymgmt[i], rsa_keymgmt_dispatch((enum rsa_kind)i),
+		                   &provider->keymgmt[i], keymgmt_dispatch((enum key_kind)i),
 		                   &provider->keymgmts[i]);
 		if (rc)
 			return rc;
 	}
-	rc = OPEN_DELEGATE(provider, OSSL_OP_SIGNATURE, "RSA", take_signature, &provider->signature,
-	                   rsa_signature_dispatch, &provider->signatures[0]);
-	if (rc)
-		return rc;
+	for (int i = 0; i < SIGNATURES; i++) {
+		rc = OPEN_DELEGATE(provider, OSSL_OP_SIGNATURE, signature_names[i], take_signature,
+		                   &provider->signature[i],
+		                   signature_dispatch((enum signature_id)i),
+		                   &provider->signatures[i]);
+		if (rc)
+			return rc;
+	}
 	rc = OPEN_DELEGATE(provider, OSSL_OP_ASYM_CIPHER, "RSA", take_asym, &provider->asym,
 	                   rsa_asym_dispatch, &provider->asyms[0]);
 	if (rc)

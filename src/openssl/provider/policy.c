@@ -26,6 +26,12 @@ static const size_t default_min_size[POLICY_WORKS] = {
 	[POLICY_CCM] = SIZE_MAX,     [POLICY_CHACHA] = SIZE_MAX,
 };
 
+static const struct {
+	bool in_job, synchronous;
+} gains[POLICY_KEYS] = {
+	[POLICY_RSA] = {true, true},
+};
+
 /* Whole text is a number from 0 to max. */
 static int parse_number(const char *text, unsigned long max, unsigned long *value)
 {
@@ -119,9 +125,12 @@ enum policy_choice policy_cipher(const struct policy *policy, enum policy_work w
 	return try_now(policy);
 }
 
-enum policy_choice policy_rsa(const struct policy *policy)
+enum policy_choice policy_private(const struct policy *policy, enum policy_key key)
 {
 	if (policy->mode == POLICY_NEVER)
+		return POLICY_SOFTWARE;
+	if (policy->mode == POLICY_AUTO &&
+	    !(ASYNC_get_current_job() ? gains[key].in_job : gains[key].synchronous))
 		return POLICY_SOFTWARE;
 	return try_now(policy);
 }

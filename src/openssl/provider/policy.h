@@ -28,6 +28,9 @@ enum policy_work {
 	POLICY_WORKS
 };
 
+/* Private keys, the same. */
+enum policy_key { POLICY_RSA, POLICY_KEYS };
+
 struct policy {
 	enum policy_mode mode;
 	bool fallback; /* software when the transport fails; else the operation fails */
@@ -50,8 +53,8 @@ enum policy_choice {
 /* Fill from texts. 0, or -EINVAL with the name of the wrong setting in *bad. */
 int policy_parse(struct policy *policy, const struct policy_texts *texts, const char **bad);
 
-/* Where to do a cipher operation of so many bytes, or a private RSA operation. */
+/* Where to do a cipher operation of so many bytes, or an operation of a private key. */
 enum policy_choice policy_cipher(const struct policy *policy, enum policy_work work, size_t size);
-enum policy_choice policy_rsa(const struct policy *policy);
+enum policy_choice policy_private(const struct policy *policy, enum policy_key key);
 
 #endif

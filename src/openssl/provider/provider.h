@@ -44,7 +44,9 @@ enum cipher_id {
 	CIPHERS
 };
 
-enum rsa_kind { RSA_PLAIN, RSA_PSS, RSA_KINDS };
+enum key_kind { KEY_RSA, KEY_RSA_PSS, KEY_KINDS };
+
+enum signature_id { SIGNATURE_RSA, SIGNATURES };
 
 /*
  * The delegates' functions that we call, by the names of core_dispatch.h. Each list makes the
@@ -77,6 +79,8 @@ enum rsa_kind { RSA_PLAIN, RSA_PSS, RSA_KINDS };
 	F(k, K, gen_cleanup, GEN_CLEANUP)                                                          \
 	F(k, K, get_params, GET_PARAMS)                                                            \
 	F(k, K, gettable_params, GETTABLE_PARAMS)                                                  \
+	F(k, K, set_params, SET_PARAMS)                                                            \
+	F(k, K, settable_params, SETTABLE_PARAMS)                                                  \
 	F(k, K, has, HAS)                                                                          \
 	F(k, K, validate, VALIDATE)                                                                \
 	F(k, K, match, MATCH)                                                                      \
@@ -138,7 +142,7 @@ struct asym_delegate {
 };
 
 /* Tables that we give to OpenSSL, made at start-up from ours and the delegates'. */
-#define PROVIDER_TABLES (CIPHERS + RSA_KINDS + 2)
+#define PROVIDER_TABLES (CIPHERS + KEY_KINDS + SIGNATURES + 1)
 
 struct provider {
 	const OSSL_CORE_HANDLE *handle;
@@ -147,12 +151,12 @@ struct provider {
 	OSSL_PROVIDER *delegate;
 	void *delegate_ctx;
 	struct cipher_delegate cipher[CIPHERS];
-	struct keymgmt_delegate keymgmt[RSA_KINDS];
-	struct signature_delegate signature;
+	struct keymgmt_delegate keymgmt[KEY_KINDS];
+	struct signature_delegate signature[SIGNATURES];
 	struct asym_delegate asym;
 	OSSL_ALGORITHM ciphers[CIPHERS + 1];
-	OSSL_ALGORITHM keymgmts[RSA_KINDS + 1];
-	OSSL_ALGORITHM signatures[2];
+	OSSL_ALGORITHM keymgmts[KEY_KINDS + 1];
+	OSSL_ALGORITHM signatures[SIGNATURES + 1];
 	OSSL_ALGORITHM asyms[2];
 	OSSL_DISPATCH *tables[PROVIDER_TABLES]; /* to be freed */
 	unsigned int n_tables;
@@ -173,8 +177,8 @@ void delegate_close(struct provider *provider);
  */
 const char *cipher_name(enum cipher_id id);
 const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id);
-const OSSL_DISPATCH *rsa_keymgmt_dispatch(enum rsa_kind kind);
-extern const OSSL_DISPATCH rsa_signature_dispatch[];
+const OSSL_DISPATCH *keymgmt_dispatch(enum key_kind kind);
+const OSSL_DISPATCH *signature_dispatch(enum signature_id id);
 extern const OSSL_DISPATCH rsa_asym_dispatch[];
 
 #endif

@@ -26,7 +26,7 @@ struct decrypt_ctx {
 	struct provider *provider;
 	const struct asym_delegate *delegate;
 	void *inner;
-	struct rsa_key *key;
+	struct key *key;
 };
 
 struct decrypt_settings {
@@ -49,7 +49,7 @@ static void decrypt_freectx(void *vctx)
 		return;
 	if (c->inner)
 		c->delegate->freectx(c->inner);
-	rsa_key_free(c->key);
+	key_free(c->key);
 	OPENSSL_free(c);
 }
 
@@ -76,7 +76,7 @@ static void *decrypt_dupctx(void *vctx)
 
 	if (!copy)
 		return NULL;
-	copy->key = c->key ? rsa_key_ref(c->key) : NULL;
+	copy->key = c->key ? key_ref(c->key) : NULL;
 	copy->inner = c->delegate->dupctx(c->inner);
 	if (!copy->inner) {
 		decrypt_freectx(copy);
@@ -85,14 +85,14 @@ static void *decrypt_dupctx(void *vctx)
 	return copy;
 }
 
-static void *use_key(struct decrypt_ctx *c, struct rsa_key *key)
+static void *use_key(struct decrypt_ctx *c, struct key *key)
 {
 	if (!key)
 		return NULL;
-	rsa_key_ref(key);
-	rsa_key_free(c->key);
+	key_ref(key);
+	key_free(c->key);
 	c->key = key;
-	return rsa_key_inner(key);
+	return key->inner;
 }
 
 static int decrypt_get_ctx_params(void *vctx, OSSL_PARAM *params)
@@ -172,8 +172,8 @@ static int unpad_oaep(struct decrypt_ctx *c, const struct decrypt_settings *s, c
 }
 
 /* Bytes at out, or negative; in is the ciphertext and block what it was decrypted to. */
-static int unpad(struct decrypt_ctx *c, const struct decrypt_settings *s, const uint8_t *in,
-                 const uint8_t *block, uint8_t *out, size_t outsize)
+static int unpad(struct decrypt_ctx *c, const struct decrypt_settings *s, RSA *rsa,
+                 const uint8_t *in, const uint8_t *block, uint8_t *out, size_t outsize)
 {
 	int size = (int)rsa_key_size(c->key);
 
@@ -184,8 +184,8 @@ static int unpad(struct decrypt_ctx *c, const struct decrypt_settings *s, const 
 		return rsa_padding_tls(block, (size_t)size, s->version, s->other_version, out);
 	case RSA_PKCS1_PADDING:
 		if (s->implicit_rejection)
-			return rsa_padding_decrypt(rsa_key_object(c->key), RSA_PKCS1_PADDING, in,
-			                           (size_t)size, block, out);
+			return rsa_padding_decrypt(rsa, RSA_PKCS1_PADDING, in, (size_t)size, block,
+			                           out);
 		return RSA_padding_check_PKCS1_type_2(out, size, block, size, size);
 	default: /* RSA_NO_PADDING */
 		memcpy(out, block, (size_t)size);
@@ -236,7 +236,7 @@ static int offload(struct decrypt_ctx *c, uint8_t *out, size_t *outlen, size_t o
 	if (!rsa || !read_settings(c, &s) || !ours(c, &s, inlen, outsize) ||
 	    !below_modulus(rsa, in, inlen))
 		return -1;
-	choice = policy_rsa(&c->provider->policy);
+	choice = policy_private(&c->provider->policy, POLICY_RSA);
 	if (choice == POLICY_SOFTWARE)
 		return -1;
 	if (choice == POLICY_FAIL || rsa_key_private(c->key, in, block, VCE_CLASS_RSA_DECRYPT)) {
@@ -245,7 +245,7 @@ static int offload(struct decrypt_ctx *c, uint8_t *out, size_t *outlen, size_t o
 		ERR_raise(ERR_LIB_PROV, PROV_R_FAILED_TO_DECRYPT);
 		return 0;
 	}
-	rc = unpad(c, &s, in, block, out, outsize);
+	rc = unpad(c, &s, rsa, in, block, out, outsize);
 	OPENSSL_cleanse(block, sizeof(block));
 	/* Whether rc is negative is a secret until the caller makes it known. */
 	bad = rsa_padding_negative(rc);

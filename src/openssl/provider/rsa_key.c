@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RSA keys and the private operation at the device. See rsa_key.h.
+ * The private operation of RSA keys at the device. See rsa_key.h.
  *
  * The result of the device is raised to the public exponent before anything else sees it: a fault
  * in one half of a CRT computation would otherwise give the key away.
@@ -8,8 +8,6 @@
 #include "openssl/provider/rsa_key.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include <openssl/bn.h>
@@ -20,94 +18,21 @@
 
 #include "openssl/provider/rsa_padding.h"
 
-enum rsa_state {
-	RSA_UNKNOWN, /* not looked at yet */
-	RSA_SOFTWARE,
-	RSA_READY,
-};
-
 struct rsa_key {
-	struct provider *provider;
-	const struct keymgmt_delegate *delegate;
-	enum rsa_kind kind;
-	void *inner;
-	atomic_uint references;
-	/* Stored with release when the members below are there, loaded with acquire. */
-	atomic_int state;
-	pthread_mutex_t lock; /* for making them; never held while waiting */
+	struct key base;
 	RSA *object;
 	BN_MONT_CTX *mont;
-	struct core_key *core;
 	size_t size;
 };
 
-struct rsa_key *rsa_key_new(struct provider *provider, enum rsa_kind kind, void *inner)
+static void forget(struct key *base)
 {
-	struct rsa_key *key = inner ? OPENSSL_zalloc(sizeof(*key)) : NULL;
+	struct rsa_key *key = (struct rsa_key *)base;
 
-	if (!key) {
-		if (inner)
-			provider->keymgmt[kind].free(inner);
-		return NULL;
-	}
-	key->provider = provider;
-	key->delegate = &provider->keymgmt[kind];
-	key->kind = kind;
-	key->inner = inner;
-	atomic_init(&key->references, 1);
-	atomic_init(&key->state, RSA_UNKNOWN);
-	pthread_mutex_init(&key->lock, NULL);
-	return key;
-}
-
-struct rsa_key *rsa_key_ref(struct rsa_key *key)
-{
-	atomic_fetch_add_explicit(&key->references, 1, memory_order_relaxed);
-	return key;
-}
-
-static void forget(struct rsa_key *key)
-{
-	core_key_free(key->core);
 	BN_MONT_CTX_free(key->mont);
 	RSA_free(key->object);
-	key->core = NULL;
 	key->mont = NULL;
 	key->object = NULL;
-}
-
-void rsa_key_free(struct rsa_key *key)
-{
-	/* Acquire and release: what others did with the key comes before its end. */
-	if (!key || atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1)
-		return;
-	forget(key);
-	key->delegate->free(key->inner);
-	pthread_mutex_destroy(&key->lock);
-	OPENSSL_free(key);
-}
-
-void *rsa_key_inner(const struct rsa_key *key)
-{
-	return key->inner;
-}
-
-struct provider *rsa_key_provider(const struct rsa_key *key)
-{
-	return key->provider;
-}
-
-const struct keymgmt_delegate *rsa_key_delegate(const struct rsa_key *key)
-{
-	return key->delegate;
-}
-
-void rsa_key_changed(struct rsa_key *key)
-{
-	pthread_mutex_lock(&key->lock);
-	atomic_store(&key->state, RSA_UNKNOWN);
-	forget(key);
-	pthread_mutex_unlock(&key->lock);
 }
 
 /* -------------------------------------------------------------------------------- preparation */
@@ -169,7 +94,7 @@ static int take_numbers(const OSSL_PARAM params[], void *arg)
 }
 
 /* A key that is for one digest or salt only: the delegate knows the rules. */
-static bool restricted(const struct rsa_key *key)
+static bool restricted(const struct key *key)
 {
 	char digest[64] = "";
 	OSSL_PARAM params[] = {
@@ -178,7 +103,7 @@ static bool restricted(const struct rsa_key *key)
 		OSSL_PARAM_construct_end(),
 	};
 
-	if (key->kind != RSA_PSS)
+	if (key->kind != KEY_RSA_PSS)
 		return false;
 	return !key->delegate->get_params(key->inner, params) || OSSL_PARAM_modified(params);
 }
@@ -218,17 +143,17 @@ static BN_MONT_CTX *make_mont(const BIGNUM *n)
 	return mont;
 }
 
-/* With the lock held. */
-static bool prepare(struct rsa_key *key)
+static bool prepare(struct key *base)
 {
-	const struct keymgmt_delegate *d = key->delegate;
+	const struct keymgmt_delegate *d = base->delegate;
+	struct rsa_key *key = (struct rsa_key *)base;
 	int bits;
 
-	if (!d->has(key->inner, OSSL_KEYMGMT_SELECT_KEYPAIR) || restricted(key))
+	if (!d->has(base->inner, OSSL_KEYMGMT_SELECT_KEYPAIR) || restricted(base))
 		return false;
 	key->object = rsa_padding_object();
 	if (!key->object ||
-	    !d->export(key->inner, OSSL_KEYMGMT_SELECT_KEYPAIR, take_numbers, key->object))
+	    !d->export(base->inner, OSSL_KEYMGMT_SELECT_KEYPAIR, take_numbers, key->object))
 		return false;
 	bits = RSA_bits(key->object);
 	if (bits < RSA_KEY_MIN_BITS || bits > RSA_KEY_MAX_BITS ||
@@ -236,32 +161,24 @@ static bool prepare(struct rsa_key *key)
 		return false;
 	key->size = (size_t)RSA_size(key->object);
 	key->mont = make_mont(RSA_get0_n(key->object));
-	key->core = make_core_key(key->object);
-	return key->mont && key->core;
+	base->core = make_core_key(key->object);
+	return key->mont;
 }
 
-RSA *rsa_key_object(struct rsa_key *key)
-{
-	/* Acquire: pairs with the release below. */
-	int state = atomic_load_explicit(&key->state, memory_order_acquire);
+const struct key_class rsa_key_class = {
+	.size = sizeof(struct rsa_key),
+	.prepare = prepare,
+	.forget = forget,
+};
 
-	if (state == RSA_UNKNOWN) {
-		pthread_mutex_lock(&key->lock);
-		state = atomic_load_explicit(&key->state, memory_order_relaxed);
-		if (state == RSA_UNKNOWN) {
-			state = prepare(key) ? RSA_READY : RSA_SOFTWARE;
-			if (state == RSA_SOFTWARE)
-				forget(key);
-			atomic_store_explicit(&key->state, state, memory_order_release);
-		}
-		pthread_mutex_unlock(&key->lock);
-	}
-	return state == RSA_READY ? key->object : NULL;
+RSA *rsa_key_object(struct key *key)
+{
+	return key_ready(key) ? ((struct rsa_key *)key)->object : NULL;
 }
 
-size_t rsa_key_size(struct rsa_key *key)
+size_t rsa_key_size(const struct key *key)
 {
-	return key->size;
+	return ((const struct rsa_key *)key)->size;
 }
 
 /* ------------------------------------------------------------------------------ the operation */
@@ -287,10 +204,11 @@ static bool check(const struct rsa_key *key, const uint8_t *in, const uint8_t *o
 	return ok;
 }
 
-int rsa_key_private(struct rsa_key *key, const uint8_t *in, uint8_t *out, enum vce_class class)
+int rsa_key_private(struct key *base, const uint8_t *in, uint8_t *out, enum vce_class class)
 {
+	const struct rsa_key *key = (const struct rsa_key *)base;
 	struct core_op op = {
-		.key = key->core,
+		.key = base->core,
 		.src = in,
 		.dst = out,
 		.length = (uint32_t)key->size,
@@ -299,13 +217,8 @@ int rsa_key_private(struct rsa_key *key, const uint8_t *in, uint8_t *out, enum v
 	                                                   : VCRYPTO_AKCIPHER_DECRYPT,
 		.class = class,
 	};
-	int rc = core_run(&op, 1);
+	int rc = key_result(base, core_run(&op, 1));
 
-	if (rc == -EKEYREJECTED || rc == -ENOTSUP) {
-		/* It will not change its mind. The members stay: others may be using them. */
-		atomic_store_explicit(&key->state, RSA_SOFTWARE, memory_order_release);
-		return rc;
-	}
 	if (rc)
 		return rc;
 	if (op.result_len != key->size || !check(key, in, out)) {

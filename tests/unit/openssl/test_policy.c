@@ -90,11 +90,11 @@ static void test_modes(void **state)
 
 	soft_core_reset();
 	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 1 << 20), POLICY_SOFTWARE);
-	assert_int_equal(policy_rsa(&policy), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_RSA), POLICY_SOFTWARE);
 	policy = parsed((struct policy_texts){.mode = "always"});
 	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 1), POLICY_OFFLOAD);
 	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 0), POLICY_SOFTWARE);
-	assert_int_equal(policy_rsa(&policy), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_RSA), POLICY_OFFLOAD);
 }
 
 static void test_without_a_daemon(void **state)
@@ -104,10 +104,10 @@ static void test_without_a_daemon(void **state)
 	soft_core_reset();
 	soft_core.available = false;
 	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 4096), POLICY_SOFTWARE);
-	assert_int_equal(policy_rsa(&policy), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_RSA), POLICY_SOFTWARE);
 	policy.fallback = false;
 	assert_int_equal(policy_cipher(&policy, POLICY_GCM, 4096), POLICY_FAIL);
-	assert_int_equal(policy_rsa(&policy), POLICY_FAIL);
+	assert_int_equal(policy_private(&policy, POLICY_RSA), POLICY_FAIL);
 }
 
 static void test_small_ones_are_counted(void **state)
