@@ -35,7 +35,7 @@ def totals(stack):
     return stack.ctl("engined", "status")["totals"]
 
 
-def all_offloaded(stack, kinds=("cipher", "aead", "rsa_sign", "rsa_decrypt")):
+def all_offloaded(stack, kinds=("cipher", "aead", "rsa_sign", "rsa_decrypt", "ecdsa_sign")):
     """Every kind of operation reached the host, and nothing fell back."""
     now = totals(stack)
     for kind in kinds:

@@ -46,6 +46,7 @@ extern const struct test_case ccm_cases[];
 extern const struct test_case chacha_cases[];
 extern const struct test_case aead_tls_cases[];
 extern const struct test_case rsa_cases[];
+extern const struct test_case ecdsa_cases[];
 
 /* Before a library context goes that the RSA cases have run in. */
 void rsa_cases_forget_keys(void);

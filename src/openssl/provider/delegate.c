@@ -16,9 +16,11 @@
 
 #include "openssl/provider/provider.h"
 
-static const char *const keymgmt_names[KEY_KINDS] = {[KEY_RSA] = "RSA", [KEY_RSA_PSS] = "RSA-PSS"};
+static const char *const keymgmt_names[KEY_KINDS] = {
+	[KEY_RSA] = "RSA", [KEY_RSA_PSS] = "RSA-PSS", [KEY_EC] = "EC"};
 
-static const char *const signature_names[SIGNATURES] = {[SIGNATURE_RSA] = "RSA"};
+static const char *const signature_names[SIGNATURES] = {
+	[SIGNATURE_RSA] = "RSA", [SIGNATURE_ECDSA] = "ECDSA"};
 
 #define TAKE(k, K, function, FUNCTION)                                                             \
 	case OSSL_FUNC_##K##_##FUNCTION:                                                           \
@@ -37,6 +39,7 @@ static const char *const signature_names[SIGNATURES] = {[SIGNATURE_RSA] = "RSA"}
 TAKE_FUNCTION(cipher, CIPHER_FUNCTIONS, cipher, CIPHER)
 TAKE_FUNCTION(keymgmt, KEYMGMT_FUNCTIONS, keymgmt, KEYMGMT)
 TAKE_FUNCTION(signature, SIGNATURE_FUNCTIONS, signature, SIGNATURE)
+TAKE_FUNCTION(keyexch, KEYEXCH_FUNCTIONS, keyexch, KEYEXCH)
 TAKE_FUNCTION(asym, ASYM_CIPHER_FUNCTIONS, asym_cipher, ASYM_CIPHER)
 
 /* Whether one of the colon-separated names is this one. */
@@ -136,6 +139,7 @@ static bool signature_complete(const struct signature_delegate *s)
 
 static bool complete(const struct provider *p)
 {
+	const struct keyexch_delegate *e = &p->ecdh;
 	const struct asym_delegate *a = &p->asym;
 
 	for (unsigned int i = 0; i < KEY_KINDS; i++) {
@@ -146,7 +150,8 @@ static bool complete(const struct provider *p)
 		if (!signature_complete(&p->signature[i]))
 			return false;
 	}
-	return a->newctx && a->freectx && a->decrypt_init && a->decrypt && a->get_ctx_params;
+	return e->newctx && e->freectx && e->init && e->set_peer && e->derive && a->newctx &&
+	       a->freectx && a->decrypt_init && a->decrypt && a->get_ctx_params;
 }
 
 /* OpenSSL may be built without some, and has the stitched ones on some CPUs only: those that are
@@ -192,6 +197,10 @@ static int open_all(struct provider *provider)
 		if (rc)
 			return rc;
 	}
+	rc = OPEN_DELEGATE(provider, OSSL_OP_KEYEXCH, "ECDH", take_keyexch, &provider->ecdh,
+	                   ecdh_dispatch, &provider->keyexchs[0]);
+	if (rc)
+		return rc;
 	rc = OPEN_DELEGATE(provider, OSSL_OP_ASYM_CIPHER, "RSA", take_asym, &provider->asym,
 	                   rsa_asym_dispatch, &provider->asyms[0]);
 	if (rc)

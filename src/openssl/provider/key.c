@@ -17,6 +17,7 @@ enum key_state {
 static const struct key_class *const classes[KEY_KINDS] = {
 	[KEY_RSA] = &rsa_key_class,
 	[KEY_RSA_PSS] = &rsa_key_class,
+	[KEY_EC] = &ec_key_class,
 };
 
 struct key *key_new(struct provider *provider, enum key_kind kind, void *inner)

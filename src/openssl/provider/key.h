@@ -3,7 +3,7 @@
  * A key: the delegate's, and what offloading needs of it, made when first used.
  *
  * May be used by several threads at once, as keys are in OpenSSL; reference counted. What differs
- * from kind to kind is in rsa_key.c, whose structure begins with this one.
+ * from kind to kind is in rsa_key.c and ec_key.c, whose structures begin with this one.
  */
 #ifndef VC_OPENSSL_KEY_H
 #define VC_OPENSSL_KEY_H
@@ -24,7 +24,7 @@ struct key_class {
 	void (*forget)(struct key *key);
 };
 
-extern const struct key_class rsa_key_class;
+extern const struct key_class rsa_key_class, ec_key_class;
 
 /* Constant but for references and what key.c keeps. */
 struct key {

@@ -30,6 +30,9 @@ static const struct {
 	bool in_job, synchronous;
 } gains[POLICY_KEYS] = {
 	[POLICY_RSA] = {true, true},
+	[POLICY_P256] = {true, true},
+	[POLICY_P384] = {true, true},
+	[POLICY_P521] = {true, true},
 };
 
 /* Whole text is a number from 0 to max. */

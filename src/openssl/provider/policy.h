@@ -29,7 +29,7 @@ enum policy_work {
 };
 
 /* Private keys, the same. */
-enum policy_key { POLICY_RSA, POLICY_KEYS };
+enum policy_key { POLICY_RSA, POLICY_P256, POLICY_P384, POLICY_P521, POLICY_KEYS };
 
 struct policy {
 	enum policy_mode mode;

@@ -13,6 +13,7 @@
 #include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/proverr.h>
+#include <openssl/provider.h>
 
 #include "base/log.h"
 #include "openssl/core/core.h"
@@ -90,11 +91,27 @@ static const OSSL_ALGORITHM *query_operation(void *ctx, int operation, int *no_c
 		return provider->keymgmts;
 	case OSSL_OP_SIGNATURE:
 		return provider->signatures;
+	case OSSL_OP_KEYEXCH:
+		return provider->keyexchs;
 	case OSSL_OP_ASYM_CIPHER:
 		return provider->asyms;
 	default:
 		return NULL;
 	}
+}
+
+/*
+ * libssl takes a TLS group from the provider that has the group's key management: those on EC keys
+ * from us, word for word as the delegate has them. Of all the others there is a copy too many,
+ * which libssl passes over.
+ */
+static int get_capabilities(void *ctx, const char *capability, OSSL_CALLBACK *callback, void *arg)
+{
+	const struct provider *provider = ctx;
+
+	/* 1: of what is not known there is none. */
+	return OPENSSL_strcasecmp(capability, "TLS-GROUP") != 0 ||
+	       OSSL_PROVIDER_get_capabilities(provider->delegate, capability, callback, arg);
 }
 
 /* ------------------------------------------------------------------- start-up and teardown */
@@ -157,6 +174,7 @@ static const OSSL_DISPATCH provider_functions[] = {
 	{OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, (void (*)(void))gettable_params},
 	{OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))get_params},
 	{OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query_operation},
+	{OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))get_capabilities},
 	{0, NULL},
 };
 

@@ -44,9 +44,9 @@ enum cipher_id {
 	CIPHERS
 };
 
-enum key_kind { KEY_RSA, KEY_RSA_PSS, KEY_KINDS };
+enum key_kind { KEY_RSA, KEY_RSA_PSS, KEY_EC, KEY_KINDS };
 
-enum signature_id { SIGNATURE_RSA, SIGNATURES };
+enum signature_id { SIGNATURE_RSA, SIGNATURE_ECDSA, SIGNATURES };
 
 /*
  * The delegates' functions that we call, by the names of core_dispatch.h. Each list makes the
@@ -110,6 +110,15 @@ enum signature_id { SIGNATURE_RSA, SIGNATURES };
 	F(k, K, set_ctx_md_params, SET_CTX_MD_PARAMS)                                              \
 	F(k, K, settable_ctx_md_params, SETTABLE_CTX_MD_PARAMS)
 
+#define KEYEXCH_FUNCTIONS(F, k, K)                                                                 \
+	F(k, K, newctx, NEWCTX)                                                                    \
+	F(k, K, init, INIT)                                                                        \
+	F(k, K, derive, DERIVE)                                                                    \
+	F(k, K, set_peer, SET_PEER)                                                                \
+	F(k, K, freectx, FREECTX)                                                                  \
+	F(k, K, gettable_ctx_params, GETTABLE_CTX_PARAMS)                                          \
+	F(k, K, settable_ctx_params, SETTABLE_CTX_PARAMS)
+
 #define ASYM_CIPHER_FUNCTIONS(F, k, K)                                                             \
 	F(k, K, newctx, NEWCTX)                                                                    \
 	F(k, K, freectx, FREECTX)                                                                  \
@@ -137,12 +146,16 @@ struct signature_delegate {
 	SIGNATURE_FUNCTIONS(DELEGATE_MEMBER, signature, SIGNATURE)
 };
 
+struct keyexch_delegate {
+	KEYEXCH_FUNCTIONS(DELEGATE_MEMBER, keyexch, KEYEXCH)
+};
+
 struct asym_delegate {
 	ASYM_CIPHER_FUNCTIONS(DELEGATE_MEMBER, asym_cipher, ASYM_CIPHER)
 };
 
 /* Tables that we give to OpenSSL, made at start-up from ours and the delegates'. */
-#define PROVIDER_TABLES (CIPHERS + KEY_KINDS + SIGNATURES + 1)
+#define PROVIDER_TABLES (CIPHERS + KEY_KINDS + SIGNATURES + 2)
 
 struct provider {
 	const OSSL_CORE_HANDLE *handle;
@@ -153,10 +166,12 @@ struct provider {
 	struct cipher_delegate cipher[CIPHERS];
 	struct keymgmt_delegate keymgmt[KEY_KINDS];
 	struct signature_delegate signature[SIGNATURES];
+	struct keyexch_delegate ecdh;
 	struct asym_delegate asym;
 	OSSL_ALGORITHM ciphers[CIPHERS + 1];
 	OSSL_ALGORITHM keymgmts[KEY_KINDS + 1];
 	OSSL_ALGORITHM signatures[SIGNATURES + 1];
+	OSSL_ALGORITHM keyexchs[2];
 	OSSL_ALGORITHM asyms[2];
 	OSSL_DISPATCH *tables[PROVIDER_TABLES]; /* to be freed */
 	unsigned int n_tables;
@@ -179,6 +194,7 @@ const char *cipher_name(enum cipher_id id);
 const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id);
 const OSSL_DISPATCH *keymgmt_dispatch(enum key_kind kind);
 const OSSL_DISPATCH *signature_dispatch(enum signature_id id);
+extern const OSSL_DISPATCH ecdh_dispatch[];
 extern const OSSL_DISPATCH rsa_asym_dispatch[];
 
 #endif

@@ -14,6 +14,7 @@
 
 static const struct sign_class *const classes[SIGNATURES] = {
 	[SIGNATURE_RSA] = &rsa_sign_class,
+	[SIGNATURE_ECDSA] = &ecdsa_sign_class,
 };
 
 /* --------------------------------------------------------------------------------------- life */
@@ -328,6 +329,7 @@ static int sign_digest_verify_final(void *vctx, const unsigned char *sig, size_t
 	}
 
 FUNCTIONS_OF(rsa, SIGNATURE_RSA)
+FUNCTIONS_OF(ecdsa, SIGNATURE_ECDSA)
 
 #define ENTRY(NAME, function)                                                                      \
 	{                                                                                          \
@@ -364,7 +366,7 @@ FUNCTIONS_OF(rsa, SIGNATURE_RSA)
 const OSSL_DISPATCH *signature_dispatch(enum signature_id id)
 {
 	static const OSSL_DISPATCH rsa[] = TABLE(rsa);
-	static const OSSL_DISPATCH *const tables[SIGNATURES] = {[SIGNATURE_RSA] = rsa};
+	static const OSSL_DISPATCH ecdsa[] = TABLE(ecdsa);
 
-	return tables[id];
+	return id == SIGNATURE_RSA ? rsa : ecdsa;
 }

@@ -6,7 +6,7 @@
  * computed here, so that there is a moment between it and the private operation; the delegate is
  * then set up for signing that digest, which it does whenever we do not.
  *
- * sign.c has what all kinds have in common; rsa_sign.c does the operation.
+ * sign.c has what all kinds have in common; rsa_sign.c and ecdsa_sign.c do the operation.
  */
 #ifndef VC_OPENSSL_SIGN_H
 #define VC_OPENSSL_SIGN_H
@@ -29,7 +29,7 @@ struct sign_class {
 	int (*set_params)(struct sign_ctx *c, const OSSL_PARAM params[]);
 };
 
-extern const struct sign_class rsa_sign_class;
+extern const struct sign_class rsa_sign_class, ecdsa_sign_class;
 
 struct sign_ctx {
 	struct provider *provider;

@@ -53,7 +53,8 @@ static bool run_all(const struct env *env, bool jobs)
 	       run_cases(xts_cases, env, jobs) && run_cases(stitched_cases, env, jobs) &&
 	       run_cases(gcm_cases, env, jobs) && run_cases(ccm_cases, env, jobs) &&
 	       run_cases(chacha_cases, env, jobs) && run_cases(aead_tls_cases, env, jobs) &&
-	       run_cases(rsa_cases, env, jobs);
+	       run_cases(rsa_cases, env, jobs) &&
+	       run_cases(ecdsa_cases, env, jobs);
 }
 
 /* --------------------------------------------------------------------------------------- load */
@@ -67,7 +68,8 @@ static void *load_thread(void *arg)
 	bool jobs = arg != NULL, ok;
 
 	ok = run_cases(gcm_cases, &env, jobs) && run_one(&cipher_cases[1], &env, jobs) &&
-	     run_one(&rsa_cases[0], &env, jobs) && run_one(&rsa_cases[3], &env, jobs);
+	     run_one(&rsa_cases[0], &env, jobs) && run_one(&rsa_cases[3], &env, jobs) &&
+	     run_one(&ecdsa_cases[0], &env, jobs);
 	ASYNC_cleanup_thread();
 	return ok ? &all_well : NULL;
 }
@@ -119,7 +121,8 @@ static bool until_eof(bool jobs)
 
 	for (unsigned int round = 1; poll(&input, 1, 0) == 0; round++) {
 		if (!run_cases(cipher_cases, &env, jobs) || !run_cases(gcm_cases, &env, jobs) ||
-		    !run_one(&rsa_cases[1], &env, jobs) || !run_one(&rsa_cases[3], &env, jobs))
+		    !run_one(&rsa_cases[1], &env, jobs) || !run_one(&rsa_cases[3], &env, jobs) ||
+		    !run_one(&ecdsa_cases[0], &env, jobs))
 			return false;
 		printf("%u\n", round);
 		fflush(stdout);

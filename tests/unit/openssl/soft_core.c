@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/objects.h>
 #include <openssl/rsa.h>
 
 #include "openssl/core/core.h"
@@ -205,6 +207,31 @@ static int run_rsa(struct core_op *op)
 	return 0;
 }
 
+/* The key is an ECPrivateKey without optional parts. */
+static int run_ecdsa(struct core_op *op)
+{
+	static const int nids[] = {NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1};
+	static const uint8_t bad[] = {0x30, 6, 2, 1, 0, 2, 1, 1};
+	const struct vcrypto_session_params *p = &op->key->params;
+	EC_KEY *ec = p->curve >= 3 && p->curve <= 5 ? EC_KEY_new_by_curve_name(nids[p->curve - 3])
+	                                            : NULL;
+	const unsigned char *der = op->key->bytes;
+	unsigned int n = 0;
+	int rc = -EINVAL;
+
+	if (ec && d2i_ECPrivateKey(&ec, &der, (long)p->key_len) && op->length &&
+	    op->dst_len >= (uint32_t)ECDSA_size(ec) && op->akcipher_op == VCRYPTO_AKCIPHER_SIGN &&
+	    ECDSA_sign(0, op->src, (int)op->length, op->dst, &n, ec))
+		rc = 0;
+	EC_KEY_free(ec);
+	if (!rc)
+		op->dst[n - 1] ^= soft_core.wrong;
+	if (soft_core.malformed)
+		memcpy(op->dst, bad, n = sizeof(bad));
+	op->result_len = n;
+	return rc;
+}
+
 static int run_one(struct core_op *op)
 {
 	soft_core.operations++;
@@ -220,7 +247,8 @@ static int run_one(struct core_op *op)
 	case VCRYPTO_SERVICE_AEAD:
 		return run_aead(op);
 	default:
-		return run_rsa(op);
+		return op->key->params.algorithm == VCRYPTO_AKCIPHER_RSA ? run_rsa(op)
+		                                                         : run_ecdsa(op);
 	}
 }
 

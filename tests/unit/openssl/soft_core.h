@@ -14,7 +14,8 @@ struct soft_core {
 	size_t max_size;
 	unsigned int fail_every; /* 0 never; n: each n-th operation fails with error */
 	int error;
-	bool wrong; /* RSA results have a bit wrong */
+	bool wrong;     /* results of private keys have a bit wrong */
+	bool malformed; /* ECDSA: r is 0 */
 	/* Counted. */
 	unsigned int operations, failures, small, keys;
 };
