@@ -62,7 +62,7 @@ def test_every_case_by_the_default_policy():
     with vctest.Stack() as stack:
         cases(stack, "cases", "jobs")
         check(totals(stack)["small"] > 0, "small ones are counted")
-        all_offloaded(stack, ("cipher", "rsa_sign", "rsa_decrypt"))
+        all_offloaded(stack, ("cipher", "rsa_sign", "rsa_decrypt", "ecdsa_sign"))
         equal(totals(stack)["offloaded"]["aead"], 0, "quick in software, left there")
 
 

@@ -62,9 +62,17 @@ def make_key(stack, name="key.pem"):
     openssl(stack, "pkey", "-in", "@" + name, "-pubout", "-out", "@public.pem")
 
 
-def make_certificate(stack):
-    openssl(stack, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "@key.pem", "-out",
+def make_certificate(stack, curve=None):
+    """Of RSA, or of EC."""
+    kind = ["ec", "-pkeyopt", f"ec_paramgen_curve:{curve}"] if curve else ["rsa:2048"]
+    openssl(stack, "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", "@key.pem", "-out",
             "@cert.pem", "-days", "2", "-subj", "/CN=localhost")
+
+
+def make_ec_key(stack, name, curve):
+    openssl(stack, "genpkey", "-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}",
+            "-out", f"@{name}.pem")
+    openssl(stack, "pkey", "-in", f"@{name}.pem", "-pubout", "-out", f"@{name}-public.pem")
 
 
 # ---- commands
@@ -117,6 +125,57 @@ def test_signatures():
             openssl(stack, *verify, env=env)
 
 
+CURVES = ("P-256", "P-384", "P-521")
+
+
+def test_ecdsa_signatures():
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        write(stack, "text", 100000)
+        for curve in CURVES + ("secp256k1",):
+            make_ec_key(stack, "ec", curve)
+            for digest in ("-sha256", "-sha512", "-sha1"):
+                with counts(stack, ecdsa_sign=0 if curve == "secp256k1" else 1):
+                    openssl(stack, "dgst", digest, "-sign", "@ec.pem", "-out", "@sig", "@text",
+                            env=env)
+                verify = ["dgst", digest, "-verify", "@ec-public.pem", "-signature", "@sig",
+                          "@text"]
+                openssl(stack, *verify)
+                openssl(stack, *verify, env=env)
+
+
+def test_ecdh():
+    """Nothing of it is offloaded, and all works as without."""
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        for curve in CURVES + ("secp256k1",):
+            make_ec_key(stack, "ours", curve)
+            make_ec_key(stack, "theirs", curve)
+            openssl(stack, "pkeyutl", "-derive", "-inkey", "@ours.pem", "-peerkey",
+                    "@theirs-public.pem", "-out", "@first", env=env)
+            openssl(stack, "pkeyutl", "-derive", "-inkey", "@theirs.pem", "-peerkey",
+                    "@ours-public.pem", "-out", "@second")
+            check(read(stack, "first") == read(stack, "second"), f"{curve}: one secret")
+
+
+def test_ec_keys():
+    """Made, written, read and checked with the provider; read without."""
+    with vctest.Stack() as stack:
+        env = stack.openssl_env(policy="always")
+        for curve in CURVES:
+            for options in ([], ["-pkeyopt", "ec_param_enc:explicit"]):
+                openssl(stack, "genpkey", "-algorithm", "EC", "-pkeyopt",
+                        f"ec_paramgen_curve:{curve}", *options, "-out", "@ec.pem", env=env)
+                openssl(stack, "pkey", "-in", "@ec.pem", "-check", "-noout")
+                openssl(stack, "pkey", "-in", "@ec.pem", "-check", "-noout", env=env)
+                same = [openssl(stack, "pkey", "-in", "@ec.pem", "-text", env=e).stdout
+                        for e in (env, None)]
+                check(same[0] == same[1], f"{curve} {options}: told alike")
+        openssl(stack, "ecparam", "-name", "prime256v1", "-genkey", "-out", "@old.pem", env=env)
+        openssl(stack, "ec", "-in", "@old.pem", "-check", "-noout")
+        openssl(stack, "ec", "-in", "@old.pem", "-check", "-noout", env=env)
+
+
 def test_decryption():
     with vctest.Stack() as stack:
         env = stack.openssl_env(policy="always")
@@ -144,6 +203,12 @@ def test_keys_and_certificates():
             openssl(stack, "req", "-x509", "-key", "@key.pem", "-out", "@pss.pem", "-sigopt",
                     "rsa_padding_mode:pss", "-subj", "/CN=pss", env=env)
         openssl(stack, "verify", "-CAfile", "@pss.pem", "@pss.pem")
+        with counts(stack, ecdsa_sign=1):
+            openssl(stack, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384",
+                    "-nodes", "-keyout", "@ec.pem", "-out", "@ec-cert.pem", "-days", "2", "-subj",
+                    "/CN=ec", env=env)
+        openssl(stack, "verify", "-CAfile", "@ec-cert.pem", "@ec-cert.pem")
+        openssl(stack, "verify", "-CAfile", "@ec-cert.pem", "@ec-cert.pem", env=env)
 
 
 def speed(stack, *arguments, **settings):
@@ -158,6 +223,10 @@ def test_speed():
     with vctest.Stack() as stack:
         with counts(stack, rsa_sign=100):
             speed(stack, "-async_jobs", "8", "rsa2048")
+        for curve in ("ecdsap256", "ecdsap384", "ecdsap521"):
+            with counts(stack, ecdsa_sign=20):
+                speed(stack, "-async_jobs", "8", curve, policy="always")
+        speed(stack, "-async_jobs", "8", "ecdhp256", policy="always")
         with counts(stack, cipher=100):
             speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", "aes-128-cbc")
         for cipher in ("aes-128-cbc-hmac-sha1", "aes-256-cbc-hmac-sha256"):
@@ -184,7 +253,7 @@ def free_port():
         return one.getsockname()[1]
 
 
-def client_context(version, ciphers=None):
+def client_context(version, ciphers=None, group=None):
     """A client without the provider, in Python's own library."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -192,6 +261,8 @@ def client_context(version, ciphers=None):
     context.minimum_version = context.maximum_version = version
     if ciphers:
         context.set_ciphers(ciphers + ":@SECLEVEL=0")
+    if group:
+        context.set_ecdh_curve(group)
     return context
 
 
@@ -244,7 +315,28 @@ STITCHED = (
 )
 
 
-def one_server(stack, version, suite, arguments, settings):
+# With a certificate of EC, and keys of handshakes that are ours (on P curves) or not (X25519). Up
+# to TLS 1.2 the client's groups are also those that certificates may be on.
+EC_SUITES = (
+    ("P-256", "prime256v1", ssl.TLSVersion.TLSv1_3, None),
+    ("P-384", "secp384r1", ssl.TLSVersion.TLSv1_3, None),
+    ("P-521", None, ssl.TLSVersion.TLSv1_3, None),
+    ("P-256", "prime256v1", ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+    ("P-384", None, ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-GCM-SHA384"),
+)
+
+
+# With records in jobs as well, those that read and write get into each other's way: libssl goes on
+# with the job that waits, whoever calls it. So in jobs it is the default policy's signatures only.
+EC_WAYS = ((["-async"], {}), ([], {"policy": "always"}))
+
+
+def ec_signatures(curve, settings):
+    """How many are offloaded at least in a handshake."""
+    return 1 if settings or curve != "P-256" else 0
+
+
+def one_server(stack, version, suite, arguments, settings, group=None):
     """A server with the provider sends and receives a file, both compared."""
     port = free_port()
     up, down = os.urandom(1 << 20), os.urandom(1 << 20)
@@ -261,7 +353,7 @@ def one_server(stack, version, suite, arguments, settings):
                 break
             threading.Event().wait(0.05)
         check(connection, "the server listens")
-        with client_context(version, suite).wrap_socket(connection) as tls:
+        with client_context(version, suite, group).wrap_socket(connection) as tls:
             name = tls.cipher()[0]
             check(suite in (None, name), name)
             # Its input must not end: the server would end then.
@@ -288,6 +380,23 @@ def servers(arguments, settings, suites=SUITES):
                 records = {"cipher": 60}
             with counts(stack, **{rsa: 1}, **records):
                 one_server(stack, version, suite, arguments, settings)
+
+
+def test_server_with_ec_certificate():
+    with vctest.Stack() as stack:
+        for arguments, settings in EC_WAYS:
+            for curve, group, version, suite in EC_SUITES:
+                make_certificate(stack, curve)
+                with counts(stack, ecdsa_sign=ec_signatures(curve, settings)):
+                    one_server(stack, version, suite, arguments, settings, group)
+
+
+def test_server_with_ec_certificate_in_software():
+    """The fall-back is forced: there is nobody."""
+    with vctest.Stack(host=False, engined=False) as stack:
+        for curve, group, version, suite in EC_SUITES:
+            make_certificate(stack, curve)
+            one_server(stack, version, suite, [], {"policy": "always"}, group)
 
 
 def test_server_in_jobs():
@@ -341,6 +450,42 @@ def test_client():
         check(offloaded(stack)["aead"] > 100, "records are offloaded")
 
 
+def one_client(stack, version, suite, arguments, settings, group):
+    """s_client with the provider signs for itself, to a server in Python without."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path(stack, "cert.pem"), path(stack, "key.pem"))
+    context.load_verify_locations(path(stack, "cert.pem"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = context.maximum_version = version
+    if suite:
+        context.set_ciphers(suite)
+    if group:
+        context.set_ecdh_curve(group)
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            background([need("openssl"), "s_client", "-quiet", "-connect",
+                        f"127.0.0.1:{server.getsockname()[1]}", "-cert", path(stack, "cert.pem"),
+                        "-key", path(stack, "key.pem"), *arguments],
+                       env=stack.openssl_env(**settings), stdin=subprocess.PIPE,
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+        client.stdin.write(b"signed")
+        client.stdin.flush()
+        server.settimeout(30)
+        connection, _ = server.accept()
+        connection.settimeout(30)
+        with context.wrap_socket(connection, server_side=True) as tls:
+            equal(receive(tls, 6), b"signed", "what was sent")
+            check(tls.getpeercert(), "the client has a certificate")
+
+
+def test_client_with_ec_certificate():
+    with vctest.Stack() as stack:
+        for arguments, settings in EC_WAYS:
+            for curve, group, version, suite in EC_SUITES:
+                make_certificate(stack, curve)
+                with counts(stack, ecdsa_sign=ec_signatures(curve, settings)):
+                    one_client(stack, version, suite, arguments, settings, group)
+
+
 HAPROXY = """\
 global
     ssl-mode-async
@@ -369,9 +514,9 @@ def get(port, context):
     return answer.split(b"\r\n\r\n", 1)[1]
 
 
-def test_haproxy():
+def haproxy(curve, kind, **settings):
     with vctest.Stack() as stack:
-        make_certificate(stack)
+        make_certificate(stack, curve)
         with open(path(stack, "both.pem"), "wb") as file:
             file.write(read(stack, "cert.pem") + read(stack, "key.pem"))
         os.chmod(path(stack, "both.pem"), 0o644)
@@ -380,9 +525,9 @@ def test_haproxy():
         with open(path(stack, "haproxy.cfg"), "w", encoding="utf-8") as file:
             file.write(HAPROXY.format(port=port, dir=stack.dir))
         with background([need("haproxy"), "-db", "-f", path(stack, "haproxy.cfg")],
-                        env=stack.openssl_env(), stderr=subprocess.DEVNULL) as server:
+                        env=stack.openssl_env(**settings), stderr=subprocess.DEVNULL) as server:
             wait_until(lambda: listening(port), 20, "haproxy listens")
-            with counts(stack, rsa_sign=80):
+            with counts(stack, **{kind: 80}):
                 for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                     context = client_context(version)
                     failures = []
@@ -403,6 +548,15 @@ def test_haproxy():
                     check(not failures, failures)
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=20)
+
+
+def test_haproxy():
+    haproxy(None, "rsa_sign")
+
+
+def test_haproxy_with_ec_certificate():
+    haproxy("P-256", "ecdsa_sign", policy="always")
+    haproxy("P-384", "ecdsa_sign")
 
 
 def test_curl():

@@ -3,7 +3,8 @@
  * What is offloaded. See policy.h.
  *
  * The defaults (policy auto) are those that measured as a gain; docs/openssl.md has the figures. A
- * synchronous caller waits for whatever it offloads: only RSA is dear enough for that. In an ASYNC
+ * synchronous caller waits for whatever it offloads: only RSA and the larger curves are dear enough
+ * for that. In an ASYNC
  * job it is the caller's own cost that counts (two copies, submission, pause and resumption, about
  * what AES takes for 4 to 8 KiB of serial CBC), and only CBC encryption costs more than that in
  * software. GCM and CBC decryption are as quick there as copying: they are offloaded when min-size
@@ -30,7 +31,8 @@ static const struct {
 	bool in_job, synchronous;
 } gains[POLICY_KEYS] = {
 	[POLICY_RSA] = {true, true},
-	[POLICY_P256] = {true, true},
+	/* As quick in software as it is handed over, unless many are in flight. */
+	[POLICY_P256] = {false, false},
 	[POLICY_P384] = {true, true},
 	[POLICY_P521] = {true, true},
 };

@@ -241,7 +241,7 @@ static bool pss(EVP_PKEY_CTX *ctx, const json_t *group)
 	       EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, (int)get_number(group, "sLen")) == 1;
 }
 
-static void rsa_verify(const struct vector *v, const char *whose, struct outcome *o)
+static void verify(const struct vector *v, const char *whose, struct outcome *o)
 {
 	bool is_pss = !strcmp(get_text(v->group, "type"), "RsassaPssVerify");
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -263,6 +263,27 @@ static void rsa_sign(const struct vector *v, const char *whose, struct outcome *
 	                              NULL) == 1 &&
 	        EVP_DigestSign(ctx, o->data, &o->size, v->msg.data, v->msg.size) == 1;
 	EVP_MD_CTX_free(ctx);
+}
+
+/* The messages of the vectors have digests of all kinds. Signed with a key of ours, as theirs are
+ * not told, and verified by OpenSSL. */
+static void ecdsa_sign(const struct vector *v, const char *whose, struct outcome *o)
+{
+	static EVP_PKEY *key;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new(), *check = EVP_MD_CTX_new();
+	const char *md = get_text(v->group, "sha");
+	size_t size = sizeof(o->data);
+
+	if (!key)
+		key = EVP_PKEY_Q_keygen(NULL, THEIRS, "EC", "P-256");
+	o->ok = key && EVP_DigestSignInit_ex(ctx, NULL, md, NULL, whose, key, NULL) == 1 &&
+	        EVP_DigestSign(ctx, o->data, &size, v->msg.data, v->msg.size) == 1 &&
+	        EVP_DigestVerifyInit_ex(check, NULL, md, NULL, THEIRS, key, NULL) == 1 &&
+	        EVP_DigestVerify(check, o->data, size, v->msg.data, v->msg.size) == 1;
+	/* No two are alike. */
+	o->size = 0;
+	EVP_MD_CTX_free(ctx);
+	EVP_MD_CTX_free(check);
 }
 
 /* -------------------------------------------------------------------------------------- files */
@@ -290,8 +311,10 @@ static const struct file files[] = {
          1,
          0},
 	{"rsa_pkcs1_2048_sig_gen_test.json", {rsa_sign}, {"sig"}, NULL, "privateKeyPkcs8", 1, 0},
-	{"rsa_signature_2048_sha256_test.json", {rsa_verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
-	{"rsa_pss_2048_sha256_mgf1_32_test.json", {rsa_verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
+	{"rsa_signature_2048_sha256_test.json", {verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
+	{"rsa_pss_2048_sha256_mgf1_32_test.json", {verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
+	{"ecdsa_secp256r1_sha256_test.json", {verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
+	{"ecdsa_secp256r1_sha256_test.json", {ecdsa_sign}, {NULL}, NULL, "publicKeyDer", 0, 1},
 };
 
 static bool expected(const struct file *file, int which, const json_t *test,

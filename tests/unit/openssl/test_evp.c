@@ -532,6 +532,26 @@ static bool sign_on(struct loaded *l, const char *whose, const char *curve, bool
 	return soft_core.operations > before;
 }
 
+static bool job_sign(const struct env *env)
+{
+	CHECK(!sign_on(for_job, THEIRS, "P-256", false));
+	CHECK(sign_on(for_job, THEIRS, "P-384", false));
+	CHECK(sign_on(for_job, THEIRS, "P-521", false));
+	return true;
+}
+
+static void test_auto_is_by_curve(void **state)
+{
+	struct env env = {0};
+	struct loaded l;
+
+	assert_true(load(&l, "auto", "on"));
+	for_job = &l;
+	assert_true(job_sign(&env));
+	assert_true(run_in_job(job_sign, &env, NULL));
+	unload(&l);
+}
+
 /* The named ones among the three curves, whoever made the key. */
 static void test_which_ec_keys_are_offloaded(void **state)
 {
@@ -630,6 +650,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_ecdsa_signatures_are_noticed),
 		cmocka_unit_test(test_refused_key),
 		cmocka_unit_test(test_which_ec_keys_are_offloaded),
+		cmocka_unit_test(test_auto_is_by_curve),
 		cmocka_unit_test(test_tls_groups_are_kept),
 	};
 

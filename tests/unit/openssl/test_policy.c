@@ -84,6 +84,23 @@ static void test_wrong_settings_are_named(void **state)
 	refused((struct policy_texts){.socket = path}, "socket");
 }
 
+/* Not in a job: that is test_evp.c's. */
+static void test_private_keys(void **state)
+{
+	struct policy policy = parsed((struct policy_texts){0});
+
+	soft_core_reset();
+	assert_int_equal(policy_private(&policy, POLICY_RSA), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_P256), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_P384), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_P521), POLICY_OFFLOAD);
+	assert_int_equal(soft_core.small, 0);
+	policy = parsed((struct policy_texts){.mode = "always"});
+	assert_int_equal(policy_private(&policy, POLICY_P256), POLICY_OFFLOAD);
+	policy = parsed((struct policy_texts){.mode = "never"});
+	assert_int_equal(policy_private(&policy, POLICY_P521), POLICY_SOFTWARE);
+}
+
 static void test_modes(void **state)
 {
 	struct policy policy = parsed((struct policy_texts){.mode = "never"});
@@ -128,6 +145,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_setting),
 		cmocka_unit_test(test_wrong_settings_are_named),
+		cmocka_unit_test(test_private_keys),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_without_a_daemon),
 		cmocka_unit_test(test_small_ones_are_counted),
