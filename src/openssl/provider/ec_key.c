@@ -47,17 +47,15 @@ struct ec_key {
 static const struct curve *find_curve(const struct key *key)
 {
 	char name[64] = "", encoding[32] = "";
-	int explicit = 0, nid;
+	int nid;
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof(name)),
 		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, encoding,
 	                                         sizeof(encoding)),
-		OSSL_PARAM_construct_int(OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
-	                                 &explicit),
 		OSSL_PARAM_construct_end(),
 	};
 
-	if (!key->delegate->get_params(key->inner, params) || explicit ||
+	if (!key->delegate->get_params(key->inner, params) ||
 	    !strcmp(encoding, OSSL_PKEY_EC_ENCODING_EXPLICIT))
 		return NULL;
 	nid = OBJ_txt2nid(name);
