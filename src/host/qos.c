@@ -307,6 +307,12 @@ void qos_other(struct qos *qos, const struct qos_flow *flow)
 	qos->only = flow;
 }
 
+void qos_blame(struct qos *qos, struct qos_flow *flow)
+{
+	flow->light = false;
+	flow->blamed = qos->now + (uint64_t)ticks(qos, QOS_BLAME_NS);
+}
+
 static bool is_crowd(const struct qos *qos)
 {
 	return qos->flows > QOS_CROWD && !qos->weighted;
@@ -323,6 +329,9 @@ static void period_begin(struct qos *qos)
  * before, and not yet been given. */
 static bool is_light(const struct qos *qos, const struct qos_flow *flow, uint64_t weights)
 {
+	if (qos->now < flow->blamed)
+		return false;
+
 	double share = (double)(qos->now - qos->period_from) * flow->weight / (double)weights;
 
 	return !flow->active || 2 * ((double)flow->used - (double)vc_min(flow->deficit, 0)) < share;
@@ -376,7 +385,7 @@ void qos_contend(struct qos *qos, uint64_t now)
 	for (struct qos_flow *flow = qos->all; flow; flow = flow->all) {
 		flow->deficit = credit_most(qos, flow);
 		flow->credited = qos->credit;
-		flow->light = true;
+		flow->light = qos->now >= flow->blamed;
 		flow->active = false;
 		flow->used = 0;
 	}

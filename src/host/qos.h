@@ -20,7 +20,8 @@
  * requests that wait is not read; so turns are by weight there too, counted in data.
  *
  * Light flows are those that use less than half of their share. They are looked at first; while
- * there are some, rounds are kept short, so that these do not wait long.
+ * there are some, rounds are kept short, so that these do not wait long. That costs the others
+ * something: nobody who gives us rubbish has it.
  */
 #ifndef VC_HOST_QOS_H
 #define VC_HOST_QOS_H
@@ -37,7 +38,7 @@
 /* Of the active flow with the least weight. */
 #define QOS_QUANTUM_NS 4000u
 /* Work of one round; and while there are light flows. */
-#define QOS_ROUND_NS 20000u
+#define QOS_ROUND_NS 50000u
 #define QOS_SHORT_NS 2000u
 /* In the same, so that looking at queues without work is a small part: for each queue. */
 #define QOS_LOOK_NS 40u
@@ -50,6 +51,8 @@
 /* With more flows than that, all of weight 1, equal turns are fair enough, and cost less: what
  * short rounds of many rings take would be the most of it. */
 #define QOS_CROWD 16u
+/* Who makes mistakes is not light for so long. */
+#define QOS_BLAME_NS 100000000u
 /* Rounds stay short so long after a light flow was last seen. */
 #define QOS_LIGHT_NS 10000000u
 
@@ -89,6 +92,7 @@ struct qos_flow {
 	int64_t used;               /* ticks in this period */
 	struct qos_bucket ops, bytes;
 	uint64_t resume; /* ticks; throttled until then */
+	uint64_t blamed; /* ticks; not light until then */
 	struct qos_counters counters;
 };
 
@@ -147,6 +151,9 @@ bool qos_turn_begin(struct qos *qos, struct qos_flow *flow, struct qos_turn *tur
 /* So many were taken. */
 void qos_turn_end(struct qos *qos, struct qos_flow *flow, struct qos_turn *turn,
                   unsigned int taken);
+
+/* The flow gave us what is no request. */
+void qos_blame(struct qos *qos, struct qos_flow *flow);
 
 /* A flow that is not light has something: it waits for its turn. */
 void qos_wait(struct qos *qos, struct qos_flow *flow);

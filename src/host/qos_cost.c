@@ -48,13 +48,14 @@ void cost_init(struct cost_model *model, uint64_t ticks_per_us)
 	model->ticks_per_us = ticks_per_us;
 	class_begin(model, COST_OTHERS, 1, FIRST_NS);
 	class_begin(model, COST_MANAGED, 1, MANAGED_NS);
-	model->classes = 2;
+	class_begin(model, COST_REFUSED, 1, MANAGED_NS);
+	model->classes = COST_KNOWN;
 }
 
 unsigned int cost_class(struct cost_model *model, const struct cost_key *key, uint8_t company,
                         unsigned int fixed_ns)
 {
-	for (unsigned int i = 2; i < model->classes; i++)
+	for (unsigned int i = COST_KNOWN; i < model->classes; i++)
 		if (!memcmp(&model->key[i], key, sizeof(*key)))
 			return i;
 	if (model->classes == COST_CLASSES)

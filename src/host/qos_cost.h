@@ -21,6 +21,8 @@
 /* Classes that are always there. */
 #define COST_OTHERS 0u  /* when there are no more classes */
 #define COST_MANAGED 1u /* sessions made and destroyed */
+#define COST_REFUSED 2u /* chains that are no request */
+#define COST_KNOWN 3u   /* so many */
 
 /* What tells classes apart; compared as bytes. */
 struct cost_key {

@@ -197,11 +197,15 @@ static void chain_fail(struct host_queue *queue, const struct vring_chain *chain
 }
 
 /* After a turn in which so many chains were sound. How many were taken in all. */
-static __attribute__((cold, noinline)) unsigned int turn_judge(struct host_queue *queue,
-                                                               unsigned int sound)
+static __attribute__((cold, noinline)) unsigned int
+turn_judge(struct worker *worker, struct host_queue *queue, unsigned int sound)
 {
 	unsigned int taken = sound + queue->refused;
 
+	if (queue->refused && worker->turn.metered) {
+		qos_charge(&worker->qos, &worker->turn, COST_REFUSED, 0);
+		qos_blame(&worker->qos, &queue->share->flow);
+	}
 	if (!taken)
 		return 0;
 	if (!queue->refused || sound >= TURN_GOOD)
@@ -342,7 +346,8 @@ static unsigned int data_take(struct worker *worker, struct host_queue *queue)
 	vring_taken(&queue->ring);
 	vring_expect(&queue->ring, queue->in_flight, taken);
 	stage_mark(&worker->stages, STAGE_POP);
-	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(queue, taken) : taken;
+	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(worker, queue, taken)
+	                                                    : taken;
 }
 
 static unsigned int control_take(struct worker *worker, struct host_queue *queue)
@@ -367,7 +372,8 @@ static unsigned int control_take(struct worker *worker, struct host_queue *queue
 			session_destroyed(worker, removed);
 	}
 	vring_taken(&queue->ring);
-	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(queue, taken) : taken;
+	return vc_unlikely(queue->refused | queue->penalty) ? turn_judge(worker, queue, taken)
+	                                                    : taken;
 }
 
 unsigned int queue_take(struct worker *worker, struct host_queue *queue)

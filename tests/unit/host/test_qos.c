@@ -465,6 +465,30 @@ static void a_light_flow_waits_for_a_short_round_at_the_most(void **state)
 	free(s);
 }
 
+/* Short rounds cost the others something, which rubbish shall not. */
+static void who_gives_rubbish_is_not_light_for_a_while(void **state)
+{
+	struct sim *s = sim_new(1);
+	struct demand *light;
+
+	for (unsigned int i = 0; i < 4; i++)
+		sim_add(s, &(struct qos_limits){.weight = 1}, 150, 1024, 0);
+	light = sim_add(s, &(struct qos_limits){.weight = 1}, 1000, 1024, SECOND / 1000);
+	sim_run(s, SECOND / 10);
+	assert_true(s->flow[4].light);
+	assert_true(s->qos.light_until > s->now);
+	qos_blame(&s->qos, &s->flow[4]);
+	sim_run(s, QOS_BLAME_NS - QOS_PERIOD_NS);
+	assert_false(s->flow[4].light);
+	assert_true(s->qos.light_until < s->now);
+	sim_forget(s);
+	sim_run(s, SECOND / 10);
+	assert_true(s->flow[4].light);
+	/* It has its turns meanwhile. */
+	assert_in_range(light->done, 98, 101);
+	free(s);
+}
+
 static void who_has_more_than_its_share_is_not_light(void **state)
 {
 	struct sim *s = sim_new(1);
@@ -723,6 +747,7 @@ int main(void)
 		cmocka_unit_test(shares_are_by_weight_whatever_requests_cost),
 		cmocka_unit_test(a_weight_that_changes_counts_from_now_on),
 		cmocka_unit_test(a_light_flow_waits_for_a_short_round_at_the_most),
+		cmocka_unit_test(who_gives_rubbish_is_not_light_for_a_while),
 		cmocka_unit_test(who_has_more_than_its_share_is_not_light),
 		cmocka_unit_test(long_requests_that_all_owe_for_do_not_stop_the_worker),
 		cmocka_unit_test(a_flow_that_leaves_while_it_waits_is_forgotten),
