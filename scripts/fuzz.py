@@ -42,8 +42,8 @@ TARGETS = {
                "worker_session", "sched/sched", "control", "inband", "request", "request_finish",
                "request_memory", "request_akcipher", "inflight", "inflight_packed")],
     "engine": [*(f"src/engined/{name}.c" for name in
-                 ("cache", "channel", "client", "device", "region", "request", "session", "status",
-                  "wake")), "src/base/ctl_server.c"],
+                 ("cache", "channel", "client", "device", "look", "region", "request", "session",
+                  "status", "wake")), "src/base/ctl_server.c"],
     "driver": [f"src/virtio/{name}" for name in
                ("queue.c", "op.c", "op_revised.c", "ring.c", "ring.h", "ring_split.c", "ring_split.h",
                 "ring_packed.c", "ring_packed.h")],

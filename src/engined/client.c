@@ -69,6 +69,7 @@ static void client_free(struct client *client)
 		client_counters_get(client, &counters);
 		client_counters_add(&e->past, &counters);
 	}
+	look_never(client);
 	session_drop_client(client);
 	if (client->registered && e->device.handle) {
 		ret = vcrypto_memory_unregister(e->device.handle, client->region.base);
@@ -186,9 +187,10 @@ int client_register(struct client *client)
 static void doorbell(void *context, int fd, uint32_t events)
 {
 	/*
-	 * Only to end the sleep. Edge-triggered and never read: its flags are the client's too, and
-	 * a read might block.
+	 * To end the sleep, and to say where to look. Edge-triggered and never read: its flags are
+	 * the client's too, and a read might block.
 	 */
+	look_soon(context);
 }
 
 static int client_make_region(struct client *client, const struct vce_hello *hello)
@@ -251,6 +253,7 @@ static void handle_hello(struct client *client, const struct vce_hello *hello)
 		return;
 	}
 	client->state = CLIENT_LIVE;
+	look_soon(client);
 	e->clients_ever++;
 	evloop_remove(client->hello_timer);
 	client->hello_timer = NULL;

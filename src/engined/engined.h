@@ -5,6 +5,7 @@
  *   main.c     command line, start and end
  *   config.c   engined.yaml
  *   loop.c     the poll loop: when to look, when to sleep
+ *   look.c     which clients are looked at in a round
  *   client.c   connections: HELLO, wakers, death
  *   region.c   a client's memory
  *   channel.c  its rings and slots (pure)
@@ -87,6 +88,11 @@ struct client_counters {
 struct client {
 	struct client *next, *prev;
 	struct engined *engined;
+	/* See look.c. */
+	struct client *look_next, *look_prev;
+	struct look_ring *look_ring; /* that it is in; NULL: none */
+	unsigned int looks;          /* in vain, since something was there */
+
 	enum client_state state;
 	int socket;
 	struct evwatch *watch;
@@ -146,7 +152,11 @@ void request_pool_free(struct engined *e);
 /* Take what a client has submitted, within its share. How many were taken. */
 unsigned int request_take(struct client *client);
 /* Whether request_take() would find something. */
-bool request_ready(struct client *client);
+bool request_ready(const struct client *client);
+/* Whether there is something, even if it has to wait for room. */
+bool request_waits(const struct client *client);
+/* Take a request from the slab for the client. There is room: request_take() has seen to that. */
+struct request *request_new(struct client *client, const struct channel_entry *entry);
 /* Give the result to the client and the request back to the slab. */
 void request_finish(struct request *request, const struct channel_result *result);
 /* A request whose session is ready. */
@@ -235,6 +245,21 @@ void device_announce(const struct engined *e, struct client *client);
 void device_queue_stats(const struct engined *e, unsigned int index,
                         struct vcrypto_queue_stats *stats);
 
+/* ---- look.c ---- */
+
+/* Clients, the one to be looked at first. */
+struct look_ring {
+	struct client *first;
+	unsigned int count;
+};
+
+/* Take what clients have submitted: one round. How many requests were taken. */
+unsigned int look_take(struct engined *e);
+/* Look at this one in each of the next rounds: it is new, or says that it has something. */
+void look_soon(struct client *client);
+/* Before it is freed. */
+void look_never(struct client *client);
+
 /* ---- loop.c ---- */
 
 int loop_run(struct engined *e);
@@ -260,7 +285,9 @@ struct engined {
 	struct request_pool pool;
 	struct client *clients;
 	unsigned int clients_count;
-	unsigned int clients_active; /* in the last round */
+	struct look_ring busy, quiet; /* those that are served: look.c */
+	unsigned int clients_flying;  /* with something in flight */
+	unsigned int clients_active;  /* the same after the last round */
 	unsigned int dying;
 	int listener;
 	struct evwatch *listen_watch, *listen_timer;

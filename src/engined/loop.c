@@ -19,34 +19,6 @@ void loop_stop(struct engined *e)
 	e->stop = true;
 }
 
-static unsigned int clients_take(struct engined *e)
-{
-	struct client *client;
-	unsigned int taken = 0, active = 0, n;
-
-	for (client = e->clients; client; client = client->next) {
-		if (client->state != CLIENT_LIVE)
-			continue;
-		n = request_take(client);
-		active += n || client->in_flight;
-		taken += n;
-	}
-	e->clients_active = active;
-	/* The first goes to the end: who comes first gets the most room. */
-	if (taken && e->clients && e->clients->next) {
-		struct client *first = e->clients, *last = first;
-
-		while (last->next)
-			last = last->next;
-		e->clients = first->next;
-		e->clients->prev = NULL;
-		last->next = first;
-		first->prev = last;
-		first->next = NULL;
-	}
-	return taken;
-}
-
 static void sleeping_set(struct engined *e, uint32_t sleeping)
 {
 	struct client *client;
@@ -63,8 +35,10 @@ static bool clients_ready(struct engined *e)
 	struct client *client;
 
 	for (client = e->clients; client; client = client->next) {
-		if (client->state == CLIENT_LIVE && request_ready(client))
+		if (client->state == CLIENT_LIVE && request_ready(client)) {
+			look_soon(client);
 			return true;
+		}
 	}
 	return false;
 }
@@ -76,7 +50,8 @@ static void loop_sleep(struct engined *e)
 	sleeping_set(e, 1);
 	/*
 	 * Full fence: partner of the one between a client's store of its tail and its load of
-	 * sleeping. Either the client sees that we sleep and rings, or we see its tail below.
+	 * sleeping. Either the client sees that we sleep and rings, or we see its tail below:
+	 * every client's, however rarely look.c has us look at it otherwise.
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (clients_ready(e) || device_arm(e))
@@ -96,7 +71,7 @@ static bool loop_round(struct engined *e)
 
 	worked = device_poll(e);
 	worked += session_poll(e);
-	worked += clients_take(e);
+	worked += look_take(e);
 	device_flush(e);
 	wake_flush(e->wake);
 	worked += device_check(e);

@@ -62,7 +62,7 @@ void request_finish(struct request *request, const struct channel_result *result
 	if (result->result)
 		client->counters.errors++;
 	complete(client, request->slot, request->generation, request->waker, result);
-	client->in_flight--;
+	e->clients_flying -= !--client->in_flight;
 	e->pool.slow -= request->slow;
 	session_put(e, request->entry);
 	request->state = REQUEST_FREE;
@@ -83,11 +83,30 @@ void request_pend(struct request *request)
 	queue->pending_count++;
 }
 
+struct request *request_new(struct client *client, const struct channel_entry *entry)
+{
+	struct engined *e = client->engined;
+	struct request *request = e->pool.free;
+
+	e->pool.free = request->next;
+	e->pool.used++;
+	e->clients_flying += !client->in_flight++;
+	request->client = client;
+	request->slot = entry->slot;
+	request->generation = entry->generation;
+	request->waker = entry->line.waker;
+	request->opcode = (uint8_t)entry->line.opcode;
+	request->repeated = false;
+	request->slow = false;
+	request->entry = NULL;
+	return request;
+}
+
 /* CRYPT. 0: on its way; else -errno, to be told to the client. */
 static int crypt_start(struct client *client, const struct channel_entry *entry)
 {
 	struct engined *e = client->engined;
-	struct request *request = e->pool.free;
+	struct request *request;
 	struct cache_entry *session;
 	int ret;
 
@@ -96,23 +115,17 @@ static int crypt_start(struct client *client, const struct channel_entry *entry)
 		return -ENOKEY;
 	if (!e->device.handle || !client->registered)
 		return -EIO;
-	ret = channel_check_crypt(&client->region, &entry->line, &session->params, &request->op);
+	/* Into the request that is to be taken, if all is well. */
+	ret = channel_check_crypt(&client->region, &entry->line, &session->params,
+	                          &e->pool.free->op);
 	if (ret)
 		return ret;
 
-	e->pool.free = request->next;
-	e->pool.used++;
-	request->client = client;
-	request->slot = entry->slot;
-	request->generation = entry->generation;
-	request->waker = entry->line.waker;
-	request->opcode = VCE_OP_CRYPT;
-	request->repeated = false;
+	request = request_new(client, entry);
 	request->entry = session;
 	request->slow = session->params.service == VCRYPTO_SERVICE_AKCIPHER;
 	e->pool.slow += request->slow;
 	cache_ref(e->cache, session);
-	client->in_flight++;
 	client->counters.bytes += entry->line.length;
 	if (vc_likely(session->state == CACHE_READY)) {
 		request->op.session = session->session;
@@ -216,17 +229,20 @@ unsigned int request_take(struct client *client)
 	return taken;
 }
 
-bool request_ready(struct client *client)
+bool request_waits(const struct client *client)
 {
 	unsigned int i, used = client_channels(client);
 
-	if (!client_share(client))
-		return false;
 	for (i = 0; i < used; i++) {
 		if (channel_pending(&client->channels[i]) != 0)
 			return true;
 	}
 	return false;
+}
+
+bool request_ready(const struct client *client)
+{
+	return client_share(client) && request_waits(client);
 }
 
 /* ---- when the device is lost ---- */

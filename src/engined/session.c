@@ -284,22 +284,10 @@ static uint8_t *blob_take(const struct client *client, const struct vce_slot *li
 void session_open(struct client *client, const struct channel_entry *slot)
 {
 	struct engined *e = client->engined;
-	struct request *request = e->pool.free;
+	struct request *request = request_new(client, slot);
 	struct cache_entry *entry = NULL;
 	uint8_t *blob;
 	int ret = -EINVAL;
-
-	e->pool.free = request->next;
-	e->pool.used++;
-	client->in_flight++;
-	request->client = client;
-	request->slot = slot->slot;
-	request->generation = slot->generation;
-	request->waker = slot->line.waker;
-	request->opcode = VCE_OP_SESSION_OPEN;
-	request->slow = false;
-	request->repeated = false;
-	request->entry = NULL;
 
 	blob = blob_take(client, &slot->line);
 	if (blob)

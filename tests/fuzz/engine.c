@@ -130,10 +130,7 @@ static void daemon_round(void)
 	memory_name();
 	device_poll(&e);
 	session_poll(&e);
-	for (struct client *client = e.clients; client; client = client->next) {
-		if (client->state == CLIENT_LIVE)
-			request_take(client);
-	}
+	look_take(&e);
 	device_flush(&e);
 	wake_flush(e.wake);
 	change_forget();
