@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log lines to standard error. Any thread: one write(2) a line, so that lines never mix. What is
- * logged may hold names that strangers chose, so control characters are replaced.
+ * Log lines to standard error or a file. Any thread: one write(2) a line, so that lines never mix.
+ * What is logged may hold names that strangers chose, so control characters are replaced.
  */
 #include "base/log.h"
 
@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_file.h"
 #include "base/util.h"
 
 #define LOG_LINE_MAX 2048
@@ -34,6 +35,7 @@ static const struct {
 static _Atomic(const char *) log_program = "vcrypto";
 static atomic_int log_threshold = LOG_LEVEL_NOTICE;
 static atomic_bool log_to_journal;
+static atomic_bool log_origin;
 
 /* systemd names the journal's stream in the environment; a redirected stderr is not it. */
 static bool stderr_is_journal(void)
@@ -59,6 +61,11 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&log_threshold, (int)level, memory_order_relaxed);
 }
 
+void log_show_origin(void)
+{
+	atomic_store(&log_origin, true);
+}
+
 int log_level_parse(const char *name, enum log_level *level)
 {
 	for (unsigned int i = 0; i < LEVELS; i++) {
@@ -75,6 +82,7 @@ int log_level_parse(const char *name, enum log_level *level)
 static int write_prefix(char *line, size_t size, enum log_level level)
 {
 	const char *program = atomic_load(&log_program);
+	char date[16] = "", origin[32] = "";
 	struct timespec now;
 	struct tm tm;
 
@@ -82,8 +90,12 @@ static int write_prefix(char *line, size_t size, enum log_level level)
 		return snprintf(line, size, "<%d>", levels[level].syslog);
 	clock_gettime(CLOCK_REALTIME, &now);
 	localtime_r(&now.tv_sec, &tm);
-	return snprintf(line, size, "%02d:%02d:%02d.%03ld %s: %s%s", tm.tm_hour, tm.tm_min,
-	                tm.tm_sec, now.tv_nsec / 1000000, program,
+	if (atomic_load(&log_origin)) {
+		(void)strftime(date, sizeof(date), "%Y-%m-%d ", &tm);
+		snprintf(origin, sizeof(origin), "[%d/%d]", getpid(), gettid());
+	}
+	return snprintf(line, size, "%s%02d:%02d:%02d.%03ld %s%s: %s%s", date, tm.tm_hour,
+	                tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000, program, origin,
 	                level <= LOG_LEVEL_WARNING ? levels[level].name : "",
 	                level <= LOG_LEVEL_WARNING ? ": " : "");
 }
@@ -115,7 +127,8 @@ __attribute__((format(printf, 2, 0))) static void write_line(enum log_level leve
 	}
 	line[length++] = '\n';
 	/* A lost log line is nobody's error. */
-	(void)!write(STDERR_FILENO, line, length);
+	if (!log_file_write(line, length))
+		(void)!write(STDERR_FILENO, line, length);
 	errno = saved;
 }
 

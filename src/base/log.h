@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Log lines for people: to standard error, with a level prefix that systemd understands
- * (sd-daemon's <N>) when it runs under systemd, else with the time. Any thread. Not for the data
- * path. Never given keys or data.
+ * (sd-daemon's <N>) when it runs under systemd, else with the time; or to a file (log_file.h). Any
+ * thread. Not for the data path. Never given keys or data.
  */
 #ifndef VC_BASE_LOG_H
 #define VC_BASE_LOG_H
@@ -22,6 +22,8 @@ enum log_level {
 /* Program name in front of each line; level from which on lines are dropped. */
 void log_open(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
+/* Lines also say date, process and thread: for a log of several processes. */
+void log_show_origin(void);
 /* "error", "warning", "notice", "info", "debug" (or 0-4). 0, -EINVAL. */
 int log_level_parse(const char *name, enum log_level *level);
 
