@@ -282,7 +282,8 @@ bool connection_alive(struct connection *connection)
 	if (socket_is_ours(connection) && poll(&poll_fd, 1, 0) >= 0 &&
 	    !(poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)))
 		return true;
-	atomic_store(&connection->dead, true);
+	if (!atomic_exchange(&connection->dead, true))
+		log_info("vcrypto-engined is gone, or its socket was closed");
 	return false;
 }
 

@@ -3,6 +3,7 @@
  * What the files of the client share.
  *
  *   process.c     the process: options, the connection of now, threads, counters, fork
+ *   debug.c       VCRYPTO_DEBUG
  *   connection.c  one connection to the daemon: set-up, wakers' registration, end
  *   channel.c     a channel: taking, submitting and giving back slots
  *   waker.c       wait contexts of ASYNC jobs and their descriptors

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "openssl/core/debug.h"
 
 #define DEFAULT_DEADLINE_MS 1000u
 #define BACKOFF_MIN_MS 100u
@@ -34,6 +35,7 @@ void core_configure(const struct core_options *wanted)
 {
 	int none = 0;
 
+	debug_open();
 	if (atomic_compare_exchange_strong(&options_state, &none, 1)) {
 		options = *wanted;
 		options.socket[sizeof(options.socket) - 1] = '\0';
@@ -104,9 +106,7 @@ static struct process *process_new(struct process *parent)
 		return expected;
 	}
 	if (!parent) {
-		/* An application's standard error is not ours to talk on. */
-		log_open("vcrypto",
-		         secure_getenv("VCRYPTO_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+		debug_open();
 		return process;
 	}
 	connection = atomic_load(&parent->connection);
@@ -254,6 +254,8 @@ static int connection_renew(struct process *process)
 		process->backoff_ms = vc_min(process->backoff_ms * 2, BACKOFF_MAX_MS);
 		return ret;
 	}
+	log_info("%s: connected, %u channels of %u slots", path, connection->channels,
+	         connection->slots);
 	process->backoff_ms = BACKOFF_MIN_MS;
 	counters_tell(process, connection);
 	atomic_store(&process->connection, connection);

@@ -15,7 +15,6 @@
 #include <openssl/proverr.h>
 #include <openssl/provider.h>
 
-#include "base/log.h"
 #include "openssl/core/core.h"
 #include "openssl/provider/provider.h"
 
@@ -152,8 +151,6 @@ static void start_core(const struct policy *policy)
 {
 	struct core_options options = {.deadline_ms = policy->deadline_ms};
 
-	/* A library is quiet: what went wrong is counted, and software did the work. */
-	log_open("vcrypto", secure_getenv("VCRYPTO_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	for (size_t i = 0; i < sizeof(options.socket) && policy->socket[i]; i++)
 		options.socket[i] = policy->socket[i];
 	core_configure(&options);
