@@ -13,60 +13,17 @@ import subprocess
 import threading
 
 import vctest
+from programs import (background, client_context, counts, free_port, get, haproxy_config,
+                      listening, make_certificate, offloaded, openssl, path, read, receive, write)
 from vctest import check, equal, need, wait_until
 
 KEY = "00112233445566778899aabbccddeeff"
 SIZE = 4 << 20
 
 
-def offloaded(stack):
-    return stack.ctl("engined", "status")["totals"]["offloaded"]
-
-
-@contextlib.contextmanager
-def counts(stack, **least):
-    """At least so many operations of each kind are offloaded meanwhile, and none falls back."""
-    before = offloaded(stack)
-    yield
-    after = offloaded(stack)
-    for kind, number in least.items():
-        check(after[kind] - before[kind] >= number,
-              f"{kind}: {after[kind] - before[kind]} offloaded, not {number}")
-    fallback = stack.ctl("engined", "status")["totals"]["fallback"]
-    equal(sum(fallback.values()), 0, f"fallen back ({fallback})")
-
-
-def path(stack, name):
-    return os.path.join(stack.dir, name)
-
-
-def write(stack, name, size):
-    data = os.urandom(size)
-    with open(path(stack, name), "wb") as file:
-        file.write(data)
-    return data
-
-
-def read(stack, name):
-    with open(path(stack, name), "rb") as file:
-        return file.read()
-
-
-def openssl(stack, *arguments, env=None, **more):
-    command = [need("openssl"), *(a.replace("@", stack.dir + "/") for a in arguments)]
-    return stack.run(command, env=env, **more)
-
-
 def make_key(stack, name="key.pem"):
     openssl(stack, "genrsa", "-out", "@" + name, "2048")
     openssl(stack, "pkey", "-in", "@" + name, "-pubout", "-out", "@public.pem")
-
-
-def make_certificate(stack, curve=None):
-    """Of RSA, or of EC."""
-    kind = ["ec", "-pkeyopt", f"ec_paramgen_curve:{curve}"] if curve else ["rsa:2048"]
-    openssl(stack, "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", "@key.pem", "-out",
-            "@cert.pem", "-days", "2", "-subj", "/CN=localhost")
 
 
 def make_ec_key(stack, name, curve):
@@ -245,53 +202,6 @@ def test_speed():
 
 
 # ---- TLS
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def client_context(version, ciphers=None, group=None):
-    """A client without the provider, in Python's own library."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = context.maximum_version = version
-    if ciphers:
-        context.set_ciphers(ciphers + ":@SECLEVEL=0")
-    if group:
-        context.set_ecdh_curve(group)
-    return context
-
-
-def listening(port):
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def background(command, **more):
-    process = subprocess.Popen(command, **more)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def receive(connection, size):
-    got = bytearray()
-    while len(got) < size:
-        part = connection.recv(65536)
-        if not part:
-            break
-        got.extend(part)
-    return bytes(got)
 
 
 SUITES = (
@@ -486,44 +396,10 @@ def test_client_with_ec_certificate():
                     one_client(stack, version, suite, arguments, settings, group)
 
 
-HAPROXY = """\
-global
-    ssl-mode-async
-    ulimit-n 4096
-    nbthread 2
-    ssl-default-bind-options ssl-min-ver TLSv1.2
-    tune.ssl.cachesize 0
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend tls
-    bind 127.0.0.1:{port} ssl crt {dir}/both.pem no-tls-tickets
-    http-request return status 200 content-type text/plain file {dir}/page
-"""
-
-
-def get(port, context):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain, \
-            context.wrap_socket(plain) as tls:
-        tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        answer = b""
-        while part := tls.recv(65536):
-            answer += part
-    return answer.split(b"\r\n\r\n", 1)[1]
-
-
 def haproxy(curve, kind, **settings):
     with vctest.Stack() as stack:
         make_certificate(stack, curve)
-        with open(path(stack, "both.pem"), "wb") as file:
-            file.write(read(stack, "cert.pem") + read(stack, "key.pem"))
-        os.chmod(path(stack, "both.pem"), 0o644)
-        page = write(stack, "page", 10000)
-        port = free_port()
-        with open(path(stack, "haproxy.cfg"), "w", encoding="utf-8") as file:
-            file.write(HAPROXY.format(port=port, dir=stack.dir))
+        page, port = haproxy_config(stack, threads=2)
         with background([need("haproxy"), "-db", "-f", path(stack, "haproxy.cfg")],
                         env=stack.openssl_env(**settings), stderr=subprocess.DEVNULL) as server:
             wait_until(lambda: listening(port), 20, "haproxy listens")
