@@ -12,17 +12,17 @@ TARGET ?=
 FLAGS = $(if $(PREFIX),--prefix=$(PREFIX)) $(MESON_FLAGS)
 
 .DEFAULT_GOAL := all
-.PHONY: all setup demo demo-vm test test-vm fuzz bench lint install clean help
+.PHONY: all setup demo demo-vm test test-vm test-thirdparty fuzz bench lint install clean help
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 all: ## build everything in $(BUILD)/
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD) $(FLAGS)
 
 setup: ## install what any of the targets needs (Debian 12, 13; as root)
-	@scripts/setup.sh build test vm fuzz demo bench lint
+	@scripts/setup.sh build test vm thirdparty fuzz demo bench lint
 
 demo: ## the whole path on real input, in under three minutes
 	@scripts/setup.sh build demo
@@ -42,6 +42,11 @@ test-vm: ## stock QEMU and real guests, emulated; CORE=1: what .ci/run does of i
 	@scripts/setup.sh build test vm
 	@scripts/build.sh $(BUILD) -Dtests=enabled $(FLAGS)
 	@scripts/test-vm.sh $(BUILD) $(if $(CORE),vm-core,vm)
+
+test-thirdparty: ## other people's servers under load and faults
+	@scripts/setup.sh build thirdparty
+	@scripts/build.sh $(BUILD) -Dtests=enabled $(FLAGS)
+	@scripts/test-thirdparty.sh $(BUILD)
 
 fuzz: ## fuzz each target for SECONDS (60), or only TARGET=name; findings go to $(BUILD)/fuzz
 	@scripts/setup.sh build fuzz

@@ -30,13 +30,14 @@ packages_of() {
 	test) echo "libdpdk-dev libcmocka-dev python3 openssl haproxy curl nghttp2-client" ;;
 	# The guests' packages are downloaded by the tests, and not installed.
 	vm) echo "python3 qemu-system-x86 apt dpkg" ;;
+	thirdparty) echo "libcmocka-dev python3 openssl haproxy" ;;
 	fuzz) echo "clang llvm python3 $(clang_runtime)" ;;
 	demo) echo "python3 openssl haproxy curl nghttp2-client" ;;
 	# dpdk-test-crypto-perf, the yardstick; gnuplot draws the drills.
 	bench) echo "python3 openssl dpdk-dev gnuplot-nox" ;;
 	lint) echo "clang clang-format clang-tidy cppcheck shellcheck python3" ;;
 	*)
-		echo "setup: unknown purpose '$1': build, test, vm, fuzz, demo, bench or lint" >&2
+		echo "setup: unknown purpose '$1': build, test, vm, thirdparty, fuzz, demo, bench or lint" >&2
 		exit 2
 		;;
 	esac
@@ -46,7 +47,7 @@ say() {
 	printf 'setup: %s\n' "$*" >&2
 }
 
-[ $# -gt 0 ] || set -- build test vm fuzz demo bench lint
+[ $# -gt 0 ] || set -- build test vm thirdparty fuzz demo bench lint
 wanted=
 for purpose in "$@"; do
 	list=$(packages_of "$purpose") || exit 2
