@@ -43,7 +43,7 @@ test-vm: ## stock QEMU and real guests, emulated; CORE=1: what .ci/run does of i
 	@scripts/build.sh $(BUILD) -Dtests=enabled $(FLAGS)
 	@scripts/test-vm.sh $(BUILD) $(if $(CORE),vm-core,vm)
 
-test-thirdparty: ## other people's servers under load and faults
+test-thirdparty: ## haproxy, nginx, stunnel and curl under load and faults; OpenSSL's own evp_test
 	@scripts/setup.sh build thirdparty
 	@scripts/build.sh $(BUILD) -Dtests=enabled $(FLAGS)
 	@scripts/test-thirdparty.sh $(BUILD)

@@ -30,7 +30,8 @@ packages_of() {
 	test) echo "libdpdk-dev libcmocka-dev python3 openssl haproxy curl nghttp2-client" ;;
 	# The guests' packages are downloaded by the tests, and not installed.
 	vm) echo "python3 qemu-system-x86 apt dpkg" ;;
-	thirdparty) echo "libcmocka-dev python3 openssl haproxy nginx stunnel4 curl" ;;
+	# perl: OpenSSL's own tests are built from its source package.
+	thirdparty) echo "libcmocka-dev python3 openssl haproxy nginx stunnel4 curl perl" ;;
 	fuzz) echo "clang llvm python3 $(clang_runtime)" ;;
 	demo) echo "python3 openssl haproxy curl nghttp2-client" ;;
 	# dpdk-test-crypto-perf, the yardstick; gnuplot draws the drills.
