@@ -38,6 +38,11 @@ def run(program, config, data):
     return done.returncode, tuple(map(int, counted.groups())), text
 
 
+def errors(text):
+    """What is said of errors, the first of them."""
+    return "\n".join([line for line in text.splitlines() if "rror" in line][:20])
+
+
 def compare(stack, pattern, *kinds):
     """The data files of a pattern; each of the kinds of operation is offloaded."""
     program, directory, version = opensslsource.evp_test()
@@ -53,7 +58,7 @@ def compare(stack, pattern, *kinds):
         our_status, ours, text = run(program, config, data)
         check((our_status, ours) == (status, counted),
               f"{name}: status, tests, errors and skipped are {our_status} {ours} with the "
-              f"provider, {status} {counted} without:\n{text[-3000:]}")
+              f"provider, {status} {counted} without:\n{errors(text)}")
         check(counted[0] > counted[2], f"{name}: every test is skipped")
         note(f"{name} of OpenSSL {version}: {ours[0]} tests, {ours[1]} errors, {ours[2]} skipped")
     after = offloaded(stack)
