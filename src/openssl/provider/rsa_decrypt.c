@@ -184,8 +184,8 @@ static int unpad(struct decrypt_ctx *c, const struct decrypt_settings *s, RSA *r
 		return rsa_padding_tls(block, (size_t)size, s->version, s->other_version, out);
 	case RSA_PKCS1_PADDING:
 		if (s->implicit_rejection)
-			return rsa_padding_decrypt(rsa, RSA_PKCS1_PADDING, in, (size_t)size, block,
-			                           out);
+			return rsa_padding_decrypt(c->provider->libctx, rsa, RSA_PKCS1_PADDING, in,
+			                           (size_t)size, block, out);
 		return RSA_padding_check_PKCS1_type_2(out, size, block, size, size);
 	default: /* RSA_NO_PADDING */
 		memcpy(out, block, (size_t)size);

@@ -55,14 +55,18 @@ RSA *rsa_padding_object(void)
 	return rsa;
 }
 
-int rsa_padding_decrypt(RSA *object, int padding, const uint8_t *in, size_t size,
-                        const uint8_t *block, uint8_t *out)
+int rsa_padding_decrypt(OSSL_LIB_CTX *libctx, RSA *object, int padding, const uint8_t *in,
+                        size_t size, const uint8_t *block, uint8_t *out)
 {
+	/* Where libcrypto looks for the digest of implicit rejection: the application's own default
+	 * context need not have one. This thread's alone. */
+	OSSL_LIB_CTX *theirs = OSSL_LIB_CTX_set0_default(libctx);
 	int rc;
 
 	ready_block = block;
 	rc = RSA_private_decrypt((int)size, in, out, object, padding);
 	ready_block = NULL;
+	(void)OSSL_LIB_CTX_set0_default(theirs);
 	return rc;
 }
 

@@ -28,10 +28,10 @@ bool rsa_padding_secret(BIGNUM *number, const uint8_t *bytes, size_t size);
 /*
  * RSA_private_decrypt() of in by padding, block being its result without unpadding; for what this
  * libcrypto does to PKCS#1 v1.5 (from 3.2 on a wrong padding gives a random message made from key
- * and ciphertext). Bytes at out, or -1.
+ * and ciphertext), with the digests of libctx. Bytes at out, or -1.
  */
-int rsa_padding_decrypt(RSA *object, int padding, const uint8_t *in, size_t size,
-                        const uint8_t *block, uint8_t *out);
+int rsa_padding_decrypt(OSSL_LIB_CTX *libctx, RSA *object, int padding, const uint8_t *in,
+                        size_t size, const uint8_t *block, uint8_t *out);
 
 /*
  * Take off the PKCS#1 v1.5 padding of a TLS premaster secret (RFC 5246, 7.4.7.1): the result is

@@ -154,7 +154,8 @@ static void test_object_unpads_a_ready_block(void **state)
 
 	in[10] = 1; /* a ciphertext; what it is decrypted to comes from elsewhere */
 	make_block(block, 0x303);
-	assert_int_equal(rsa_padding_decrypt(rsa, RSA_PKCS1_PADDING, in, SIZE, block, out), 48);
+	assert_int_equal(rsa_padding_decrypt(NULL, rsa, RSA_PKCS1_PADDING, in, SIZE, block, out),
+	                 48);
 	assert_memory_equal(out, block + SIZE - 48, 48);
 	RSA_free(rsa);
 	EVP_PKEY_free(key);
