@@ -120,9 +120,11 @@ int limit_set(struct device_limits *limits, const char *name, const char *text, 
 	uint64_t value = 0;
 
 	*error = NULL;
-	if (!field)
+	if (!field) {
 		*error = str_format("there is no limit \"%s\"", name);
-	else if (!field->running)
+		return -EINVAL;
+	}
+	if (!field->running)
 		*error = str_format("%s cannot be changed while the daemon runs", name);
 	else if (!text || value_parse(field, text, &value))
 		*error = str_format("%s is \"%s\"; it must be %s%s", name, text ? text : "",

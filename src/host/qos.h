@@ -38,7 +38,7 @@
 /* Of the active flow with the least weight. */
 #define QOS_QUANTUM_NS 4000u
 /* Work of one round; and while there are light flows. */
-#define QOS_ROUND_NS 50000u
+#define QOS_ROUND_NS 20000u
 #define QOS_SHORT_NS 2000u
 /* In the same, so that looking at queues without work is a small part: for each queue. */
 #define QOS_LOOK_NS 40u
