@@ -144,10 +144,12 @@ static void result_join(struct run_result *to, const struct run_result *from)
 	to->calls_per_op += from->calls_per_op;
 }
 
-static bool something_measured(const struct runner *runners, unsigned int n)
+/* Or there is nothing to wait for. */
+static bool something_measured(struct runner *runners, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
-		if (__atomic_load_n(&runners[i].measured, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&runners[i].measured, __ATOMIC_RELAXED) ||
+		    atomic_load(&runners[i].failed))
 			return true;
 	return false;
 }

@@ -47,7 +47,7 @@ struct runner {
 	uint64_t completed, verified, errors, mismatches;
 	uint64_t measured; /* completed while measuring */
 	int first_error;
-	int failed; /* -errno: a device of the thread is gone */
+	atomic_int failed; /* -errno: a device of the thread is gone, or refuses */
 	unsigned int poll_most;
 	unsigned int idle_rounds, busy_rounds;
 	uint64_t looked; /* ticks; at the device */
