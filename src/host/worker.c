@@ -163,7 +163,18 @@ void worker_end(struct worker *worker)
 /* Whether all that is to come is from threads behind resources, which take long and wake us. */
 static bool helpers_only(struct worker *worker)
 {
-	return in_flight(worker) && poller_enough(&worker->poller);
+	bool any = false;
+
+	for (unsigned int r = 0; r < HOST_MAX_RESOURCES; r++) {
+		struct resource_instance *instance = worker->instance[r];
+
+		if (!instance || !instance->in_flight)
+			continue;
+		if (instance->resource->ops->fd(instance) < 0)
+			return false;
+		any = true;
+	}
+	return any && poller_enough(&worker->poller);
 }
 
 static void *thread_run(void *argument)
