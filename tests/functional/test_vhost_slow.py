@@ -17,7 +17,7 @@ from hostfixture import KEY, SLOW_CONFIG, STATE, U64, Driver, Host
 from test_vhost_iommu import INVALIDATE, IOTLB, IommuDriver
 from vctest import check, equal, wait_until
 
-SECONDS = 1
+SECONDS = 2
 PROBES = 3
 BYTES = 4096 // 8
 ACK = fe.VERSION | fe.NEED_REPLY
