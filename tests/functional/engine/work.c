@@ -121,6 +121,21 @@ static EVP_PKEY *rsa_key(unsigned int bits)
 	return key;
 }
 
+/* kind->key of kind->pkey. */
+static void private_init(struct kind *kind, struct vcrypto_session_params *params)
+{
+	uint8_t *der = NULL;
+	int n = kind->pkey ? i2d_PrivateKey(kind->pkey, &der) : -1;
+
+	if (n <= 0)
+		die("%s: no key", kind->name);
+	params->key = der;
+	params->key_len = (size_t)n;
+	if (core_key_new(params, &kind->key))
+		die("%s: core_key_new", kind->name);
+	OPENSSL_free(der);
+}
+
 static void rsa_init(struct kind *kind)
 {
 	struct vcrypto_session_params params = {
@@ -130,18 +145,9 @@ static void rsa_init(struct kind *kind)
 		.rsa_padding = kind->shape == RSA_PKCS1 ? VCRYPTO_RSA_PKCS1 : VCRYPTO_RSA_RAW,
 		.rsa_hash = kind->shape == RSA_PKCS1 ? VCRYPTO_RSA_SHA256 : VCRYPTO_RSA_NO_HASH,
 	};
-	uint8_t *der = NULL;
-	int n;
 
 	kind->pkey = rsa_key(kind->key_len);
-	n = kind->pkey ? i2d_PrivateKey(kind->pkey, &der) : -1;
-	if (n <= 0)
-		die("%s: no key", kind->name);
-	params.key = der;
-	params.key_len = (size_t)n;
-	if (core_key_new(&params, &kind->key))
-		die("%s: core_key_new", kind->name);
-	OPENSSL_free(der);
+	private_init(kind, &params);
 }
 
 static void ecdsa_init(struct kind *kind)
@@ -155,19 +161,10 @@ static void ecdsa_init(struct kind *kind)
 	                                        : 5,
 	};
 	char name[8];
-	uint8_t *der = NULL;
-	int n;
 
 	snprintf(name, sizeof(name), "P-%u", kind->key_len);
 	kind->pkey = EVP_EC_gen(name);
-	n = kind->pkey ? i2d_PrivateKey(kind->pkey, &der) : -1;
-	if (n <= 0)
-		die("%s: no key", kind->name);
-	params.key = der;
-	params.key_len = (size_t)n;
-	if (core_key_new(&params, &kind->key))
-		die("%s: core_key_new", kind->name);
-	OPENSSL_free(der);
+	private_init(kind, &params);
 }
 
 static void symmetric_init(struct kind *kind)
