@@ -103,3 +103,29 @@ EVP_PKEY_CTX *reference(EVP_PKEY *key, int (*init)(EVP_PKEY_CTX *), int padding,
 		assert_true(EVP_PKEY_CTX_set_signature_md(c, md) > 0);
 	return c;
 }
+
+void rsa_raw_agrees(struct fixture *f, unsigned int bits, struct akcipher_session *private,
+                    struct akcipher_session *public, uint8_t *in, uint8_t *out)
+{
+	uint8_t back[512], expected[512];
+	uint32_t size = bits / 8, n = size;
+	EVP_PKEY *key = reference_key(bits);
+	EVP_PKEY_CTX *c = reference(key, EVP_PKEY_decrypt_init, RSA_NO_PADDING, NULL);
+	size_t m = sizeof(expected);
+
+	assert_true(size <= sizeof(back));
+	rsa_session_open(f, private, bits, true, RAW, 0);
+	rsa_session_open(f, public, bits, false, RAW, 0);
+	random_fill(in, size);
+	in[0] = 0;
+	assert_int_equal(EVP_PKEY_decrypt(c, expected, &m, in, size), 1);
+	assert_int_equal(operate(f, private, VC_REQUEST_AK_DECRYPT, in, size, NULL, 0, out, &n),
+	                 VIRTIO_CRYPTO_OK);
+	assert_int_equal(n, size);
+	assert_memory_equal(out, expected, size);
+	assert_int_equal(operate(f, public, VC_REQUEST_AK_ENCRYPT, out, size, NULL, 0, back, &n),
+	                 VIRTIO_CRYPTO_OK);
+	assert_memory_equal(back, in, size);
+	EVP_PKEY_CTX_free(c);
+	EVP_PKEY_free(key);
+}

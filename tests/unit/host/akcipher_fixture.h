@@ -27,6 +27,10 @@ void session_realise(struct fixture *f, struct akcipher_session *s);
 /* With a key of test_rsa_private() or test_rsa_public(). */
 void rsa_session_open(struct fixture *f, struct akcipher_session *s, unsigned int bits,
                       bool private, uint8_t padding, uint8_t hash);
+/* A private and a public session, unpadded: what the private key makes of a random number (in; out:
+ * as long as the modulus, both) is what libcrypto makes of it, and the public one takes it back. */
+void rsa_raw_agrees(struct fixture *f, unsigned int bits, struct akcipher_session *private,
+                    struct akcipher_session *public, uint8_t *in, uint8_t *out);
 void session_close(struct fixture *f, struct akcipher_session *s);
 
 /* One operation; returns its status, and its result in out (*out_len bytes of room, then how long

@@ -2,73 +2,12 @@
 /*
  * host.yaml: resources of type dpdk, DPDK's environment, and the sentences for what is wrong.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "config_fixture.h"
 
-#include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "host/config.h"
-
-static char path[64];
-
-static int setup(void **state)
-{
-	int fd;
-
-	(void)state;
-	snprintf(path, sizeof(path), "/tmp/vcrypto-config-XXXXXX");
-	fd = mkstemp(path);
-	if (fd < 0)
-		return -1;
-	close(fd);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink(path);
-	return 0;
-}
-
-static int load(const char *text, struct host_config **config, char **error)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-	assert_int_equal(fclose(file), 0);
-	return host_config_load(path, config, error);
-}
-
-static struct host_config *load_good(const char *text)
-{
-	struct host_config *config = NULL;
-	char *error = NULL;
-
-	if (load(text, &config, &error))
-		fail_msg("%s", error);
-	return config;
-}
-
-static void assert_bad(const char *text, unsigned int line, const char *part)
-{
-	struct host_config *config = NULL;
-	char *error = NULL;
-	char where[96];
-
-	assert_true(load(text, &config, &error) < 0);
-	snprintf(where, sizeof(where), "%s:%u: ", path, line);
-	if (strncmp(error, where, strlen(where)) != 0 || !strstr(error, part))
-		fail_msg("not \"%s...%s\": %s", where, part, error);
-	free(error);
-}
+#include "base/util.h"
 
 static void devices_and_arguments_reach_the_environment(void **state)
 {
@@ -163,17 +102,15 @@ static void refuses_a_bad_environment(void **state)
 	assert_bad("dpdk: {hugepages: true}\n", 1, "unknown key \"hugepages\"");
 }
 
-#define config_test(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		config_test(devices_and_arguments_reach_the_environment),
-		config_test(software_wants_no_huge_pages),
-		config_test(refuses_bad_devices),
-		config_test(refuses_what_is_not_for_other_types),
-		config_test(refuses_a_bad_environment),
+		cmocka_unit_test(devices_and_arguments_reach_the_environment),
+		cmocka_unit_test(software_wants_no_huge_pages),
+		cmocka_unit_test(refuses_bad_devices),
+		cmocka_unit_test(refuses_what_is_not_for_other_types),
+		cmocka_unit_test(refuses_a_bad_environment),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, config_setup, config_teardown);
 }

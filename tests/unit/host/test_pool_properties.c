@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest.h"
 #include "host/worker_private.h"
 #include "script_resource.h"
+#include "worker_fixture.h"
 
 /* Sanitizers have their own findings, and are slow. */
 #if defined(__SANITIZE_THREAD__)
@@ -503,21 +503,6 @@ static void nothing_is_lost_doubled_or_wrong(void **state)
 
 /* ---- once ---- */
 
-static void queue_begin(unsigned int q)
-{
-	struct host_queue *queue = &w.device[q]->queue[0];
-	struct message *message = calloc(1, sizeof(*message));
-
-	guest_open(&w.guest[q], RING, 0, false);
-	queue->config = w.guest[q].config;
-	assert_int_equal(vring_setup(&queue->ring, w.guest[q].table, &queue->config), 0);
-	assert_non_null(message);
-	message->type = MESSAGE_QUEUE_START;
-	message->queue = queue;
-	worker_post(w.worker, message);
-	messages_handle(w.worker);
-}
-
 static int setup(void **state)
 {
 	static const char *const types[REAL] = {"ipsec-mb", "libcrypto"};
@@ -562,7 +547,7 @@ static int setup(void **state)
 		w.device[q]->share_bytes = device.limits.inflight_bytes;
 		w.order[q] = order_new(RING);
 		assert_non_null(w.order[q]);
-		queue_begin(q);
+		queue_begin(w.worker, &w.device[q]->queue[0], &w.guest[q], RING);
 	}
 	return 0;
 }

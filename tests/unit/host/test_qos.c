@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Quality of service without a worker: token buckets, turns by deficit round robin, costs learnt.
- * Time is the test's, a tick a nanosecond.
+ * Quality of service without a worker: limits, and turns by deficit round robin. Time is the
+ * test's, a tick a nanosecond.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -201,100 +201,6 @@ static void sim_forget(struct sim *s)
 		s->flow[i].counters.cost = 0;
 	}
 	s->longest = 0;
-}
-
-/* ---- buckets ---- */
-
-static void bucket_gives_its_rate_however_often_it_is_filled(void **state)
-{
-	struct qos_bucket b = {0};
-	uint64_t now = 5, given = 0, step = 7;
-
-	bucket_set(&b, 1000, 10, now);
-	while (now < 10 * SECOND) {
-		now += step;
-		/* From ticks to milliseconds. */
-		step = step * 3 % 1000003;
-		bucket_fill(&b, now, SECOND);
-		assert_true(b.tokens <= 10);
-		if (b.tokens > 0) {
-			given += (uint64_t)b.tokens;
-			b.tokens = 0;
-		}
-	}
-	/* What it was full with, and all of ten seconds. */
-	assert_in_range(given, 10000 + 10 - 2, 10000 + 10);
-}
-
-static void bucket_holds_a_burst_at_the_most(void **state)
-{
-	struct qos_bucket b = {0};
-
-	bucket_set(&b, 1000000, 50, 0);
-	assert_int_equal(b.tokens, 50);
-	b.tokens = 0;
-	bucket_fill(&b, 1000 * SECOND, SECOND);
-	assert_int_equal(b.tokens, 50);
-	/* A clock that jumps by as much as there is. */
-	b.tokens = -1000;
-	bucket_fill(&b, UINT64_MAX, SECOND);
-	assert_int_equal(b.tokens, 50);
-}
-
-static void bucket_whose_clock_goes_back_gives_nothing_and_goes_on(void **state)
-{
-	struct qos_bucket b = {0};
-
-	bucket_set(&b, 1000, 10, 5 * SECOND);
-	b.tokens = 0;
-	bucket_fill(&b, 1 * SECOND, SECOND);
-	assert_int_equal(b.tokens, 0);
-	bucket_fill(&b, 1 * SECOND + SECOND / 200, SECOND);
-	assert_int_equal(b.tokens, 5);
-}
-
-static void bucket_waits_until_a_burst_is_worth_while(void **state)
-{
-	struct qos_bucket b = {0};
-
-	bucket_set(&b, 1000000, 5000, 0);
-	assert_int_equal(bucket_wait(&b, SECOND), 0);
-	/* A millisecond's; and what is owed. */
-	b.tokens = 0;
-	assert_int_equal(bucket_wait(&b, SECOND), SECOND / 1000);
-	b.tokens = -1000;
-	assert_int_equal(bucket_wait(&b, SECOND), SECOND / 500);
-	/* A burst that is less. */
-	bucket_set(&b, 1000000, 10, 0);
-	b.tokens = 0;
-	assert_int_equal(bucket_wait(&b, SECOND), 10000);
-	/* And it is there then. */
-	bucket_fill(&b, 10000, SECOND);
-	assert_int_equal(b.tokens, 10);
-}
-
-static void bucket_that_is_made_smaller_keeps_no_more(void **state)
-{
-	struct qos_bucket b = {0};
-
-	bucket_set(&b, 1000000, 5000, 0);
-	bucket_set(&b, 1000000, 10, 0);
-	assert_int_equal(b.tokens, 10);
-	/* A hundredth of a second's, where nothing is said. */
-	bucket_set(&b, 200000, 0, 0);
-	assert_int_equal(b.burst, 2000);
-}
-
-static void workers_share_a_limit_and_each_has_something(void **state)
-{
-	struct qos_limits limits = {.ops = 1000, .bytes = 2, .ops_burst = 40, .weight = 7};
-	struct qos_limits share = qos_limits_share(&limits, 4);
-
-	assert_int_equal(share.ops, 250);
-	assert_int_equal(share.ops_burst, 10);
-	assert_int_equal(share.bytes, 1);
-	assert_int_equal(share.bytes_burst, 0);
-	assert_int_equal(share.weight, 7);
 }
 
 /* ---- limits ---- */
@@ -541,79 +447,6 @@ static void a_flow_that_leaves_while_it_waits_is_forgotten(void **state)
 	free(s);
 }
 
-/* ---- costs ---- */
-
-static void costs_are_learnt_from_rounds_of_mixed_requests(void **state)
-{
-	static struct cost_model m;
-	uint64_t seed = 1;
-	unsigned int class[2];
-
-	cost_init(&m, TICKS_PER_US);
-	for (unsigned int i = 0; i < 2; i++) {
-		struct cost_key key = {{(uint8_t)(i + 1)}};
-
-		class[i] = cost_class(&m, &key, 1, 0);
-		assert_int_equal(cost_class(&m, &key, 1, 0), class[i]);
-	}
-	for (unsigned int round = 0; round < 20000; round++) {
-		uint64_t ticks = 0, first = seed >> 35 & 15;
-
-		for (unsigned int i = 0; i < 16; i++) {
-			seed = seed * 6364136223846793005u + 1442695040888963407u;
-			if (i < first) {
-				cost_take(&m, class[0], false, 64);
-				ticks += 40;
-			} else {
-				uint32_t length = 16384 + (uint32_t)(seed >> 48) % 16384;
-
-				cost_take(&m, class[1], false, length);
-				ticks += 300 + length / 10;
-			}
-		}
-		/* Every now and then the worker has to wait. */
-		cost_round(&m, seed >> 50 & 63 ? ticks : ticks + 1000000);
-	}
-	assert_in_range(cost_take(&m, class[0], false, 64), 35, 48);
-	assert_in_range(cost_take(&m, class[1], false, 20000), 2150, 2500);
-}
-
-static void classes_that_are_too_many_share_one(void **state)
-{
-	static struct cost_model m;
-
-	cost_init(&m, TICKS_PER_US);
-	for (unsigned int i = 0; i < 200; i++) {
-		struct cost_key key = {{(uint8_t)i, 1}};
-		unsigned int class = cost_class(&m, &key, 1, 0);
-
-		assert_true(class < COST_CLASSES);
-		assert_true(i < COST_CLASSES - 2 || class == COST_OTHERS);
-	}
-}
-
-/* Costs stay what can be added up, whatever is measured. */
-static void costs_have_bounds(void **state)
-{
-	static struct cost_model m;
-	struct cost_key key = {{1}};
-	unsigned int class;
-
-	cost_init(&m, TICKS_PER_US);
-	class = cost_class(&m, &key, 1, 0);
-	for (unsigned int i = 0; i < 100000; i++) {
-		cost_take(&m, class, false, 1 << 20);
-		cost_round(&m, UINT64_MAX);
-	}
-	assert_true(cost_take(&m, class, false, 1 << 20) < INT64_MAX / 65536);
-	cost_round(&m, 0);
-	for (unsigned int i = 0; i < 100000; i++) {
-		cost_take(&m, class, false, 1 << 20);
-		cost_round(&m, 1);
-	}
-	assert_true(cost_take(&m, class, false, 1 << 20) >= 1);
-}
-
 /* ---- properties ---- */
 
 /* Any number of flows, with any weights and costs, some of which always have more. */
@@ -731,12 +564,6 @@ static void a_crowd_of_equals_is_not_metered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bucket_gives_its_rate_however_often_it_is_filled),
-		cmocka_unit_test(bucket_holds_a_burst_at_the_most),
-		cmocka_unit_test(bucket_whose_clock_goes_back_gives_nothing_and_goes_on),
-		cmocka_unit_test(bucket_waits_until_a_burst_is_worth_while),
-		cmocka_unit_test(bucket_that_is_made_smaller_keeps_no_more),
-		cmocka_unit_test(workers_share_a_limit_and_each_has_something),
 		cmocka_unit_test(limit_of_operations_is_kept),
 		cmocka_unit_test(limit_of_bytes_lets_a_long_request_owe),
 		cmocka_unit_test(who_is_throttled_holds_up_nobody),
@@ -751,9 +578,6 @@ int main(void)
 		cmocka_unit_test(who_has_more_than_its_share_is_not_light),
 		cmocka_unit_test(long_requests_that_all_owe_for_do_not_stop_the_worker),
 		cmocka_unit_test(a_flow_that_leaves_while_it_waits_is_forgotten),
-		cmocka_unit_test(costs_are_learnt_from_rounds_of_mixed_requests),
-		cmocka_unit_test(classes_that_are_too_many_share_one),
-		cmocka_unit_test(costs_have_bounds),
 		cmocka_unit_test(shares_stay_within_the_bound_of_deficit_round_robin),
 		cmocka_unit_test(nobody_starves_and_nobody_saves_up),
 		cmocka_unit_test(a_crowd_of_equals_is_not_metered),

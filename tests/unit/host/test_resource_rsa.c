@@ -21,33 +21,16 @@ static void raw_operations_agree(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned int i = 0; i < vc_array_size(sizes); i++) {
-		uint8_t in[512], out[512], back[512], expected[512];
+		uint8_t in[512], out[512], expected[512], back[512];
 		uint32_t size = sizes[i] / 8, n = size;
-		EVP_PKEY *key = reference_key(sizes[i]);
-		EVP_PKEY_CTX *c = reference(key, EVP_PKEY_decrypt_init, RSA_NO_PADDING, NULL);
 		struct akcipher_session private, public;
-		size_t m = sizeof(expected);
 
-		rsa_session_open(f, &private, sizes[i], true, RAW, 0);
-		rsa_session_open(f, &public, sizes[i], false, RAW, 0);
-		random_fill(in, size);
-		in[0] = 0;
-		assert_int_equal(EVP_PKEY_decrypt(c, expected, &m, in, size), 1);
-		assert_int_equal(
-			operate(f, &private, VC_REQUEST_AK_DECRYPT, in, size, NULL, 0, out, &n),
-			VIRTIO_CRYPTO_OK);
-		assert_int_equal(n, size);
-		assert_memory_equal(out, expected, size);
-		memset(out, 0, size);
+		rsa_raw_agrees(f, sizes[i], &private, &public, in, expected);
 		assert_int_equal(
 			operate(f, &private, VC_REQUEST_AK_SIGN, in, size, NULL, 0, out, &n),
 			VIRTIO_CRYPTO_OK);
 		assert_memory_equal(out, expected, size);
-		/* The way back, with either key. */
-		assert_int_equal(
-			operate(f, &public, VC_REQUEST_AK_ENCRYPT, out, size, NULL, 0, back, &n),
-			VIRTIO_CRYPTO_OK);
-		assert_memory_equal(back, in, size);
+		/* The way back, with the private key too. */
 		assert_int_equal(
 			operate(f, &private, VC_REQUEST_AK_ENCRYPT, out, size, NULL, 0, back, &n),
 			VIRTIO_CRYPTO_OK);
@@ -61,8 +44,6 @@ static void raw_operations_agree(void **state)
 		                 VIRTIO_CRYPTO_KEY_REJECTED);
 		session_close(f, &private);
 		session_close(f, &public);
-		EVP_PKEY_CTX_free(c);
-		EVP_PKEY_free(key);
 	}
 }
 

@@ -13,9 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_resource.h"
-#include "guest.h"
 #include "host/worker_private.h"
+#include "worker_fixture.h"
 
 #define MS UINT64_C(1000000)
 #define FAKES 3
@@ -33,30 +32,11 @@ struct world {
 	uint64_t id;
 };
 
-struct sent {
-	uint32_t src, dst, status;
-};
-
 static uint64_t now;
 
 static uint64_t test_clock(void)
 {
 	return now;
-}
-
-static void queue_begin(struct world *w)
-{
-	struct host_queue *q = &w->device->queue[0];
-	struct message *message = calloc(1, sizeof(*message));
-
-	guest_open(&w->guest, RING, 0, false);
-	q->config = w->guest.config;
-	assert_int_equal(vring_setup(&q->ring, w->guest.table, &q->config), 0);
-	assert_non_null(message);
-	message->type = MESSAGE_QUEUE_START;
-	message->queue = q;
-	worker_post(w->worker, message);
-	messages_handle(w->worker);
 }
 
 /* The first two are primary; the third one never hangs. */
@@ -94,7 +74,7 @@ static int setup(void **state)
 	assert_int_equal(device_create(&device, &w->device), 0);
 	w->device->share_bytes = device.limits.inflight_bytes;
 	assert_int_equal(session_create(w->device->sessions, &params, NULL, NULL, &w->id), 0);
-	queue_begin(w);
+	queue_begin(w->worker, &w->device->queue[0], &w->guest, RING);
 	*state = w;
 	return 0;
 }

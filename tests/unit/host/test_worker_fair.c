@@ -13,10 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_resource.h"
-#include "guest.h"
 #include "host/worker_private.h"
 #include "keys.h"
+#include "worker_fixture.h"
 
 #define QUEUES 2
 #define RING 256
@@ -31,21 +30,6 @@ struct world {
 	struct guest guest[QUEUES];
 	uint64_t session;
 };
-
-static void queue_begin(struct world *w, unsigned int i)
-{
-	struct host_queue *q = &w->device->queue[i];
-	struct message *message = calloc(1, sizeof(*message));
-
-	guest_open(&w->guest[i], RING, 0, false);
-	q->config = w->guest[i].config;
-	assert_int_equal(vring_setup(&q->ring, w->guest[i].table, &q->config), 0);
-	assert_non_null(message);
-	message->type = MESSAGE_QUEUE_START;
-	message->queue = q;
-	worker_post(w->worker, message);
-	messages_handle(w->worker);
-}
 
 static int setup(void **state)
 {
@@ -76,7 +60,7 @@ static int setup(void **state)
 	w->device->share_bytes = device.limits.inflight_bytes;
 	assert_int_equal(session_create(w->device->sessions, &params, NULL, NULL, &w->session), 0);
 	for (unsigned int i = 0; i < QUEUES; i++)
-		queue_begin(w, i);
+		queue_begin(w->worker, &w->device->queue[i], &w->guest[i], RING);
 	*state = w;
 	return 0;
 }

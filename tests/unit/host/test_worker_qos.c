@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_resource.h"
-#include "guest.h"
 #include "host/worker_private.h"
 #include "worker_fixture.h"
 
@@ -62,16 +60,11 @@ static void device_begin(struct world *w, unsigned int d)
 	                                 .group = &w->group,
 	                                 .workers = &w->worker,
 	                                 .worker_count = 1};
-	struct host_queue *q;
 
 	assert_int_equal(device_create(&options, &w->device[d]), 0);
 	assert_int_equal(
 		session_create(w->device[d]->sessions, &params, NULL, NULL, &w->session[d]), 0);
-	q = &w->device[d]->queue[0];
-	guest_open(&w->guest[d], RING, 0, false);
-	q->config = w->guest[d].config;
-	assert_int_equal(vring_setup(&q->ring, w->guest[d].table, &q->config), 0);
-	queue_command(w, MESSAGE_QUEUE_START, d);
+	queue_begin(w->worker, &w->device[d]->queue[0], &w->guest[d], RING);
 	w->out[d] = guest_alloc(&w->guest[d], 72 + 16 + LENGTH);
 	w->in[d] = guest_alloc(&w->guest[d], LENGTH + 1);
 }

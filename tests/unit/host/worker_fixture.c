@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "host/worker_private.h"
 
 #define PATIENCE_NS 20000000000ull
 
@@ -106,6 +107,21 @@ int bench_stop(struct bench *b, unsigned int queue)
 
 	q->started = false;
 	return r;
+}
+
+void queue_begin(struct worker *worker, struct host_queue *queue, struct guest *guest,
+                 uint16_t ring)
+{
+	struct message *message = calloc(1, sizeof(*message));
+
+	assert_non_null(message);
+	guest_open(guest, ring, 0, false);
+	queue->config = guest->config;
+	assert_int_equal(vring_setup(&queue->ring, guest->table, &queue->config), 0);
+	message->type = MESSAGE_QUEUE_START;
+	message->queue = queue;
+	worker_post(worker, message);
+	messages_handle(worker);
 }
 
 uint64_t bench_session(struct bench *b)

@@ -64,6 +64,11 @@ bool bench_wait_counter(const uint64_t *counter, uint64_t n);
 uint8_t bench_status(struct bench *b, unsigned int queue, struct sent sent);
 void sleep_ms(unsigned int ms);
 
+/* Of a worker without its thread: a guest with rings of so many entries for the queue, which the
+ * worker then has. */
+void queue_begin(struct worker *worker, struct host_queue *queue, struct guest *guest,
+                 uint16_t ring);
+
 /* A real resource, named as its type. */
 struct resource *make_resource(const char *type);
 
