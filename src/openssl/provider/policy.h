@@ -31,17 +31,54 @@ enum policy_work {
 /* Private keys, the same. */
 enum policy_key { POLICY_RSA, POLICY_P256, POLICY_P384, POLICY_P521, POLICY_KEYS };
 
-struct policy {
+/* What can be blocked as a whole: then OpenSSL has it from another provider. */
+enum policy_operation {
+	POLICY_OP_CIPHER,
+	POLICY_OP_KEYMGMT,
+	POLICY_OP_SIGNATURE,
+	POLICY_OP_KEYEXCH,
+	POLICY_OP_ASYM_CIPHER,
+	POLICY_OPERATIONS
+};
+
+struct policy_rule {
 	enum policy_mode mode;
-	bool fallback; /* software when the transport fails; else the operation fails */
-	size_t min_size[POLICY_WORKS]; /* bytes from which on it is offloaded */
-	char socket[108];              /* "" for the default */
+	size_t min_size; /* AUTO: bytes from which on it is offloaded in jobs */
+};
+
+struct policy {
+	struct policy_rule work[POLICY_WORKS];
+	enum policy_mode key[POLICY_KEYS];
+	bool blocked[POLICY_OPERATIONS];
+	bool fallback;    /* software when the transport fails; else the operation fails */
+	char socket[108]; /* "" for the default */
 	unsigned int deadline_ms;
 };
 
-/* Texts of the section; NULL where absent. */
+enum policy_setting {
+	POLICY_SET_MODE,
+	POLICY_SET_MIN_SIZE,
+	POLICY_SET_OFFLOAD,
+	POLICY_SET_BLOCK,
+	POLICY_SET_FALLBACK,
+	POLICY_SET_SOCKET,
+	POLICY_SET_DEADLINE,
+	POLICY_SETTINGS
+};
+
+/* Their names in openssl.cnf; in the environment in capitals, with VCRYPTO_ before and _ for -. */
+extern const char *const policy_names[POLICY_SETTINGS];
+
+/* What the settings are; NULL where absent. */
 struct policy_texts {
-	const char *mode, *fallback, *min_size, *socket, *deadline_ms;
+	const char *text[POLICY_SETTINGS];
+	bool from_environment[POLICY_SETTINGS];
+};
+
+/* What is wrong: a setting, and the part of its value. */
+struct policy_error {
+	enum policy_setting setting;
+	char part[64];
 };
 
 enum policy_choice {
@@ -50,8 +87,12 @@ enum policy_choice {
 	POLICY_FAIL, /* should be offloaded, cannot, and fallback is off */
 };
 
-/* Fill from texts. 0, or -EINVAL with the name of the wrong setting in *bad. */
-int policy_parse(struct policy *policy, const struct policy_texts *texts, const char **bad);
+/* What the environment has takes the place of what is there. Programs that run with more privileges
+ * than their caller have no such environment. */
+void policy_environment(struct policy_texts *texts);
+/* Fill from texts. 0, or -EINVAL with what is wrong. */
+int policy_parse(struct policy *policy, const struct policy_texts *texts,
+                 struct policy_error *error);
 
 /* Where to do a cipher operation of so many bytes, or an operation of a private key. */
 enum policy_choice policy_cipher(const struct policy *policy, enum policy_work work, size_t size);

@@ -16,6 +16,7 @@
 #include <openssl/provider.h>
 
 #include "openssl/core/core.h"
+#include "openssl/core/debug.h"
 #include "openssl/provider/provider.h"
 
 OSSL_provider_init_fn OSSL_provider_init __attribute__((visibility("default")));
@@ -82,18 +83,20 @@ static const OSSL_ALGORITHM *query_operation(void *ctx, int operation, int *no_c
 {
 	const struct provider *provider = ctx;
 
+	const bool *blocked = provider->policy.blocked;
+
 	*no_cache = 0;
 	switch (operation) {
 	case OSSL_OP_CIPHER:
-		return provider->ciphers;
+		return blocked[POLICY_OP_CIPHER] ? NULL : provider->ciphers;
 	case OSSL_OP_KEYMGMT:
-		return provider->keymgmts;
+		return blocked[POLICY_OP_KEYMGMT] ? NULL : provider->keymgmts;
 	case OSSL_OP_SIGNATURE:
-		return provider->signatures;
+		return blocked[POLICY_OP_SIGNATURE] ? NULL : provider->signatures;
 	case OSSL_OP_KEYEXCH:
-		return provider->keyexchs;
+		return blocked[POLICY_OP_KEYEXCH] ? NULL : provider->keyexchs;
 	case OSSL_OP_ASYM_CIPHER:
-		return provider->asyms;
+		return blocked[POLICY_OP_ASYM_CIPHER] ? NULL : provider->asyms;
 	default:
 		return NULL;
 	}
@@ -118,30 +121,37 @@ static int get_capabilities(void *ctx, const char *capability, OSSL_CALLBACK *ca
 /* Library contexts of this process that have us loaded: they share one connection. */
 static atomic_uint instances;
 
-/* Read our section of openssl.cnf. 0, -EINVAL. */
+/* Read our section of openssl.cnf, and the environment. 0, -EINVAL. */
 static int read_settings(struct provider *provider, const OSSL_DISPATCH *in)
 {
 	OSSL_FUNC_core_get_params_fn *core_get_params = NULL;
 	struct policy_texts texts = {0};
-	const char *bad = NULL;
-	OSSL_PARAM params[] = {
-		{"policy", OSSL_PARAM_UTF8_PTR, &texts.mode, 0, OSSL_PARAM_UNMODIFIED},
-		{"fallback", OSSL_PARAM_UTF8_PTR, &texts.fallback, 0, OSSL_PARAM_UNMODIFIED},
-		{"min-size", OSSL_PARAM_UTF8_PTR, &texts.min_size, 0, OSSL_PARAM_UNMODIFIED},
-		{"socket", OSSL_PARAM_UTF8_PTR, &texts.socket, 0, OSSL_PARAM_UNMODIFIED},
-		{"deadline-ms", OSSL_PARAM_UTF8_PTR, &texts.deadline_ms, 0, OSSL_PARAM_UNMODIFIED},
-		OSSL_PARAM_END,
-	};
+	struct policy_error error;
+	OSSL_PARAM params[POLICY_SETTINGS + 1];
 
+	for (unsigned int i = 0; i < POLICY_SETTINGS; i++)
+		params[i] =
+			OSSL_PARAM_construct_utf8_ptr(policy_names[i], (char **)&texts.text[i], 0);
+	params[POLICY_SETTINGS] = OSSL_PARAM_construct_end();
 	for (; in->function_id; in++) {
 		if (in->function_id == OSSL_FUNC_CORE_GET_PARAMS)
 			core_get_params = OSSL_FUNC_core_get_params(in);
 	}
 	if (core_get_params && !core_get_params(provider->handle, params))
 		return -EINVAL;
-	if (policy_parse(&provider->policy, &texts, &bad)) {
+	policy_environment(&texts);
+	if (policy_parse(&provider->policy, &texts, &error)) {
+		const char *name = policy_names[error.setting];
+		const char *place =
+			texts.from_environment[error.setting] ? "the environment" : "openssl.cnf";
+
+		/* Most programs do not look at the error, and go on without us. */
+		debug_open();
+		log_error("provider not loaded: bad value of \"%s\" in %s: \"%s\"", name, place,
+		          error.part);
 		ERR_raise_data(ERR_LIB_PROV, PROV_R_INVALID_DATA,
-		               "vcrypto: bad value of \"%s\" in openssl.cnf", bad);
+		               "vcrypto: bad value of \"%s\" in %s: \"%s\"", name, place,
+		               error.part);
 		return -EINVAL;
 	}
 	return 0;
