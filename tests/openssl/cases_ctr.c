@@ -89,9 +89,10 @@ static bool interlude(struct pair *pair, int encrypt)
 		break;
 	case 4:
 		num = (EVP_CIPHER_CTX_get_num(pair->theirs) + 5) % 16;
+		/* Which OpenSSL 3.5.9 refuses. */
 		CHECK(EVP_CIPHER_CTX_get_num(pair->theirs) == 0 ||
-		      (EVP_CIPHER_CTX_set_num(pair->ours, num) == 1 &&
-		       EVP_CIPHER_CTX_set_num(pair->theirs, num) == 1));
+		      EVP_CIPHER_CTX_set_num(pair->ours, num) ==
+		              EVP_CIPHER_CTX_set_num(pair->theirs, num));
 		break;
 	default:
 		break;

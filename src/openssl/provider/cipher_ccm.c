@@ -34,9 +34,12 @@ struct ccm_ctx {
 	uint8_t tag_len, iv_len; /* as set last */
 	uint8_t key_iv_len;      /* taken up with the key */
 	bool iv_set, length_set;
-	bool tag_made; /* encrypting: there is one to be had */
-	bool tag_ours; /* in aead.tag */
-	bool waiting;  /* in phase AEAD_OFFLOADED: next_iv was set */
+	bool tag_made;   /* encrypting: there is one to be had */
+	bool tag_ours;   /* in aead.tag */
+	bool data_ours;  /* the device did the last data */
+	bool data_tried; /* there was data since the last IV, taken or refused */
+	bool given_up;   /* the delegate has this context's messages from now on */
+	bool waiting;    /* in phase AEAD_OFFLOADED: next_iv was set */
 	uint8_t next_iv_len;
 	uint8_t next_iv[AEAD_MAX_IV];
 	size_t length;
@@ -139,6 +142,7 @@ static int set_length(struct ccm_ctx *c, size_t length)
 	aead_drop(a);
 	a->aad_len = 0;
 	c->length_set = true;
+	c->data_ours = false;
 	c->length = length;
 	c->spent = false;
 	/* The IV that was set last serves again. */
@@ -166,6 +170,7 @@ static int add_aad(struct ccm_ctx *c, const uint8_t *in, size_t size)
 /* After an update with data that went well. */
 static void data_done(struct ccm_ctx *c, bool ours)
 {
+	c->data_ours = ours;
 	if (c->aead.base.encrypt) {
 		c->aead.tag_set = false;
 		c->tag_made = true;
@@ -182,6 +187,7 @@ static int software_data(struct ccm_ctx *c, uint8_t *out, const uint8_t *in, siz
 
 	if (!settle(c))
 		return 0;
+	c->data_ours = false;
 	if (a->base.delegate->update(a->base.inner, out, &n, size, in, size)) {
 		data_done(c, false);
 		c->spent = true;
@@ -197,6 +203,7 @@ static int add_data(struct ccm_ctx *c, uint8_t *out, const uint8_t *in, size_t s
 	struct aead_ctx *a = &c->aead;
 	int done = -1;
 
+	c->data_tried = true;
 	if (!c->length_set && !set_length(c, size))
 		return 0;
 	if (!a->base.encrypt && !a->tag_set)
@@ -221,6 +228,21 @@ static int record(struct ccm_ctx *c, uint8_t *out, size_t *outl, size_t outsize,
 	return ok;
 }
 
+/*
+ * The end of a message that the device has not done. Versions of OpenSSL differ in whether it is an
+ * error after data that was refused; and later ones do a message without data here, which changes
+ * what may follow: contexts that see that are left to the delegate.
+ */
+static int end(struct ccm_ctx *c, uint8_t *out, size_t outsize)
+{
+	size_t n = 0;
+
+	if (!settle(c))
+		return 0;
+	c->given_up |= !c->data_tried;
+	return c->aead.base.delegate->final(c->aead.base.inner, out, &n, outsize);
+}
+
 static int run(struct ccm_ctx *c, uint8_t *out, size_t *outl, size_t outsize, const uint8_t *in,
                size_t size)
 {
@@ -233,7 +255,9 @@ static int run(struct ccm_ctx *c, uint8_t *out, size_t *outl, size_t outsize, co
 	if (c->tls)
 		return record(c, out, outl, outsize, in, size);
 	if (!in && out)
-		return 1;
+		return c->data_ours || end(c, out, outsize);
+	if (c->given_up)
+		return a->base.delegate->update(a->base.inner, out, outl, outsize, in, size);
 	if (!c->iv_set)
 		return 0;
 	if (!out)
@@ -254,7 +278,11 @@ int ccm_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 
 int ccm_final(void *vctx, unsigned char *out, size_t *outl, size_t outsize)
 {
-	int ok = run(vctx, out, outl, outsize, NULL, 0);
+	struct ccm_ctx *c = vctx;
+	size_t n = 0;
+	/* Records have no end of their own: the delegate knows what to say. */
+	int ok = c->tls ? c->aead.base.delegate->final(c->aead.base.inner, out, &n, outsize)
+	                : run(c, out, &n, outsize, NULL, 0);
 
 	*outl = 0;
 	return ok;
@@ -317,6 +345,7 @@ static void note_iv(struct ccm_ctx *c, const uint8_t *iv, size_t size)
 	struct aead_ctx *a = &c->aead;
 
 	c->iv_set = true;
+	c->data_tried = c->data_ours = false;
 	if (c->waiting) {
 		memcpy(c->next_iv, iv, size);
 		c->next_iv_len = (uint8_t)size;
@@ -358,6 +387,8 @@ static int get_tag(struct ccm_ctx *c, OSSL_PARAM *p)
 {
 	struct aead_ctx *a = &c->aead;
 
+	if (c->given_up)
+		return cipher_inner_get(&a->base, p);
 	if (!a->base.encrypt || !c->tag_made) {
 		ERR_raise(ERR_LIB_PROV, PROV_R_TAG_NOT_SET);
 		return 0;
