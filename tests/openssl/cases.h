@@ -45,6 +45,7 @@ extern const struct test_case gcm_cases[];
 extern const struct test_case ccm_cases[];
 extern const struct test_case chacha_cases[];
 extern const struct test_case aead_tls_cases[];
+extern const struct test_case pipeline_cases[];
 extern const struct test_case rsa_cases[];
 extern const struct test_case ecdsa_cases[];
 

@@ -3,6 +3,7 @@
  * What the ciphers have in common, and the tables of their functions. See cipher.h.
  */
 #include "openssl/provider/cipher.h"
+#include "openssl/provider/pipeline.h"
 
 #include <string.h>
 
@@ -66,6 +67,7 @@ int cipher_open(struct cipher_ctx *c, void *provctx, enum cipher_id id)
 
 void cipher_close(struct cipher_ctx *c)
 {
+	pipeline_free(c->pipeline);
 	if (c->inner)
 		c->delegate->freectx(c->inner);
 	core_key_free(c->key);
@@ -76,7 +78,8 @@ int cipher_copy(struct cipher_ctx *to, const struct cipher_ctx *from)
 {
 	to->inner = from->delegate->dupctx(from->inner);
 	to->key = from->key ? core_key_ref(from->key) : NULL;
-	return to->inner != NULL;
+	to->pipeline = from->pipeline ? pipeline_dup(from->pipeline) : NULL;
+	return to->inner != NULL && (to->pipeline || !from->pipeline);
 }
 
 int cipher_inner_init(struct cipher_ctx *c, bool encrypt, const uint8_t *key, size_t key_size,
@@ -104,6 +107,9 @@ void cipher_forget_key(struct cipher_ctx *c)
 
 void cipher_note_init(struct cipher_ctx *c, bool encrypt, const uint8_t *key)
 {
+	/* What a context was before. */
+	pipeline_free(c->pipeline);
+	c->pipeline = NULL;
 	if (key || c->encrypt != encrypt)
 		cipher_forget_key(c);
 	c->encrypt = encrypt;
@@ -174,6 +180,8 @@ int cipher_no_key(void)
 
 /* ------------------------------------------------------------------------------------ tables */
 
+typedef void (*any_function)(void);
+
 /* These take no context that would say which cipher is meant; ciphers of a mode answer alike. */
 
 #define MODE_PARAMS(mode, id)                                                                      \
@@ -227,6 +235,49 @@ DIRECTION(ccm, decrypt, false)
 DIRECTION(chacha, encrypt, true)
 DIRECTION(chacha, decrypt, false)
 
+#ifdef OSSL_FUNC_CIPHER_PIPELINE_ENCRYPT_INIT
+
+#define PIPELINE_DIRECTION(mode, direction, encrypt)                                               \
+	static OSSL_FUNC_cipher_pipeline_##direction##_init_fn mode##_pipeline_##direction##_init; \
+	static int mode##_pipeline_##direction##_init(                                             \
+		void *vctx, const unsigned char *key, size_t key_size, size_t pipes,               \
+		const unsigned char **iv, size_t iv_size, const OSSL_PARAM params[])               \
+	{                                                                                          \
+		return pipeline_init(vctx, &mode##_pipeline, encrypt, key, key_size, pipes, iv,    \
+		                     iv_size, params);                                             \
+	}
+
+PIPELINE_DIRECTION(cbc, encrypt, true)
+PIPELINE_DIRECTION(cbc, decrypt, false)
+PIPELINE_DIRECTION(gcm, encrypt, true)
+PIPELINE_DIRECTION(gcm, decrypt, false)
+
+static OSSL_FUNC_cipher_pipeline_update_fn pipelines_update;
+static int pipelines_update(void *vctx, size_t pipes, unsigned char **out, size_t *outl,
+                            const size_t *outsize, const unsigned char **in, const size_t *inl)
+{
+	return pipeline_update(((struct cipher_ctx *)vctx)->pipeline, pipes, out, outl, outsize, in,
+	                       inl);
+}
+
+static OSSL_FUNC_cipher_pipeline_final_fn pipelines_final;
+static int pipelines_final(void *vctx, size_t pipes, unsigned char **out, size_t *outl,
+                           const size_t *outsize)
+{
+	return pipeline_final(((struct cipher_ctx *)vctx)->pipeline, pipes, out, outl, outsize);
+}
+
+#define PIPELINES(mode)                                                                            \
+	{OSSL_FUNC_CIPHER_PIPELINE_ENCRYPT_INIT, (any_function)mode##_pipeline_encrypt_init},      \
+		{OSSL_FUNC_CIPHER_PIPELINE_DECRYPT_INIT,                                           \
+	         (any_function)mode##_pipeline_decrypt_init},                                      \
+		{OSSL_FUNC_CIPHER_PIPELINE_UPDATE, (any_function)pipelines_update},                \
+		{OSSL_FUNC_CIPHER_PIPELINE_FINAL, (any_function)pipelines_final},
+
+#else
+#define PIPELINES(mode)
+#endif
+
 #define NEWCTX(name, mode, id)                                                                     \
 	static void *name##_newctx(void *provctx)                                                  \
 	{                                                                                          \
@@ -253,10 +304,9 @@ NEWCTX(aes_192_ccm, ccm, AES_192_CCM)
 NEWCTX(aes_256_ccm, ccm, AES_256_CCM)
 NEWCTX(chacha20_poly1305, chacha, CHACHA20_POLY1305)
 
-typedef void (*any_function)(void);
-
 /* get_params has neither context nor provider to work on: the delegate's own is taken. */
-#define TABLE(name, mode)                                                                          \
+#define TABLE(name, mode) TABLE_AND(name, mode, )
+#define TABLE_AND(name, mode, more)                                                                \
 	{                                                                                          \
 		{OSSL_FUNC_CIPHER_NEWCTX, (any_function)name##_newctx},                            \
 			{OSSL_FUNC_CIPHER_FREECTX, (any_function)mode##_freectx},                  \
@@ -274,6 +324,7 @@ typedef void (*any_function)(void);
 		         (any_function)mode##_gettable_ctx_params},                                \
 			{OSSL_FUNC_CIPHER_SETTABLE_CTX_PARAMS,                                     \
 		         (any_function)mode##_settable_ctx_params},                                \
+			more                                                                       \
 		{                                                                                  \
 			0, NULL                                                                    \
 		}                                                                                  \
@@ -281,10 +332,10 @@ typedef void (*any_function)(void);
 
 const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id)
 {
-	static const OSSL_DISPATCH tables[CIPHERS][15] = {
-		[AES_128_CBC] = TABLE(aes_128_cbc, cbc),
-		[AES_192_CBC] = TABLE(aes_192_cbc, cbc),
-		[AES_256_CBC] = TABLE(aes_256_cbc, cbc),
+	static const OSSL_DISPATCH tables[CIPHERS][19] = {
+		[AES_128_CBC] = TABLE_AND(aes_128_cbc, cbc, PIPELINES(cbc)),
+		[AES_192_CBC] = TABLE_AND(aes_192_cbc, cbc, PIPELINES(cbc)),
+		[AES_256_CBC] = TABLE_AND(aes_256_cbc, cbc, PIPELINES(cbc)),
 		[AES_128_CTR] = TABLE(aes_128_ctr, ctr),
 		[AES_192_CTR] = TABLE(aes_192_ctr, ctr),
 		[AES_256_CTR] = TABLE(aes_256_ctr, ctr),
@@ -294,9 +345,9 @@ const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id)
 		[AES_256_CBC_HMAC_SHA1] = TABLE(aes_256_cbc_hmac_sha1, stitched),
 		[AES_128_CBC_HMAC_SHA256] = TABLE(aes_128_cbc_hmac_sha256, stitched),
 		[AES_256_CBC_HMAC_SHA256] = TABLE(aes_256_cbc_hmac_sha256, stitched),
-		[AES_128_GCM] = TABLE(aes_128_gcm, gcm),
-		[AES_192_GCM] = TABLE(aes_192_gcm, gcm),
-		[AES_256_GCM] = TABLE(aes_256_gcm, gcm),
+		[AES_128_GCM] = TABLE_AND(aes_128_gcm, gcm, PIPELINES(gcm)),
+		[AES_192_GCM] = TABLE_AND(aes_192_gcm, gcm, PIPELINES(gcm)),
+		[AES_256_GCM] = TABLE_AND(aes_256_gcm, gcm, PIPELINES(gcm)),
 		[AES_128_CCM] = TABLE(aes_128_ccm, ccm),
 		[AES_192_CCM] = TABLE(aes_192_ccm, ccm),
 		[AES_256_CCM] = TABLE(aes_256_ccm, ccm),

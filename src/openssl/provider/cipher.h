@@ -24,6 +24,8 @@ enum chain_holder {
 	CHAIN_DELEGATE, /* the delegate worked last */
 };
 
+struct pipeline;
+
 struct cipher_ctx {
 	struct provider *provider;
 	const struct cipher_delegate *delegate;
@@ -32,8 +34,9 @@ struct cipher_ctx {
 	bool encrypt;
 	bool key_set;
 	uint8_t raw_key[CIPHER_MAX_KEY];
-	struct core_key *key; /* made when first offloaded; for the direction above */
-	uint8_t tag_len;      /* AEAD: of the device's session */
+	struct core_key *key;      /* made when first offloaded; for the direction above */
+	uint8_t tag_len;           /* AEAD: of the device's session */
+	struct pipeline *pipeline; /* its messages, where it is used for several at once */
 	/* Modes that chain blocks. */
 	bool iv_set;
 	enum chain_holder holder;

@@ -133,10 +133,11 @@ int aead_to_software(struct aead_ctx *c)
 
 /* ----------------------------------------------------------------------------------- offloading */
 
-int aead_run(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size, const uint8_t *aad,
-             size_t aad_size, uint8_t *tag)
+/* Fill an operation; false without memory for its key. */
+static bool fill(struct aead_ctx *c, struct core_op *op, uint8_t *out, const uint8_t *in,
+                 size_t size, const uint8_t *aad, size_t aad_size, uint8_t *tag)
 {
-	struct core_op op = {
+	*op = (struct core_op){
 		.key = cipher_core_key(&c->base),
 		.src = in,
 		.dst = out,
@@ -149,11 +150,16 @@ int aead_run(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size, c
 		.iv_len = c->iv_len,
 		.class = VCE_CLASS_AEAD,
 	};
+	memcpy(op->iv, c->iv, c->iv_len);
+	return op->key != NULL;
+}
 
-	if (!op.key)
-		return -ENOMEM;
-	memcpy(op.iv, c->iv, c->iv_len);
-	return core_run(&op, 1);
+int aead_run(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size, const uint8_t *aad,
+             size_t aad_size, uint8_t *tag)
+{
+	struct core_op op;
+
+	return fill(c, &op, out, in, size, aad, aad_size, tag) ? core_run(&op, 1) : -ENOMEM;
 }
 
 /* Whether the message in phase AEAD_FRESH, with this as its data, is one for the device. */
@@ -166,35 +172,12 @@ static bool fits(const struct aead_ctx *c, size_t size)
 	return c->base.encrypt || c->tag_set;
 }
 
-/* Plaintext is never kept: room is made beforehand, the ciphertext goes there afterwards. */
-static int run_encrypt(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+int aead_take(struct aead_ctx *c, struct core_op *op, uint8_t *out, const uint8_t *in, size_t size,
+              size_t pipes)
 {
-	int rc;
-
-	c->kept = OPENSSL_malloc(size);
-	if (!c->kept)
-		return -ENOMEM;
-	c->kept_len = size;
-	rc = aead_run(c, out, in, size, c->aad, c->aad_len, c->tag);
-	if (!rc)
-		memcpy(c->kept, out, size);
-	return rc;
-}
-
-static int run_decrypt(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
-{
-	if (!keep(c, in, size))
-		return -ENOMEM;
-	return aead_run(c, out, in, size, c->aad, c->aad_len, c->tag);
-}
-
-int aead_offload(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
-{
-	int rc;
-
-	if (!fits(c, size))
+	if (c->phase != AEAD_FRESH || !fits(c, size))
 		return -1;
-	switch (policy_cipher(&c->base.provider->policy, c->mode->work, size)) {
+	switch (policy_pipes(&c->base.provider->policy, c->mode->work, size, pipes)) {
 	case POLICY_OFFLOAD:
 		break;
 	case POLICY_FAIL:
@@ -202,13 +185,36 @@ int aead_offload(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t siz
 	default:
 		return -1;
 	}
-	rc = c->base.encrypt ? run_encrypt(c, out, in, size) : run_decrypt(c, out, in, size);
-	if (!rc) {
+	if (!fill(c, op, out, in, size, c->aad, c->aad_len, c->tag))
+		return c->base.provider->policy.fallback ? -1 : 0;
+	/* Plaintext is never kept: room is made now, the ciphertext goes there afterwards. */
+	if (c->base.encrypt) {
+		c->kept = OPENSSL_malloc(size);
+		c->kept_len = c->kept ? size : 0;
+	} else {
+		keep(c, in, size);
+	}
+	return c->kept ? 1 : c->base.provider->policy.fallback ? -1 : 0;
+}
+
+int aead_taken(struct aead_ctx *c, const struct core_op *op, int result)
+{
+	if (!result) {
+		if (c->base.encrypt)
+			memcpy(c->kept, op->dst, op->length);
 		c->phase = AEAD_OFFLOADED;
 		return 1;
 	}
 	aead_drop(c);
-	return rc == -EBADMSG || c->base.provider->policy.fallback ? -1 : 0;
+	return result == -EBADMSG || c->base.provider->policy.fallback ? -1 : 0;
+}
+
+int aead_offload(struct aead_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+{
+	struct core_op op;
+	int taken = aead_take(c, &op, out, in, size, 1);
+
+	return taken > 0 ? aead_taken(c, &op, core_run(&op, 1)) : taken;
 }
 
 bool aead_gather(struct aead_ctx *c, const uint8_t *in, size_t size)

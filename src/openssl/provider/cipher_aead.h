@@ -89,6 +89,13 @@ void aead_drop(struct aead_ctx *c);
 int aead_to_software(struct aead_ctx *c);
 
 /*
+ * In two steps, with whatever else is to be run with it: op is filled, and has been run (pipes: how
+ * many are, together). 1; 0 failed; -1 to be done in software.
+ */
+int aead_take(struct aead_ctx *c, struct core_op *op, uint8_t *out, const uint8_t *in, size_t size,
+              size_t pipes);
+int aead_taken(struct aead_ctx *c, const struct core_op *op, int result);
+/*
  * The first data of a message in phase AEAD_FRESH. 1 done, and the phase is AEAD_OFFLOADED; 0
  * failed; -1 to be done in software.
  */

@@ -13,6 +13,7 @@
  * padding and the MAC must be removed in constant time.
  */
 #include "openssl/provider/cipher.h"
+#include "openssl/provider/pipeline.h"
 
 #include <string.h>
 
@@ -28,6 +29,8 @@ struct cbc_ctx {
 	bool tls;     /* the delegate does it all */
 	uint8_t held; /* bytes in block */
 	uint8_t block[AES_BLOCK];
+	uint8_t next[AES_BLOCK]; /* decrypting in a pipeline: the chaining value behind the
+	                            operation */
 };
 
 /* ----------------------------------------------------------------------------- life, settings */
@@ -91,6 +94,8 @@ int cbc_get_ctx_params(void *vctx, OSSL_PARAM params[])
 	struct cbc_ctx *c = vctx;
 	int ok;
 
+	if (c->base.pipeline)
+		return pipeline_get(c->base.pipeline, params);
 	if (!chain_to_delegate(&c->base))
 		return 0;
 	for (OSSL_PARAM *p = params; p && p->key; p++) {
@@ -138,6 +143,8 @@ int cbc_set_ctx_params(void *vctx, const OSSL_PARAM params[])
 	struct cbc_ctx *c = vctx;
 	int ok = 1;
 
+	if (c->base.pipeline)
+		return pipeline_set(c->base.pipeline, params);
 	for (const OSSL_PARAM *p = params; ok && p && p->key; p++) {
 		if (!strcmp(p->key, OSSL_CIPHER_PARAM_PADDING))
 			ok = set_padding(c, p);
@@ -206,6 +213,23 @@ static int crypt_blocks(struct cbc_ctx *c, uint8_t *out, const uint8_t *in, size
 
 /* ------------------------------------------------------------------------------------- stream */
 
+/* Of so many bytes those that can be done now, with none held. */
+static size_t whole_blocks(const struct cbc_ctx *c, size_t size)
+{
+	size_t blocks = size & ~(AES_BLOCK - 1);
+
+	/* Decrypting, the last block may turn out to be padding. */
+	return blocks && blocks == size && !c->base.encrypt && c->pad ? blocks - AES_BLOCK : blocks;
+}
+
+static void hold(struct cbc_ctx *c, const uint8_t *rest, size_t size)
+{
+	if (!size)
+		return;
+	c->held = (uint8_t)size;
+	memcpy(c->block, rest, size);
+}
+
 int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
                const unsigned char *in, size_t inl)
 {
@@ -238,17 +262,12 @@ int cbc_update(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 		out += AES_BLOCK;
 		produced = AES_BLOCK;
 	}
-	blocks = inl & ~(AES_BLOCK - 1);
-	if (blocks && blocks == inl && !c->base.encrypt && c->pad)
-		blocks -= AES_BLOCK;
+	blocks = whole_blocks(c, inl);
 	if (outsize < produced + blocks)
 		return cipher_too_small();
 	if (!crypt_blocks(c, out, in, blocks))
 		return 0;
-	if (inl > blocks) {
-		c->held = (uint8_t)(inl - blocks);
-		memcpy(c->block, in + blocks, c->held);
-	}
+	hold(c, in + blocks, inl - blocks);
 	*outl = produced + blocks;
 	return 1;
 }
@@ -352,3 +371,65 @@ int cbc_cipher(void *vctx, unsigned char *out, size_t *outl, size_t outsize,
 	*outl = inl;
 	return 1;
 }
+
+/* ------------------------------------------------------------------------------------ pipelines */
+
+static int pipe_take(void *vctx, struct core_op *op, uint8_t *out, const uint8_t *in, size_t *size,
+                     size_t pipes)
+{
+	struct cbc_ctx *c = vctx;
+	size_t all = whole_blocks(c, *size), piece = chain_piece(0);
+	size_t blocks = all < piece ? all : piece;
+	enum policy_work work = c->base.encrypt ? POLICY_CBC_ENCRYPT : POLICY_CBC_DECRYPT;
+
+	if (!c->base.key_set || c->tls || c->held || !blocks)
+		return -1;
+	switch (policy_pipes(&c->base.provider->policy, work, blocks, pipes)) {
+	case POLICY_OFFLOAD:
+		break;
+	case POLICY_FAIL:
+		return 0;
+	default:
+		return -1;
+	}
+	if (!cipher_core_key(&c->base))
+		return c->base.provider->policy.fallback ? -1 : 0;
+	if (!chain_to_us(&c->base))
+		return 0;
+	chain_fill(&c->base, op, out, in, blocks, c->base.chain);
+	/* Now: in place, the input is gone afterwards. */
+	if (!c->base.encrypt)
+		advance(c->next, in, blocks);
+	if (blocks == all)
+		hold(c, in + blocks, *size - blocks);
+	else
+		*size = blocks;
+	return 1;
+}
+
+static int pipe_finish(void *vctx, const struct core_op *op)
+{
+	struct cbc_ctx *c = vctx;
+
+	if (op->result)
+		return c->base.provider->policy.fallback &&
+		       chain_software(&c->base, op->dst, op->src, op->length);
+	if (c->base.encrypt)
+		advance(c->base.chain, op->dst, op->length);
+	else
+		memcpy(c->base.chain, c->next, AES_BLOCK);
+	c->base.holder = CHAIN_OURS;
+	return 1;
+}
+
+const struct pipeline_mode cbc_pipeline = {
+	.dup = cbc_dupctx,
+	.free = cbc_freectx,
+	.init = cbc_init,
+	.update = cbc_update,
+	.final = cbc_final,
+	.get = cbc_get_ctx_params,
+	.set = cbc_set_ctx_params,
+	.take = pipe_take,
+	.finish = pipe_finish,
+};

@@ -10,6 +10,7 @@
  * was not.
  */
 #include "openssl/provider/cipher_aead.h"
+#include "openssl/provider/pipeline.h"
 
 #include <string.h>
 
@@ -130,6 +131,8 @@ int gcm_get_ctx_params(void *vctx, OSSL_PARAM params[])
 	struct aead_ctx *c = vctx;
 	int ok = 1;
 
+	if (c->base.pipeline)
+		return pipeline_get(c->base.pipeline, params);
 	for (OSSL_PARAM *p = params; ok && p && p->key; p++) {
 		if (!strcmp(p->key, OSSL_CIPHER_PARAM_AEAD_TAG) && c->phase == AEAD_DONE &&
 		    c->base.encrypt) {
@@ -163,6 +166,8 @@ int gcm_set_ctx_params(void *vctx, const OSSL_PARAM params[])
 	struct aead_ctx *c = vctx;
 	int ok = 1;
 
+	if (c->base.pipeline)
+		return pipeline_set(c->base.pipeline, params);
 	for (const OSSL_PARAM *p = params; ok && p && p->key; p++) {
 		if (!strcmp(p->key, OSSL_CIPHER_PARAM_AEAD_TAG)) {
 			ok = aead_set_tag(c, p);
@@ -184,3 +189,37 @@ int gcm_set_ctx_params(void *vctx, const OSSL_PARAM params[])
 	}
 	return ok;
 }
+
+/* ------------------------------------------------------------------------------------ pipelines */
+
+static int pipe_take(void *vctx, struct core_op *op, uint8_t *out, const uint8_t *in, size_t *size,
+                     size_t pipes)
+{
+	struct aead_ctx *c = vctx;
+
+	if (c->tls_pending || !c->base.key_set)
+		return -1;
+	return aead_take(c, op, out, in, *size, pipes);
+}
+
+static int pipe_finish(void *vctx, const struct core_op *op)
+{
+	struct aead_ctx *c = vctx;
+	int done = aead_taken(c, op, op->result);
+
+	if (done >= 0)
+		return done;
+	return aead_to_software(c) && cipher_inner_update(&c->base, op->dst, op->src, op->length);
+}
+
+const struct pipeline_mode gcm_pipeline = {
+	.dup = gcm_dupctx,
+	.free = gcm_freectx,
+	.init = gcm_init,
+	.update = gcm_update,
+	.final = gcm_final,
+	.get = gcm_get_ctx_params,
+	.set = gcm_set_ctx_params,
+	.take = pipe_take,
+	.finish = pipe_finish,
+};

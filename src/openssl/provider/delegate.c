@@ -70,6 +70,17 @@ static const OSSL_ALGORITHM *find_algorithm(struct provider *provider, int opera
 	return NULL;
 }
 
+/* What the delegate need not have, as it is made of other functions of its. */
+static bool is_of_our_own(int operation, int id)
+{
+#ifdef OSSL_FUNC_CIPHER_PIPELINE_ENCRYPT_INIT
+	return operation == OSSL_OP_CIPHER && id >= OSSL_FUNC_CIPHER_PIPELINE_ENCRYPT_INIT &&
+	       id <= OSSL_FUNC_CIPHER_PIPELINE_FINAL;
+#else
+	return false;
+#endif
+}
+
 static const OSSL_DISPATCH *find_function(const OSSL_DISPATCH *table, int id)
 {
 	for (; table->function_id; table++) {
@@ -83,8 +94,8 @@ static const OSSL_DISPATCH *find_function(const OSSL_DISPATCH *table, int id)
  * Make what we offer for one algorithm: the delegate's names, and our functions as far as the
  * delegate has the like.
  */
-static int offer(struct provider *provider, const OSSL_ALGORITHM *theirs, const OSSL_DISPATCH *ours,
-                 OSSL_ALGORITHM *offered)
+static int offer(struct provider *provider, int operation, const OSSL_ALGORITHM *theirs,
+                 const OSSL_DISPATCH *ours, OSSL_ALGORITHM *offered)
 {
 	unsigned int count = 0, n = 0;
 	OSSL_DISPATCH *table;
@@ -98,7 +109,7 @@ static int offer(struct provider *provider, const OSSL_ALGORITHM *theirs, const 
 	for (const OSSL_DISPATCH *d = ours; d->function_id; d++) {
 		const OSSL_DISPATCH *their = find_function(theirs->implementation, d->function_id);
 
-		if (their)
+		if (their || is_of_our_own(operation, d->function_id))
 			table[n++] = d->function ? *d : *their;
 	}
 	*offered = (OSSL_ALGORITHM){theirs->algorithm_names, "provider=vcrypto", table,
@@ -115,7 +126,7 @@ static int offer(struct provider *provider, const OSSL_ALGORITHM *theirs, const 
 			     d_++)                                                                 \
 				take(delegate, d_);                                                \
 		}                                                                                  \
-		found_ ? offer(provider, found_, ours, offered) : -ENOTSUP;                        \
+		found_ ? offer(provider, operation, found_, ours, offered) : -ENOTSUP;             \
 	})
 
 /* What the code calls without asking. */

@@ -27,6 +27,9 @@ const char *const policy_names[POLICY_SETTINGS] = {
 	[POLICY_SET_DEADLINE] = "deadline-ms",
 };
 
+/* So many records at once are worth waiting for. */
+#define PIPES 8
+
 static const struct {
 	const char *name;
 	size_t min_size;
@@ -283,6 +286,12 @@ static enum policy_choice try_now(const struct policy *policy)
 
 enum policy_choice policy_cipher(const struct policy *policy, enum policy_work work, size_t size)
 {
+	return policy_pipes(policy, work, size, 1);
+}
+
+enum policy_choice policy_pipes(const struct policy *policy, enum policy_work work, size_t size,
+                                size_t pipes)
+{
 	const struct policy_rule *rule = &policy->work[work];
 
 	if (rule->mode == POLICY_NEVER || size == 0)
@@ -292,7 +301,7 @@ enum policy_choice policy_cipher(const struct policy *policy, enum policy_work w
 			core_count_small();
 			return POLICY_SOFTWARE;
 		}
-		if (!ASYNC_get_current_job())
+		if (pipes < PIPES && !ASYNC_get_current_job())
 			return POLICY_SOFTWARE;
 	}
 	return try_now(policy);

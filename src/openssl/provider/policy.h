@@ -96,6 +96,9 @@ int policy_parse(struct policy *policy, const struct policy_texts *texts,
 
 /* Where to do a cipher operation of so many bytes, or an operation of a private key. */
 enum policy_choice policy_cipher(const struct policy *policy, enum policy_work work, size_t size);
+/* The same for one of so many that are brought at once. */
+enum policy_choice policy_pipes(const struct policy *policy, enum policy_work work, size_t size,
+                                size_t pipes);
 enum policy_choice policy_private(const struct policy *policy, enum policy_key key);
 
 #endif

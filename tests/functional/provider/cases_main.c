@@ -53,7 +53,8 @@ static bool run_all(const struct env *env, bool jobs)
 	       run_cases(xts_cases, env, jobs) && run_cases(stitched_cases, env, jobs) &&
 	       run_cases(gcm_cases, env, jobs) && run_cases(ccm_cases, env, jobs) &&
 	       run_cases(chacha_cases, env, jobs) && run_cases(aead_tls_cases, env, jobs) &&
-	       run_cases(rsa_cases, env, jobs) && run_cases(ecdsa_cases, env, jobs);
+	       run_cases(pipeline_cases, env, jobs) && run_cases(rsa_cases, env, jobs) &&
+	       run_cases(ecdsa_cases, env, jobs);
 }
 
 /* --------------------------------------------------------------------------------------- load */

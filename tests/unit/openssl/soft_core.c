@@ -261,6 +261,10 @@ int core_run(struct core_op *ops, size_t n)
 {
 	int first = 0;
 
+	if (n > 1)
+		soft_core.together += (unsigned int)n;
+	if (n > soft_core.most)
+		soft_core.most = (unsigned int)n;
 	for (size_t i = 0; i < n; i++) {
 		ops[i].result = run_one(&ops[i]);
 		if (!first)

@@ -18,6 +18,7 @@ struct soft_core {
 	bool malformed; /* ECDSA: r is 0 */
 	/* Counted. */
 	unsigned int operations, failures, small, keys;
+	unsigned int together, most; /* operations with others in one call; so many at the most */
 };
 
 extern struct soft_core soft_core;

@@ -45,6 +45,7 @@ static void run_all(struct loaded *l, bool in_job)
 	run(ccm_cases, l, in_job);
 	run(chacha_cases, l, in_job);
 	run(aead_tls_cases, l, in_job);
+	run(pipeline_cases, l, in_job);
 	run(rsa_cases, l, in_job);
 	run(ecdsa_cases, l, in_job);
 }
@@ -151,6 +152,29 @@ static void test_tls_records_are_offloaded(void **state)
 	assert_in_range(soft_core.operations, 176, 180);
 	unload(&l);
 }
+
+#if OPENSSL_VERSION_PREREQ(3, 5)
+/* All messages go together, unless something comes apart: ends of CBC messages do. */
+static void test_pipelines_go_together(void **state)
+{
+	unsigned int together;
+	struct loaded l;
+	struct env env;
+
+	assert_true(load(&l, "always", "off"));
+	env = (struct env){.libctx = l.libctx};
+	assert_true(pipeline_cases[0].run(&env));
+	together = soft_core.together;
+	assert_true(together > 300);
+	assert_in_range(soft_core.most, 16, 32);
+	unload(&l);
+	/* By the default policy: eight and more, where CBC encryption is worth it. */
+	assert_true(load(&l, "auto", "off"));
+	assert_true(pipeline_cases[1].run(&env));
+	assert_true(soft_core.operations > 20 && soft_core.together == soft_core.operations);
+	unload(&l);
+}
+#endif
 
 /* Of the records that are written all that have a block of data. */
 static void test_stitched_records_are_offloaded(void **state)
@@ -363,6 +387,9 @@ int main(void)
 		cmocka_unit_test(test_small_operations_only),
 		cmocka_unit_test(test_policy_never),
 		cmocka_unit_test(test_tls_records_are_offloaded),
+#if OPENSSL_VERSION_PREREQ(3, 5)
+		cmocka_unit_test(test_pipelines_go_together),
+#endif
 		cmocka_unit_test(test_stitched_records_are_offloaded),
 		cmocka_unit_test(test_counter_mode_is_offloaded),
 		cmocka_unit_test(test_random_numbers_stay_here),
