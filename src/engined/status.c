@@ -29,7 +29,7 @@ static const char *const class_names[] = {
 static const char *const fallback_names[] = {
 	[VCE_FALLBACK_NO_DAEMON] = "no_daemon", [VCE_FALLBACK_FULL] = "full",
 	[VCE_FALLBACK_DEADLINE] = "deadline",   [VCE_FALLBACK_NOTSUPP] = "notsupp",
-	[VCE_FALLBACK_DEVICE] = "device",
+	[VCE_FALLBACK_DEVICE] = "device",       [VCE_FALLBACK_SILENT] = "silent",
 };
 
 static json_t *numbers(const char *const *names, size_t n, const uint64_t *values)

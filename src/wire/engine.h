@@ -91,6 +91,7 @@ enum vce_fallback {
 	VCE_FALLBACK_DEADLINE = 2,  /* no answer in time */
 	VCE_FALLBACK_NOTSUPP = 3,   /* the device cannot */
 	VCE_FALLBACK_DEVICE = 4,    /* the device failed or is gone */
+	VCE_FALLBACK_SILENT = 5,    /* not tried: deadlines have passed in a row */
 	VCE_FALLBACK_REASONS = 8,
 };
 

@@ -7,6 +7,7 @@
 #include "openssl/core/internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 /* How many abandoned slots are looked at when one is taken. */
@@ -66,13 +67,15 @@ static void slot_free(struct channel *channel, uint32_t index)
 	list_push(channel, &channel->free, index);
 }
 
-/* Take back what nobody waits for and the daemon is done with. */
-static void limbo_reclaim(struct channel *channel)
+/* Take back what nobody waits for and the daemon is done with, looking at so many at least. How
+ * many were operations: the daemon's own answers come from it alone, and say nothing of its device.
+ */
+static unsigned int limbo_reclaim(struct channel *channel, unsigned int look)
 {
 	uint16_t *link = &channel->limbo;
-	unsigned int looked = 0;
+	unsigned int looked = 0, operations = 0;
 
-	while (*link && (looked++ < LIMBO_LOOK || !channel->free)) {
+	while (*link && (looked++ < look || !channel->free)) {
 		uint32_t index = *link - 1u;
 		struct slot_ref ref = {channel, index};
 
@@ -81,8 +84,20 @@ static void limbo_reclaim(struct channel *channel)
 			continue;
 		}
 		*link = channel->private[index].next;
+		operations += channel->slots[index].opcode == VCE_OP_CRYPT;
 		slot_free(channel, index);
 	}
+	return operations;
+}
+
+unsigned int channel_late_answers(struct channel *channel)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&channel->lock);
+	n = limbo_reclaim(channel, UINT_MAX);
+	pthread_mutex_unlock(&channel->lock);
+	return n;
 }
 
 static bool take_from(struct channel *channel, struct slot_ref *ref)
@@ -91,7 +106,7 @@ static bool take_from(struct channel *channel, struct slot_ref *ref)
 
 	pthread_mutex_lock(&channel->lock);
 	if (channel->limbo)
-		limbo_reclaim(channel);
+		(void)limbo_reclaim(channel, LIMBO_LOOK);
 	if (channel->free) {
 		struct slot_private *private = &channel->private[channel->free - 1];
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One connection to the daemon: set-up over the socket, the region, the doorbell, registration of
- * wakers, the timer. Any thread. The daemon is trusted; the descriptors are not quite: applications
- * close descriptors that are not theirs, so the socket is known again by its inode, and the
- * doorbell looked at, before use.
+ * wakers. Any thread. The daemon is trusted; the descriptors are not quite: applications close
+ * descriptors that are not theirs, so the socket is known again by its inode, and the doorbell by
+ * its mark (descriptor.c), before use.
  */
 #include "openssl/core/internal.h"
 
@@ -12,11 +12,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -158,20 +156,24 @@ static int shake_hands(struct connection *connection, const char *path, unsigned
 	struct stat st;
 	int fds[2], ret;
 
-	connection->socket = unix_connect(path, SOCK_SEQPACKET);
-	if (connection->socket < 0)
-		return connection->socket;
-	if (fstat(connection->socket, &st) < 0)
+	ret = unix_connect(path, SOCK_SEQPACKET);
+	if (ret < 0)
+		return ret;
+	ret = descriptor_keep(&connection->socket, ret);
+	if (ret)
+		return ret;
+	if (fstat(connection->socket.fd, &st) < 0)
 		return -errno;
 	connection->socket_dev = st.st_dev;
 	connection->socket_ino = st.st_ino;
-	ret = hello_send(connection->socket);
+	ret = hello_send(connection->socket.fd);
 	if (!ret)
-		ret = welcome_receive(connection->socket, timeout_ms, &welcome, fds);
+		ret = welcome_receive(connection->socket.fd, timeout_ms, &welcome, fds);
 	if (ret)
 		return ret;
-	connection->doorbell = fds[1];
-	ret = region_map(connection, fds[0], welcome.region_size);
+	ret = descriptor_keep(&connection->doorbell, fds[1]);
+	if (!ret)
+		ret = region_map(connection, fds[0], welcome.region_size);
 	close(fds[0]);
 	return ret;
 }
@@ -186,9 +188,8 @@ int connection_open(struct process *process, const char *path, unsigned int time
 		return -ENOMEM;
 	connection->refs = 1;
 	connection->process = process;
-	connection->socket = -1;
-	connection->doorbell = -1;
-	connection->timer = -1;
+	connection->socket.fd = -1;
+	connection->doorbell.fd = -1;
 	pthread_mutex_init(&connection->socket_lock, NULL);
 	pthread_mutex_init(&connection->close_lock, NULL);
 	/* From 1, so that no key is open on connection 0. */
@@ -216,16 +217,8 @@ static bool socket_is_ours(const struct connection *connection)
 {
 	struct stat st;
 
-	return connection->socket >= 0 && fstat(connection->socket, &st) == 0 &&
+	return connection->socket.fd >= 0 && fstat(connection->socket.fd, &st) == 0 &&
 	       st.st_dev == connection->socket_dev && st.st_ino == connection->socket_ino;
-}
-
-/* An anonymous inode, as eventfds have: not a file, pipe or socket that took its number. */
-static bool eventfd_is_ours(int fd)
-{
-	struct stat st;
-
-	return fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
 void connection_abandon(struct connection *connection)
@@ -236,14 +229,14 @@ void connection_abandon(struct connection *connection)
 	 * number that is closed may be another's by now.
 	 */
 	if (socket_is_ours(connection))
-		close(connection->socket);
+		close(connection->socket.fd);
 }
 
 void connection_shut(struct connection *connection)
 {
 	atomic_store(&connection->dead, true);
 	if (socket_is_ours(connection))
-		(void)shutdown(connection->socket, SHUT_RDWR);
+		(void)shutdown(connection->socket.fd, SHUT_RDWR);
 }
 
 void connection_unref(struct connection *connection)
@@ -262,11 +255,8 @@ void connection_unref(struct connection *connection)
 	if (connection->base)
 		munmap(connection->base, connection->size);
 	if (socket_is_ours(connection))
-		close(connection->socket);
-	if (eventfd_is_ours(connection->doorbell))
-		close(connection->doorbell);
-	if (eventfd_is_ours(connection->timer))
-		close(connection->timer);
+		close(connection->socket.fd);
+	descriptor_close(&connection->doorbell);
 	pthread_mutex_destroy(&connection->socket_lock);
 	pthread_mutex_destroy(&connection->close_lock);
 	free(connection->close_list);
@@ -275,15 +265,17 @@ void connection_unref(struct connection *connection)
 
 bool connection_alive(struct connection *connection)
 {
-	struct pollfd poll_fd = {.fd = connection->socket, .events = POLLRDHUP};
+	struct pollfd poll_fd = {.fd = connection->socket.fd, .events = POLLRDHUP};
 
 	if (connection_dead(connection))
 		return false;
 	if (socket_is_ours(connection) && poll(&poll_fd, 1, 0) >= 0 &&
 	    !(poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)))
 		return true;
-	if (!atomic_exchange(&connection->dead, true))
+	if (!atomic_exchange(&connection->dead, true)) {
 		log_info("vcrypto-engined is gone, or its socket was closed");
+		wakers_signal(connection->process);
+	}
 	return false;
 }
 
@@ -300,11 +292,11 @@ bool connection_ring(struct connection *connection)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!__atomic_load_n(&connection->header->sleeping, __ATOMIC_RELAXED))
 		return false;
-	if (!eventfd_is_ours(connection->doorbell)) {
+	if (!descriptor_is_ours(&connection->doorbell)) {
 		atomic_store(&connection->dead, true);
 		return false;
 	}
-	while (write(connection->doorbell, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (write(connection->doorbell.fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	return true;
 }
@@ -325,13 +317,14 @@ static int wakers_exchange(struct connection *connection, const int *fds, unsign
 
 	if (!connection_alive(connection))
 		return -EPIPE;
-	size = unix_send_fds(connection->socket, &message, sizeof(message), fds, n, MSG_NOSIGNAL);
+	size = unix_send_fds(connection->socket.fd, &message, sizeof(message), fds, n,
+	                     MSG_NOSIGNAL);
 	if (size < 0)
 		return (int)size;
-	ret = wait_readable(connection->socket, WAKERS_TIMEOUT_MS);
+	ret = wait_readable(connection->socket.fd, WAKERS_TIMEOUT_MS);
 	if (ret)
 		return ret;
-	size = unix_recv_fds(connection->socket, &answer, sizeof(answer), NULL, &nfds, 0);
+	size = unix_recv_fds(connection->socket.fd, &answer, sizeof(answer), NULL, &nfds, 0);
 	if (size != sizeof(answer) || answer.header.type != VCE_WAKERS_TAKEN ||
 	    answer.first != message.first || answer.count > n)
 		return size < 0 ? (int)size : -EPROTO;
@@ -344,10 +337,8 @@ int connection_wakers(struct connection *connection, const int *fds, unsigned in
 	int ret;
 
 	pthread_mutex_lock(&connection->socket_lock);
-	if (connection->timer < 0)
-		connection->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	*first = connection->wakers + 1;
-	ret = connection->timer < 0 ? -errno : wakers_exchange(connection, fds, n);
+	ret = wakers_exchange(connection, fds, n);
 	if (ret > 0)
 		connection->wakers += (unsigned int)ret;
 	/* An answer that comes later would be taken for another's. */
@@ -355,21 +346,6 @@ int connection_wakers(struct connection *connection, const int *fds, unsigned in
 		atomic_store(&connection->dead, true);
 	pthread_mutex_unlock(&connection->socket_lock);
 	return ret;
-}
-
-void connection_timer(struct connection *connection, uint64_t deadline_ns)
-{
-	uint64_t set = atomic_load_explicit(&connection->timer_ns, memory_order_relaxed);
-	struct itimerspec when = {
-		.it_value = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
-	                     .tv_nsec = (long)(deadline_ns % 1000000000u)},
-	};
-
-	/* Set already, and not yet fired. Whoever is woken too early sets it again. */
-	if (set <= deadline_ns && set > clock_now_ns())
-		return;
-	atomic_store_explicit(&connection->timer_ns, deadline_ns, memory_order_relaxed);
-	(void)timerfd_settime(connection->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 /* ---- sessions to close ---- */
@@ -439,4 +415,14 @@ void connection_close_pending(struct connection *connection, struct channel *cha
 			break;
 		}
 	}
+}
+
+bool connection_late_answers(struct connection *connection)
+{
+	unsigned int n = 0;
+	uint32_t i;
+
+	for (i = 0; i < connection->channels; i++)
+		n += channel_late_answers(&connection->channel[i]);
+	return n > 0;
 }

@@ -7,17 +7,20 @@
  *   connection.c  one connection to the daemon: set-up, wakers' registration, end
  *   channel.c     a channel: taking, submitting and giving back slots
  *   waker.c       wait contexts of ASYNC jobs and their descriptors
+ *   alarm.c       timers that resume jobs when nobody else does
+ *   descriptor.c  telling our descriptors from those of the application
+ *   breaker.c     when to leave a daemon alone that does not answer (pure)
  *   key.c         keys and the daemon's handles for them
  *   layout.c      where an operation's data lies in a slot's buffer (pure)
  *   rest.c        descriptors that rest readable between operations
  *   wait.c        waiting for a slot
  *   run.c         operations: submit, harvest
  *
- * Locks: process.lock (set-up only), connection.socket_lock (WAKERS only; may be taken under none),
- * channel.lock (a few instructions, never around a system call), channel.rest_lock (under none; at
- * times around a read that does not block). None is held while a job is
- * paused, and none survives a fork: a child makes a new struct process and never touches the
- * parent's.
+ * Locks: connection.socket_lock (WAKERS only), process.lock (set-up only; may be taken under the
+ * former), channel.lock (a few instructions, never around a system call), channel.rest_lock (at
+ * times around a read that does not block), alarm.lock (around the setting of a timer). None is
+ * held while a job is paused, and none survives a fork: a child makes a new struct process and
+ * never touches the parent's.
  */
 #ifndef VC_OPENSSL_CORE_INTERNAL_H
 #define VC_OPENSSL_CORE_INTERNAL_H
@@ -35,6 +38,50 @@
 struct connection;
 struct process;
 struct waker;
+
+/* ---- descriptor.c ---- */
+
+struct descriptor {
+	int fd;   /* -1: none */
+	int mark; /* 0: could not be marked */
+};
+
+/* Take over a descriptor that was just made (negative: it was not). 0 or -errno. */
+int descriptor_keep(struct descriptor *descriptor, int fd);
+/* Whether it is open, and not another that has come to its number. */
+bool descriptor_is_ours(const struct descriptor *descriptor);
+/* Close it if it is ours. */
+void descriptor_close(struct descriptor *descriptor);
+
+/* ---- breaker.c ---- */
+
+/* Deadlines that pass in a row until it opens. */
+#define BREAKER_SILENCES 3u
+
+struct breaker {
+	atomic_uint silences;      /* since the last answer */
+	atomic_uint pause_ms;      /* the last one */
+	_Atomic uint64_t until_ns; /* 0: closed. Open until then; from then on a probe may pass */
+};
+
+enum { BREAKER_CLOSED, BREAKER_PROBE, BREAKER_OPEN };
+
+static inline bool breaker_closed(const struct breaker *breaker)
+{
+	return !atomic_load_explicit(&breaker->until_ns, memory_order_relaxed);
+}
+
+/* Whether an operation need not be tried now. */
+bool breaker_refuses(const struct breaker *breaker, uint64_t now_ns);
+/*
+ * Whether an operation may pass: BREAKER_CLOSED, yes; BREAKER_PROBE, yes, and its outcome decides
+ * (when it has none, another one may pass after probe_ns); BREAKER_OPEN, no.
+ */
+int breaker_pass(struct breaker *breaker, uint64_t now_ns, uint64_t probe_ns);
+/* An operation was answered. */
+void breaker_answered(struct breaker *breaker);
+/* A deadline has passed. True: and that opened it, for a pause. */
+bool breaker_silence(struct breaker *breaker, uint64_t now_ns, bool probe);
 
 /* ---- channel.c ---- */
 
@@ -109,6 +156,8 @@ bool channel_done(struct slot_ref ref);
 void channel_release(struct slot_ref ref);
 /* Leave a slot that is not done to itself. */
 void channel_abandon(struct slot_ref ref);
+/* How many operations that were left to themselves have been answered since it was last looked. */
+unsigned int channel_late_answers(struct channel *channel);
 /* Leave all slots of a waker whose job will never run again. */
 void channel_orphan(struct channel *channel, const struct waker *waker);
 
@@ -119,10 +168,10 @@ struct connection {
 	atomic_bool dead;
 	uint32_t id; /* differs from that of every connection before, of our ancestors too */
 	struct process *process;
-	int socket;
+	struct descriptor socket;
 	dev_t socket_dev; /* to know it again: applications close descriptors that are not theirs */
 	ino_t socket_ino;
-	int doorbell;
+	struct descriptor doorbell;
 	uint8_t *base;
 	uint64_t size;
 	struct vce_region_header *header; /* shared */
@@ -133,8 +182,6 @@ struct connection {
 	/* Wakers. */
 	pthread_mutex_t socket_lock;
 	unsigned int wakers; /* registered; socket_lock */
-	int timer;           /* timerfd, in every waker's epoll; -1 before the first */
-	_Atomic uint64_t timer_ns;
 	/* Handles to be closed when there is a slot for it. */
 	pthread_mutex_t close_lock;
 	uint32_t *close_list;
@@ -158,8 +205,8 @@ bool connection_ring(struct connection *connection);
 /* Register eventfds; *first: number of the first. How many were taken, or -errno. */
 int connection_wakers(struct connection *connection, const int *fds, unsigned int n,
                       uint32_t *first);
-/* See that the timer fires at the latest at this time. */
-void connection_timer(struct connection *connection, uint64_t deadline_ns);
+/* Whether the daemon has answered, since it was last asked, what nobody waits for any more. */
+bool connection_late_answers(struct connection *connection);
 /* Close a session of the daemon, now or later. */
 void connection_close_session(struct connection *connection, struct channel *channel,
                               uint32_t handle);
@@ -195,8 +242,12 @@ struct process {
 	struct thread *threads;
 	_Atomic uint64_t retry_ns; /* connect no earlier */
 	unsigned int backoff_ms;
+	struct breaker breaker;
 	struct waker *wakers; /* unused ones; lock */
 	unsigned int wakers_unused;
+	struct waker *hollow;                /* those without descriptors; lock */
+	_Atomic(struct waker *) every_waker; /* all that were ever made; changed under lock */
+	struct alarm *alarm;                 /* the one that has room; lock */
 	struct process *parent; /* the abandoned one, kept so that nothing of it is reused */
 	/* Counters: of the process, and what no daemon has been told yet. */
 	struct vce_client_stats total, untold;
@@ -212,24 +263,48 @@ struct thread *process_thread(struct process *process);
 /* A reference to the live connection of the process, NULL: none. */
 struct connection *process_connection(struct process *process);
 unsigned int process_deadline_ms(void);
+/* How long a probe may take (breaker.c). */
+uint64_t process_probe_ns(void);
 void process_count_fallback(struct process *process, struct connection *connection,
                             enum vce_fallback reason);
 void process_count_offload(struct process *process, struct connection *connection,
                            enum vce_class class);
 
+/* ---- alarm.c ---- */
+
+struct alarm {
+	struct descriptor timer;
+	unsigned int wakers;    /* in whose epoll it is; process.lock */
+	atomic_uint waiting;    /* jobs that are paused on one of them */
+	_Atomic uint64_t at_ns; /* 0: never */
+	pthread_mutex_t lock;
+};
+
+/* For another waker; give it back with alarm_put(). NULL: no memory or descriptor. Under
+ * process->lock, both. */
+struct alarm *alarm_get(struct process *process);
+void alarm_put(struct process *process, struct alarm *alarm);
+/* A job waits; each time it may fire at the latest then; the job waits no longer. */
+void alarm_begin(struct alarm *alarm);
+void alarm_set(struct alarm *alarm, uint64_t now_ns, uint64_t at_ns);
+void alarm_end(struct alarm *alarm);
+
 /* ---- waker.c ---- */
 
 struct waker {
-	struct waker *next; /* among the unused ones */
+	struct waker *next;  /* among the unused ones, or the hollow ones */
+	struct waker *every; /* among all; never changes */
 	struct process *process;
-	struct connection *connection; /* a reference; whose socket and timer are in epoll */
-	int epoll;                     /* what the application waits on: eventfd, socket, timer */
-	int event;
+	struct connection *connection; /* a reference; where it is registered */
+	struct descriptor epoll;       /* what the application waits on: event and alarm */
+	struct descriptor event;
+	struct alarm *alarm;
 	struct channel *rests_in; /* where it rests, or rested when its job last looked */
 	unsigned int rests_at;
-	uint32_t number;  /* at the daemon */
-	atomic_uint busy; /* runs that use it */
-	bool tied;        /* to a wait context, which then owns it */
+	uint32_t number;     /* at the daemon */
+	atomic_uint busy;    /* runs that use it */
+	atomic_bool waiting; /* its job is paused */
+	bool tied;           /* to a wait context, which then owns it */
 };
 
 /*
@@ -238,9 +313,16 @@ struct waker {
  */
 struct waker *waker_get(struct process *process, struct connection *connection);
 void waker_put(struct waker *waker);
-/* Before the job pauses: let the application see the descriptor. False: it cannot. */
-bool waker_tie(struct waker *waker);
-/* Close the unused ones. */
+/* Pause the job, until this time or so. 0: it was resumed, for whatever reason; -ENOTSUP: it cannot
+ * be paused; -ECHILD: resumed in a forked child. */
+int waker_pause(struct waker *waker, uint64_t deadline_ns);
+/* Take the signals from its descriptor. True: there were some. */
+bool waker_clear(struct waker *waker);
+/* Have all jobs that wait look for themselves. */
+void wakers_signal(struct process *process);
+/* In a child, right after a fork: see that jobs that were paused are resumed. */
+void wakers_forked(struct process *process);
+/* Close the unused ones. Under process->lock. */
 void waker_teardown(struct process *process);
 
 /* ---- rest.c ---- */
@@ -263,6 +345,7 @@ struct run {
 	bool late;            /* the deadline has passed, and was moved on once */
 	int broken;           /* -EPIPE or -ETIMEDOUT: submit no more, wait no more */
 	bool forked;          /* we are in a child: the region is the parent's */
+	bool probe;           /* tried while the daemon does not answer */
 	bool is_long;         /* longer than the way there and back */
 	bool woke;            /* the daemon slept, and the work is not of the long kind */
 };

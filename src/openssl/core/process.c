@@ -26,6 +26,7 @@
 static struct core_options options;
 static atomic_int options_state; /* 0 defaults, 1 being set, 2 set */
 static _Atomic(struct process *) current;
+static pthread_once_t forks_handled = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key;
 static atomic_bool thread_key_made;
 
@@ -52,6 +53,11 @@ unsigned int process_deadline_ms(void)
 	unsigned int ms = atomic_load(&options_state) == 2 ? options.deadline_ms : 0;
 
 	return ms ? ms : DEFAULT_DEADLINE_MS;
+}
+
+uint64_t process_probe_ns(void)
+{
+	return process_deadline_ms() * 250000ull;
 }
 
 static int socket_path(char path[108])
@@ -87,6 +93,19 @@ static void page_make(struct process *process)
 	process->ours = page;
 }
 
+static void forked(void)
+{
+	struct process *process = atomic_load(&current);
+
+	if (process && !process_is_ours(process))
+		wakers_forked(process);
+}
+
+static void handle_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, forked);
+}
+
 static struct process *process_new(struct process *parent)
 {
 	struct process *process = calloc(1, sizeof(*process)), *expected = parent;
@@ -107,6 +126,7 @@ static struct process *process_new(struct process *parent)
 	}
 	if (!parent) {
 		debug_open();
+		(void)pthread_once(&forks_handled, handle_forks);
 		return process;
 	}
 	connection = atomic_load(&parent->connection);
@@ -228,6 +248,12 @@ static void counters_tell(struct process *process, struct connection *connection
 	told->small = __atomic_exchange_n(&process->untold.small, 0, __ATOMIC_RELAXED);
 }
 
+/* The answer to HELLO comes at once, or somebody would wait for it in an event loop. */
+static unsigned int process_hello_ms(void)
+{
+	return vc_max(process_deadline_ms() / 2, 1u);
+}
+
 /* Under process->lock. */
 static int connection_renew(struct process *process)
 {
@@ -245,18 +271,23 @@ static int connection_renew(struct process *process)
 	now = clock_now_ns();
 	if (now < atomic_load(&process->retry_ns))
 		return -ECONNREFUSED;
+	/* Who does not answer holds one thread up; the others need not wait for that again. */
+	if (process->backoff_ms > BACKOFF_MIN_MS)
+		atomic_store(&process->retry_ns, now + process_hello_ms() * 1000000ull);
 	ret = socket_path(path);
 	if (!ret)
-		ret = connection_open(process, path, process_deadline_ms(), &connection);
+		ret = connection_open(process, path, process_hello_ms(), &connection);
 	if (ret) {
 		log_debug("%s: %s", path, strerror(-ret));
-		atomic_store(&process->retry_ns, now + process->backoff_ms * 1000000ull);
+		atomic_store(&process->retry_ns, clock_now_ns() + process->backoff_ms * 1000000ull);
 		process->backoff_ms = vc_min(process->backoff_ms * 2, BACKOFF_MAX_MS);
 		return ret;
 	}
 	log_info("%s: connected, %u channels of %u slots", path, connection->channels,
 	         connection->slots);
 	process->backoff_ms = BACKOFF_MIN_MS;
+	atomic_store(&process->retry_ns, 0);
+	breaker_answered(&process->breaker);
 	counters_tell(process, connection);
 	atomic_store(&process->connection, connection);
 	return 0;
@@ -362,6 +393,11 @@ bool core_available(void)
 		return false;
 	thread = process_thread(process);
 	if (thread && !connection_dead(thread->connection)) {
+		if (!breaker_closed(&process->breaker) &&
+		    breaker_refuses(&process->breaker, clock_now_ns())) {
+			process_count_fallback(process, thread->connection, VCE_FALLBACK_SILENT);
+			return false;
+		}
 		if (vc_likely(!connection_offline(thread->connection)))
 			return true;
 		/* It may be another daemon's turn by now. */
@@ -434,11 +470,10 @@ void core_teardown(void)
 	connection = atomic_exchange(&process->connection, NULL);
 	if (connection)
 		connection_shut(connection);
+	/* Other threads give theirs back when they end, or connect again: we are never unmapped. */
 	thread = process_thread(process);
 	if (thread)
-		thread_free(thread);
-	if (atomic_exchange(&thread_key_made, false))
-		pthread_key_delete(thread_key);
+		thread_disconnect(thread);
 	waker_teardown(process);
 	pthread_mutex_unlock(&process->lock);
 	if (connection)

@@ -14,7 +14,7 @@
 
 static void rest_end(struct channel *channel, unsigned int at)
 {
-	event_clear(channel->rested[at]->event);
+	waker_clear(channel->rested[at]);
 	channel->rested[at] = NULL;
 }
 

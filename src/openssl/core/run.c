@@ -156,6 +156,7 @@ static int op_harvest(struct run *run, struct core_op *op, const struct flight *
 	uint32_t length = l->dst_len;
 	int ret = slot->result;
 
+	breaker_answered(&run->process->breaker);
 	if (op->key->params->service == VCRYPTO_SERVICE_AKCIPHER) {
 		length = slot->result_len;
 		if (!ret && length > l->dst_len)
@@ -196,6 +197,8 @@ static enum vce_fallback fallback_reason(int error)
 		return VCE_FALLBACK_FULL;
 	case -ETIMEDOUT:
 		return VCE_FALLBACK_DEADLINE;
+	case -EHOSTDOWN:
+		return VCE_FALLBACK_SILENT;
 	case -EINVAL:
 	case -ENOTSUP:
 	case -EKEYREJECTED:
@@ -218,6 +221,28 @@ static void op_finish(const struct run *run, struct core_op *op, int result)
 
 /* ---- the whole ---- */
 
+/* Whether it is worth while with a daemon that has not answered lately. */
+static int run_gate(struct run *run)
+{
+	struct breaker *breaker = &run->process->breaker;
+
+	if (vc_likely(breaker_closed(breaker)))
+		return 0;
+	switch (breaker_pass(breaker, clock_now_ns(), 2 * process_probe_ns())) {
+	case BREAKER_OPEN:
+		return -EHOSTDOWN;
+	case BREAKER_PROBE:
+		/* What was given up may have been answered by now: then nobody need try. */
+		run->probe = !connection_late_answers(run->connection);
+		if (!run->probe)
+			breaker_answered(breaker);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
 static int run_begin(struct run *run)
 {
 	struct thread *thread;
@@ -235,6 +260,9 @@ static int run_begin(struct run *run)
 		/* A daemon that died while it had no device stays offline for ever. */
 		return connection_alive(run->connection) ? -EIO : -EPIPE;
 	}
+	ret = run_gate(run);
+	if (ret)
+		return ret;
 	run->waker = waker_get(run->process, run->connection);
 	run_progress(run);
 	connection_close_pending(run->connection, run->channel);

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 /* A synchronous caller spins so long before it sleeps, unless that has lately been in vain. */
 #define SPIN_NS 20000u
 #define SPIN_MISSES 4u /* in a row; then only ... */
@@ -29,8 +31,10 @@
 
 void run_progress(struct run *run)
 {
-	run->deadline_ns = clock_now_ns() + process_deadline_ms() * 1000000ull;
-	run->late = false;
+	/* A probe is somebody's operation: not longer than need be. */
+	run->deadline_ns = clock_now_ns() +
+	                   (run->probe ? process_probe_ns() : process_deadline_ms() * 1000000ull);
+	run->late = run->probe;
 }
 
 /*
@@ -46,6 +50,15 @@ static bool run_too_late(struct run *run, uint64_t now)
 	run->late = true;
 	run->deadline_ns = now + process_deadline_ms() * 250000ull;
 	return false;
+}
+
+/* Nothing that comes from now on is of before. */
+static void run_silence(const struct run *run)
+{
+	if (breaker_silence(&run->process->breaker, clock_now_ns(), run->probe)) {
+		(void)connection_late_answers(run->connection);
+		log_info("vcrypto-engined does not answer: nothing is offloaded for a while");
+	}
 }
 
 static bool spin_waking(struct slot_ref ref)
@@ -112,10 +125,12 @@ static void slot_sleep(const struct run *run, struct slot_ref ref, uint64_t ns)
 	if (!slot_arm(ref))
 		return;
 	if (run->waker) {
-		struct pollfd p = {.fd = run->waker->event, .events = POLLIN};
+		struct pollfd p = {.fd = run->waker->event.fd, .events = POLLIN};
 
-		if (ppoll(&p, 1, &timeout, NULL) > 0)
-			event_clear(run->waker->event);
+		if (!descriptor_is_ours(&run->waker->event))
+			poll(NULL, 0, 1);
+		else if (ppoll(&p, 1, &timeout, NULL) > 0)
+			waker_clear(run->waker);
 		return;
 	}
 	(void)syscall(SYS_futex, &slot_of(ref)->state, FUTEX_WAIT,
@@ -157,7 +172,7 @@ static bool job_pauses_unarmed(const struct run *run)
 		return false;
 	if (!run->is_long)
 		return true;
-	event_clear(run->waker->event);
+	waker_clear(run->waker);
 	return false;
 }
 
@@ -181,31 +196,32 @@ static void job_resumed(const struct run *run, struct slot_ref ref, bool unarmed
 	if (!run->is_long && rest_helps(ref.channel))
 		rest_put(run->waker, ref.channel);
 	else
-		event_clear(run->waker->event);
+		waker_clear(run->waker);
 }
 
 static int wait_in_job(struct run *run, struct slot_ref ref)
 {
 	bool unarmed = job_pauses_unarmed(run), signalled;
+	int ret;
 
 	for (;;) {
 		if (!unarmed && !slot_arm(ref))
 			return 0;
-		connection_timer(run->connection, run->deadline_ns);
-		if (!waker_tie(run->waker) || !ASYNC_pause_job()) {
-			event_clear(run->waker->event);
-			return wait_synchronously(run, ref);
-		}
-		if (!process_is_ours(run->process)) {
+		ret = waker_pause(run->waker, run->deadline_ns);
+		if (ret == -ECHILD) {
 			run->forked = true;
 			return -EPIPE;
+		}
+		if (ret) {
+			waker_clear(run->waker);
+			return wait_synchronously(run, ref);
 		}
 		if (channel_done(ref)) {
 			job_resumed(run, ref, unarmed);
 			return 0;
 		}
 		/* Clear it first, then look: what comes later signals again. */
-		signalled = event_clear(run->waker->event);
+		signalled = waker_clear(run->waker);
 		if (unarmed)
 			atomic_fetch_add(&ref.channel->rest_misses, 1);
 		unarmed = false;
@@ -235,5 +251,7 @@ int slot_await(struct run *run, struct slot_ref ref)
 		run->broken = ret;
 	else
 		run_progress(run);
+	if (ret == -ETIMEDOUT)
+		run_silence(run);
 	return ret;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The OpenSSL provider "vcrypto": start-up, its section of openssl.cnf, what it offers, what it
- * says of itself, teardown.
+ * The OpenSSL provider "vcrypto": start-up, its section of openssl.cnf, what it offers,
+ * teardown.
  *
  * Trusts the application that loads it (it is part of it) and openssl.cnf.
  */
@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/proverr.h>
@@ -17,65 +16,10 @@
 
 #include "openssl/core/core.h"
 #include "openssl/core/debug.h"
+#include "openssl/provider/counters.h"
 #include "openssl/provider/provider.h"
 
 OSSL_provider_init_fn OSSL_provider_init __attribute__((visibility("default")));
-
-/* ------------------------------------------------------------------ what we say of ourselves */
-
-#define PARAM_OFFLOADED "vcrypto-offloaded"
-#define PARAM_FALLBACK "vcrypto-fallback"
-#define PARAM_SMALL "vcrypto-small"
-
-static const OSSL_PARAM *gettable_params(void *ctx)
-{
-	static const OSSL_PARAM params[] = {
-		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_NAME, OSSL_PARAM_UTF8_PTR, NULL, 0),
-		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_VERSION, OSSL_PARAM_UTF8_PTR, NULL, 0),
-		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_BUILDINFO, OSSL_PARAM_UTF8_PTR, NULL, 0),
-		OSSL_PARAM_DEFN(OSSL_PROV_PARAM_STATUS, OSSL_PARAM_INTEGER, NULL, 0),
-		OSSL_PARAM_uint64(PARAM_OFFLOADED, NULL),
-		OSSL_PARAM_uint64(PARAM_FALLBACK, NULL),
-		OSSL_PARAM_uint64(PARAM_SMALL, NULL),
-		OSSL_PARAM_END,
-	};
-
-	return params;
-}
-
-static int set_text(OSSL_PARAM params[], const char *name, const char *text)
-{
-	OSSL_PARAM *p = OSSL_PARAM_locate(params, name);
-
-	return !p || OSSL_PARAM_set_utf8_ptr(p, text);
-}
-
-static int set_count(OSSL_PARAM params[], const char *name, uint64_t count)
-{
-	OSSL_PARAM *p = OSSL_PARAM_locate(params, name);
-
-	return !p || OSSL_PARAM_set_uint64(p, count);
-}
-
-static int get_params(void *ctx, OSSL_PARAM params[])
-{
-	OSSL_PARAM *status = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_STATUS);
-	struct vce_client_stats stats;
-	uint64_t offloaded = 0, fallback = 0;
-
-	core_stats(&stats);
-	for (unsigned int i = 0; i < VCE_CLASSES; i++)
-		offloaded += stats.offloaded[i];
-	for (unsigned int i = 0; i < VCE_FALLBACK_REASONS; i++)
-		fallback += stats.fallback[i];
-	return set_text(params, OSSL_PROV_PARAM_NAME, "vcrypto") &&
-	       set_text(params, OSSL_PROV_PARAM_VERSION, VCRYPTO_VERSION) &&
-	       set_text(params, OSSL_PROV_PARAM_BUILDINFO, "vcrypto " VCRYPTO_VERSION) &&
-	       (!status || OSSL_PARAM_set_int(status, 1)) &&
-	       set_count(params, PARAM_OFFLOADED, offloaded) &&
-	       set_count(params, PARAM_FALLBACK, fallback) &&
-	       set_count(params, PARAM_SMALL, stats.small);
-}
 
 /* --------------------------------------------------------------------------- what we offer */
 
@@ -178,8 +122,8 @@ static void teardown(void *ctx)
 
 static const OSSL_DISPATCH provider_functions[] = {
 	{OSSL_FUNC_PROVIDER_TEARDOWN, (void (*)(void))teardown},
-	{OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, (void (*)(void))gettable_params},
-	{OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))get_params},
+	{OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, (void (*)(void))counters_gettable_params},
+	{OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))counters_get_params},
 	{OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query_operation},
 	{OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))get_capabilities},
 	{0, NULL},

@@ -280,7 +280,7 @@ static int deadline(void)
 {
 	const struct core_options options = {.deadline_ms = 300};
 	struct vce_client_stats stats;
-	unsigned int limit = 1500;
+	unsigned int limit = 1500, i;
 	char go;
 
 	core_configure(&options);
@@ -299,6 +299,12 @@ static int deadline(void)
 	fflush(stdout);
 	if (read(STDIN_FILENO, &go, 1) != 1)
 		die("nobody let the daemon go on");
+	/* It is left alone for a while. */
+	for (i = 0; work_do(0, 1000, 1); i++) {
+		if (i == 500)
+			die("it is not tried any more");
+		usleep(10000);
+	}
 	return check_all(NULL);
 }
 
