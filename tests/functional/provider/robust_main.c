@@ -90,19 +90,25 @@ bool piece_sync(void)
 	return piece_end(&piece);
 }
 
+/* OpenSSL copies it. */
+struct piece_argument {
+	struct piece *piece;
+};
+
 static int piece_job(void *arg)
 {
-	const struct piece *piece = *(struct piece **)arg;
+	const struct piece *piece = ((struct piece_argument *)arg)->piece;
 
 	return encrypt(piece->ctx, piece->out, piece->in);
 }
 
 bool piece_go_on(struct piece *piece)
 {
+	struct piece_argument argument = {piece};
 	int result = 0, state;
 
-	state = ASYNC_start_job(&piece->job, piece->wait, &result, piece_job, &piece,
-	                        sizeof(piece));
+	state = ASYNC_start_job(&piece->job, piece->wait, &result, piece_job, &argument,
+	                        sizeof(argument));
 	CHECK(state == ASYNC_PAUSE || (state == ASYNC_FINISH && result == 1));
 	piece->paused = state == ASYNC_PAUSE;
 	return true;

@@ -2,20 +2,24 @@
 /*
  * Wycheproof's test vectors through the provider, as OPENSSL_CONF loads it:
  *
- *   test-provider-wycheproof DIRECTORY sync|jobs
+ *   test-provider-wycheproof DIRECTORY sync|jobs offloaded|software
  *
  * A valid vector must work and give what it says; an invalid one must not; and in every case the
  * outcome is that of OpenSSL's own. (From OpenSSL 3.2 on, decryption of a wrong PKCS#1 v1.5 padding
- * gives a message made up from key and ciphertext: so only the comparison counts there.) Prints how
- * many there were. Exit status 77 without the files.
+ * gives a message made up from key and ciphertext: so only the comparison counts there.) Of each
+ * file something must have been offloaded, or (software) fallen back. Prints how many vectors there
+ * were. Exit status 77 without the files.
  */
 #include "openssl/cases.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/provider.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -57,14 +61,15 @@ static bool is(const json_t *test, const char *result)
 
 /* The vector as it is used: inputs, and both outcomes. */
 struct vector {
-	const json_t *group, *test;
+	const json_t *root, *group, *test;
 	struct bytes key, iv, aad, msg, ct, tag, sig, label;
 	EVP_PKEY *pkey;
 };
 
-static void vector_open(struct vector *v, const json_t *group, const json_t *test, EVP_PKEY *pkey)
+static void vector_open(struct vector *v, const json_t *root, const json_t *group,
+                        const json_t *test, EVP_PKEY *pkey)
 {
-	*v = (struct vector){.group = group, .test = test, .pkey = pkey};
+	*v = (struct vector){.root = root, .group = group, .test = test, .pkey = pkey};
 	v->key = get_bytes(test, "key");
 	v->iv = get_bytes(test, "iv");
 	v->aad = get_bytes(test, "aad");
@@ -102,13 +107,16 @@ static EVP_CIPHER_CTX *cipher_open(const struct vector *v, const char *mode, con
 	char name[32];
 	EVP_CIPHER *cipher;
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	bool gcm = !strcmp(mode, "GCM");
+	bool aead = strcmp(mode, "CBC") != 0;
 	int ok;
 
-	snprintf(name, sizeof(name), "AES-%zu-%s", v->key.size * 8, mode);
+	if (!strcmp(get_text(v->root, "algorithm"), "CHACHA20-POLY1305"))
+		snprintf(name, sizeof(name), "ChaCha20-Poly1305");
+	else
+		snprintf(name, sizeof(name), "AES-%zu-%s", v->key.size * 8, mode);
 	cipher = EVP_CIPHER_fetch(NULL, name, whose);
 	ok = cipher && EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, encrypt, NULL) == 1 &&
-	     (!gcm ||
+	     (!aead ||
 	      EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)v->iv.size, NULL) == 1) &&
 	     EVP_CipherInit_ex2(ctx, NULL, v->key.data, v->iv.data, encrypt, NULL) == 1;
 	EVP_CIPHER_free(cipher);
@@ -140,7 +148,7 @@ static void cbc_decrypt(const struct vector *v, const char *whose, struct outcom
 	EVP_CIPHER_CTX_free(ctx);
 }
 
-static void gcm_encrypt(const struct vector *v, const char *whose, struct outcome *o)
+static void aead_encrypt(const struct vector *v, const char *whose, struct outcome *o)
 {
 	EVP_CIPHER_CTX *ctx = cipher_open(v, "GCM", whose, 1);
 	int n = 0, m = 0;
@@ -153,7 +161,7 @@ static void gcm_encrypt(const struct vector *v, const char *whose, struct outcom
 	EVP_CIPHER_CTX_free(ctx);
 }
 
-static void gcm_decrypt(const struct vector *v, const char *whose, struct outcome *o)
+static void aead_decrypt(const struct vector *v, const char *whose, struct outcome *o)
 {
 	EVP_CIPHER_CTX *ctx = cipher_open(v, "GCM", whose, 0);
 	int n = 0, m = 0;
@@ -265,22 +273,22 @@ static void rsa_sign(const struct vector *v, const char *whose, struct outcome *
 	EVP_MD_CTX_free(ctx);
 }
 
-/* The messages of the vectors have digests of all kinds. Signed with a key of ours, as theirs are
- * not told, and verified by OpenSSL. */
-static void ecdsa_sign(const struct vector *v, const char *whose, struct outcome *o)
+/* For signatures of which no two are alike the messages of the vectors, whose digests are of all
+ * kinds, are signed with a key of ours, as theirs are not told, and verified by OpenSSL. */
+static void sign_own(const struct vector *v, const char *whose, struct outcome *o)
 {
-	static EVP_PKEY *key;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new(), *check = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pctx = NULL;
 	const char *md = get_text(v->group, "sha");
 	size_t size = sizeof(o->data);
+	bool is_pss = EVP_PKEY_is_a(v->pkey, "RSA");
 
-	if (!key)
-		key = EVP_PKEY_Q_keygen(NULL, THEIRS, "EC", "P-256");
-	o->ok = key && EVP_DigestSignInit_ex(ctx, NULL, md, NULL, whose, key, NULL) == 1 &&
+	o->ok = EVP_DigestSignInit_ex(ctx, &pctx, md, NULL, whose, v->pkey, NULL) == 1 &&
+	        (!is_pss || pss(pctx, v->group)) &&
 	        EVP_DigestSign(ctx, o->data, &size, v->msg.data, v->msg.size) == 1 &&
-	        EVP_DigestVerifyInit_ex(check, NULL, md, NULL, THEIRS, key, NULL) == 1 &&
+	        EVP_DigestVerifyInit_ex(check, &pctx, md, NULL, THEIRS, v->pkey, NULL) == 1 &&
+	        (!is_pss || pss(pctx, v->group)) &&
 	        EVP_DigestVerify(check, o->data, size, v->msg.data, v->msg.size) == 1;
-	/* No two are alike. */
 	o->size = 0;
 	EVP_MD_CTX_free(ctx);
 	EVP_MD_CTX_free(check);
@@ -291,30 +299,59 @@ static void ecdsa_sign(const struct vector *v, const char *whose, struct outcome
 struct file {
 	const char *name;
 	apply *functions[2];
+	const char *counter;     /* of what is offloaded; NULL: it is verified, by software */
 	const char *expected[2]; /* what the outcome of a valid vector is */
 	const char *appended;    /* comes after it */
 	const char *key;         /* DER, in the group */
+	const char *own;         /* a key of ours instead: RSA, or a curve */
 	bool private_key;
 	bool only_compare; /* invalid vectors need not fail */
+	bool may_lack;
 };
 
+#define CIPHER(file, encrypt, decrypt, kind, more)                                                 \
+	{                                                                                          \
+		.name = (file), .functions = {encrypt, decrypt}, .counter = (kind),                \
+		.expected = {"ct", "msg"}, .appended = (more)                                      \
+	}
+#define PRIVATE(file, function, kind, outcome, compare)                                            \
+	{                                                                                          \
+		.name = (file), .functions = {function}, .counter = (kind), .expected = {outcome}, \
+		.key = "privateKeyPkcs8", .private_key = true, .only_compare = (compare)           \
+	}
+#define VERIFY(file, lack)                                                                         \
+	{                                                                                          \
+		.name = (file), .functions = {verify}, .key = "publicKeyDer", .may_lack = (lack)   \
+	}
+#define SIGN(file, name_of_key, kind)                                                              \
+	{                                                                                          \
+		.name = (file), .functions = {sign_own}, .counter = (kind), .own = (name_of_key),  \
+		.only_compare = true                                                               \
+	}
+
 static const struct file files[] = {
-	{"aes_cbc_pkcs5_test.json", {cbc_encrypt, cbc_decrypt}, {"ct", "msg"}, NULL, NULL, 0, 0},
-	{"aes_ccm_test.json", {ccm_encrypt, ccm_decrypt}, {"ct", "msg"}, "tag", NULL, 0, 0},
-	{"aes_gcm_test.json", {gcm_encrypt, gcm_decrypt}, {"ct", "msg"}, "tag", NULL, 0, 0},
-	{"rsa_pkcs1_2048_test.json", {rsa_decrypt}, {"msg"}, NULL, "privateKeyPkcs8", 1, 1},
-	{"rsa_oaep_2048_sha256_mgf1sha256_test.json",
-         {rsa_decrypt},
-         {"msg"},
-         NULL,
-         "privateKeyPkcs8",
-         1,
-         0},
-	{"rsa_pkcs1_2048_sig_gen_test.json", {rsa_sign}, {"sig"}, NULL, "privateKeyPkcs8", 1, 0},
-	{"rsa_signature_2048_sha256_test.json", {verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
-	{"rsa_pss_2048_sha256_mgf1_32_test.json", {verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
-	{"ecdsa_secp256r1_sha256_test.json", {verify}, {NULL}, NULL, "publicKeyDer", 0, 0},
-	{"ecdsa_secp256r1_sha256_test.json", {ecdsa_sign}, {NULL}, NULL, "publicKeyDer", 0, 1},
+	CIPHER("aes_cbc_pkcs5_test.json", cbc_encrypt, cbc_decrypt, "cipher", NULL),
+	CIPHER("aes_ccm_test.json", ccm_encrypt, ccm_decrypt, "aead", "tag"),
+	CIPHER("aes_gcm_test.json", aead_encrypt, aead_decrypt, "aead", "tag"),
+	{.name = "chacha20_poly1305_test.json",
+         .functions = {aead_encrypt, aead_decrypt},
+         .counter = "aead",
+         .expected = {"ct", "msg"},
+         .appended = "tag",
+         .may_lack = true},
+	PRIVATE("rsa_pkcs1_2048_test.json", rsa_decrypt, "rsa-decrypt", "msg", true),
+	PRIVATE("rsa_oaep_2048_sha256_mgf1sha256_test.json", rsa_decrypt, "rsa-decrypt", "msg",
+                false),
+	PRIVATE("rsa_pkcs1_2048_sig_gen_test.json", rsa_sign, "rsa-sign", "sig", false),
+	VERIFY("rsa_signature_2048_sha256_test.json", false),
+	VERIFY("rsa_pss_2048_sha256_mgf1_32_test.json", false),
+	VERIFY("ecdsa_secp256r1_sha256_test.json", false),
+	VERIFY("ecdsa_secp384r1_sha384_test.json", true),
+	VERIFY("ecdsa_secp521r1_sha512_test.json", true),
+	SIGN("rsa_pss_2048_sha256_mgf1_32_test.json", "RSA", "rsa-sign"),
+	SIGN("ecdsa_secp256r1_sha256_test.json", "P-256", "ecdsa-sign"),
+	SIGN("ecdsa_secp256r1_sha256_test.json", "P-384", "ecdsa-sign"),
+	SIGN("ecdsa_secp256r1_sha256_test.json", "P-521", "ecdsa-sign"),
 };
 
 static bool expected(const struct file *file, int which, const json_t *test,
@@ -357,10 +394,16 @@ static bool run_vector(const struct file *file, int which, const struct vector *
 
 static EVP_PKEY *get_key(const struct file *file, const json_t *group)
 {
-	struct bytes der = get_bytes(group, file->key);
-	const unsigned char *p = der.data;
+	struct bytes der;
+	const unsigned char *p;
 	EVP_PKEY *key;
 
+	if (file->own && !strcmp(file->own, "RSA"))
+		return EVP_PKEY_Q_keygen(NULL, THEIRS, "RSA", (size_t)2048);
+	if (file->own)
+		return EVP_PKEY_Q_keygen(NULL, THEIRS, "EC", file->own);
+	der = get_bytes(group, file->key);
+	p = der.data;
 	if (!der.size && file->private_key) {
 		free(der.data);
 		der = get_bytes(group, "keyDer");
@@ -383,14 +426,15 @@ static bool run_file(const struct file *file, json_t *root)
 	size_t i, j;
 
 	json_array_foreach (groups, i, group) {
-		EVP_PKEY *key = file->key ? get_key(file, group) : NULL;
+		bool wanted = file->key || file->own;
+		EVP_PKEY *key = wanted ? get_key(file, group) : NULL;
 
-		CHECK(key || !file->key);
+		CHECK(key || !wanted);
 		json_array_foreach (json_object_get(group, "tests"), j, test) {
 			struct vector v;
 			bool ok = true;
 
-			vector_open(&v, group, test, key);
+			vector_open(&v, root, group, test, key);
 			for (int which = 0; ok && which < 2 && file->functions[which]; which++)
 				ok = run_vector(file, which, &v);
 			vector_close(&v);
@@ -405,22 +449,58 @@ static bool run_file(const struct file *file, json_t *root)
 }
 
 static const char *directory;
+static bool offloaded; /* is what is wanted; else fallen back */
+
+static uint64_t provider_count(const char *name)
+{
+	OSSL_PROVIDER *provider = OSSL_PROVIDER_load(NULL, "vcrypto");
+	uint64_t value = 0;
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_uint64(name, &value), OSSL_PARAM_END};
+
+	if (!provider || !OSSL_PROVIDER_get_params(provider, params))
+		fprintf(stderr, "the provider does not tell %s\n", name);
+	OSSL_PROVIDER_unload(provider);
+	return value;
+}
+
+static uint64_t count_of(const struct file *file)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "vcrypto-offloaded-%s", file->counter);
+	return provider_count(offloaded ? name : "vcrypto-fallback-no-daemon");
+}
+
+/* Something of this file's kind, and none of the other outcome, ever. */
+static bool counted(const struct file *file, uint64_t before)
+{
+	CHECK(count_of(file) > before);
+	CHECK(provider_count(offloaded ? "vcrypto-fallback" : "vcrypto-offloaded") == 0);
+	return true;
+}
 
 static bool run_files(const struct env *env)
 {
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		unsigned int before = count;
+		uint64_t before = files[i].counter ? count_of(&files[i]) : 0;
+		unsigned int tried = count;
 		char path[512];
 		json_t *root;
 
 		snprintf(path, sizeof(path), "%s/%s", directory, files[i].name);
+		if (files[i].may_lack && access(path, R_OK))
+			continue;
 		root = json_load_file(path, 0, NULL);
 		if (!root) {
 			fprintf(stderr, "%s cannot be read\n", path);
 			return false;
 		}
 		CHECK(run_file(&files[i], root));
-		CHECK(count > before);
+		CHECK(count > tried);
+		if (files[i].counter && !counted(&files[i], before)) {
+			fprintf(stderr, "%s: counted otherwise\n", files[i].name);
+			return false;
+		}
 		json_decref(root);
 	}
 	return true;
@@ -431,11 +511,12 @@ int main(int argc, char **argv)
 	struct env env = {0};
 	bool jobs = argc > 2 && !strcmp(argv[2], "jobs"), ok;
 
-	if (argc < 3 || !argv[1][0]) {
+	if (argc < 4 || !argv[1][0]) {
 		fprintf(stderr, "WYCHEPROOF_DIR does not name a directory\n");
 		return 77;
 	}
 	directory = argv[1];
+	offloaded = !strcmp(argv[3], "offloaded");
 	ok = jobs ? run_in_job(run_files, &env, NULL) : run_files(&env);
 	printf("%u\n", count);
 	return ok ? 0 : 1;
