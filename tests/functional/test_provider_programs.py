@@ -284,13 +284,18 @@ def servers(arguments, settings, suites=SUITES):
                 one_server(stack, version, suite, arguments, settings)
 
 
-def test_server_with_ec_certificate():
+def with_ec_certificates(one):
+    """one(stack, version, suite, arguments, settings, group) signs, in every way."""
     with vctest.Stack() as stack:
         for arguments, settings in EC_WAYS:
             for curve, group, version, suite in EC_SUITES:
                 make_certificate(stack, curve)
                 with counts(stack, ecdsa_sign=ec_signatures(curve, settings)):
-                    one_server(stack, version, suite, arguments, settings, group)
+                    one(stack, version, suite, arguments, settings, group)
+
+
+def test_server_with_ec_certificate():
+    with_ec_certificates(one_server)
 
 
 def test_server_with_ec_certificate_in_software():
@@ -380,12 +385,7 @@ def one_client(stack, version, suite, arguments, settings, group):
 
 
 def test_client_with_ec_certificate():
-    with vctest.Stack() as stack:
-        for arguments, settings in EC_WAYS:
-            for curve, group, version, suite in EC_SUITES:
-                make_certificate(stack, curve)
-                with counts(stack, ecdsa_sign=ec_signatures(curve, settings)):
-                    one_client(stack, version, suite, arguments, settings, group)
+    with_ec_certificates(one_client)
 
 
 def haproxy(curve, kind, **settings):

@@ -28,6 +28,18 @@ void test_fill(void *memory, size_t size)
 	}
 }
 
+EVP_PKEY_CTX *open_pkey_ctx(const struct env *env, EVP_PKEY *key, const char *whose,
+                            int (*init)(EVP_PKEY_CTX *))
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(env->libctx, key, whose);
+
+	if (ctx && init(ctx) != 1) {
+		EVP_PKEY_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
 struct job {
 	case_function *run;
 	const struct env *env;

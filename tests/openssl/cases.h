@@ -60,6 +60,10 @@ void rsa_cases_forget_keys(void);
 uint32_t test_random(uint32_t below);
 void test_fill(void *memory, size_t size);
 
+/* A context for a key, of the provider whose properties these are, and begun; NULL: refused. */
+EVP_PKEY_CTX *open_pkey_ctx(const struct env *env, EVP_PKEY *key, const char *whose,
+                            int (*init)(EVP_PKEY_CTX *));
+
 /* Run in an ASYNC job; false also when the job fails. *pauses counts its pauses; may be NULL. */
 bool run_in_job(case_function *run, const struct env *env, unsigned int *pauses);
 

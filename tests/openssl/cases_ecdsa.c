@@ -99,18 +99,6 @@ static bool sign(const struct env *env)
 	return true;
 }
 
-static EVP_PKEY_CTX *open_ctx(const struct env *env, EVP_PKEY *key, const char *whose,
-                              int (*init)(EVP_PKEY_CTX *))
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(env->libctx, key, whose);
-
-	if (ctx && init(ctx) != 1) {
-		EVP_PKEY_CTX_free(ctx);
-		return NULL;
-	}
-	return ctx;
-}
-
 static bool sign_bare_one(const struct env *env, EVP_PKEY *key, const char *md, size_t size)
 {
 	uint8_t in[300], sig[2][MAX_SIGNATURE];
@@ -119,7 +107,8 @@ static bool sign_bare_one(const struct env *env, EVP_PKEY *key, const char *md, 
 
 	test_fill(in, sizeof(in));
 	for (int whose = 0; whose < 2; whose++) {
-		EVP_PKEY_CTX *ctx = open_ctx(env, key, whose ? THEIRS : OURS, EVP_PKEY_sign_init);
+		EVP_PKEY_CTX *ctx =
+			open_pkey_ctx(env, key, whose ? THEIRS : OURS, EVP_PKEY_sign_init);
 
 		CHECK(ctx);
 		if (md) {
@@ -133,7 +122,8 @@ static bool sign_bare_one(const struct env *env, EVP_PKEY *key, const char *md, 
 	}
 	CHECK(result[0] == result[1]);
 	for (int whose = 0; whose < 2 && result[0] == 1; whose++) {
-		EVP_PKEY_CTX *ctx = open_ctx(env, key, whose ? OURS : THEIRS, EVP_PKEY_verify_init);
+		EVP_PKEY_CTX *ctx =
+			open_pkey_ctx(env, key, whose ? OURS : THEIRS, EVP_PKEY_verify_init);
 
 		CHECK(ctx && EVP_PKEY_verify(ctx, sig[whose], n[whose], in, size) == 1);
 		EVP_PKEY_CTX_free(ctx);
@@ -165,7 +155,7 @@ static bool sign_bare(const struct env *env)
 static bool derive(const struct env *env, EVP_PKEY *key, EVP_PKEY *peer, const char *whose,
                    bool kdf, uint8_t *secret, size_t *size)
 {
-	EVP_PKEY_CTX *ctx = open_ctx(env, key, whose, EVP_PKEY_derive_init);
+	EVP_PKEY_CTX *ctx = open_pkey_ctx(env, key, whose, EVP_PKEY_derive_init);
 	char kind[] = OSSL_KDF_NAME_X963KDF, md[] = "SHA256";
 	size_t length = 48;
 	int cofactor = 1;
@@ -208,7 +198,7 @@ static bool ecdh(const struct env *env)
 			for (int j = 1; j < 4; j++)
 				CHECK(n[j] == n[0] && !memcmp(secret[j], secret[0], n[0]));
 		}
-		ctx = open_ctx(env, a, OURS, EVP_PKEY_derive_init);
+		ctx = open_pkey_ctx(env, a, OURS, EVP_PKEY_derive_init);
 		CHECK(ctx && EVP_PKEY_derive_set_peer(ctx, other) != 1);
 		EVP_PKEY_CTX_free(ctx);
 		EVP_PKEY_free(a);

@@ -3,6 +3,7 @@
  * AES-GCM through EVP, as programs and as libssl use it. See cases.h.
  */
 #include "cases.h"
+#include "pair.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,20 +15,6 @@
 #define TAG 16
 
 static const char *const names[] = {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"};
-
-static EVP_CIPHER_CTX *open_ctx(const struct env *env, const char *name, const char *whose,
-                                int encrypt, const uint8_t *key, const uint8_t *iv)
-{
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(env->libctx, name, whose);
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-
-	if (!cipher || EVP_CipherInit_ex2(ctx, cipher, key, iv, encrypt, NULL) != 1) {
-		EVP_CIPHER_CTX_free(ctx);
-		ctx = NULL;
-	}
-	EVP_CIPHER_free(cipher);
-	return ctx;
-}
 
 /* Feed size bytes in pieces of at most this many (0: all at once); out NULL for additional data. */
 static bool feed(EVP_CIPHER_CTX **ctx, uint8_t *out, const uint8_t *in, size_t size, uint32_t most)
@@ -66,7 +53,7 @@ struct message {
 static bool encrypt(const struct env *env, struct message *m, const char *whose, uint8_t *out,
                     uint8_t *tag)
 {
-	EVP_CIPHER_CTX *ctx = open_ctx(env, m->name, whose, 1, m->key, m->iv);
+	EVP_CIPHER_CTX *ctx = open_cipher_ctx(env, m->name, whose, 1, m->key, m->iv);
 	int n = -1;
 
 	CHECK(ctx);
@@ -83,7 +70,7 @@ static bool encrypt(const struct env *env, struct message *m, const char *whose,
 /* tag_first: as TLS does; else the tag is given after the data. good: what must come out. */
 static bool decrypt(const struct env *env, struct message *m, bool tag_first, bool good)
 {
-	EVP_CIPHER_CTX *ctx = open_ctx(env, m->name, OURS, 0, m->key, m->iv);
+	EVP_CIPHER_CTX *ctx = open_cipher_ctx(env, m->name, OURS, 0, m->key, m->iv);
 	int n = -1;
 
 	CHECK(ctx);
@@ -179,8 +166,8 @@ static bool lengths(const struct env *env)
 	test_fill(in, sizeof(in));
 	for (int iv_size = 1; iv_size <= 16; iv_size++) {
 		int n, tag_size = iv_size < 4 ? 4 : iv_size;
-		EVP_CIPHER_CTX *ours = open_ctx(env, names[0], OURS, 1, NULL, NULL);
-		EVP_CIPHER_CTX *theirs = open_ctx(env, names[0], THEIRS, 0, NULL, NULL);
+		EVP_CIPHER_CTX *ours = open_cipher_ctx(env, names[0], OURS, 1, NULL, NULL);
+		EVP_CIPHER_CTX *theirs = open_cipher_ctx(env, names[0], THEIRS, 0, NULL, NULL);
 
 		CHECK(EVP_CIPHER_CTX_ctrl(ours, EVP_CTRL_AEAD_SET_IVLEN, iv_size, NULL) == 1);
 		CHECK(EVP_CIPHER_CTX_ctrl(theirs, EVP_CTRL_AEAD_SET_IVLEN, iv_size, NULL) == 1);
@@ -212,8 +199,8 @@ static bool tls13_records(const struct env *env)
 
 	test_fill(key, sizeof(key));
 	for (int i = 0; i < 2; i++) {
-		writer[i] = open_ctx(env, names[2], i ? THEIRS : OURS, 1, key, NULL);
-		reader[i] = open_ctx(env, names[2], i ? THEIRS : OURS, 0, key, NULL);
+		writer[i] = open_cipher_ctx(env, names[2], i ? THEIRS : OURS, 1, key, NULL);
+		reader[i] = open_cipher_ctx(env, names[2], i ? THEIRS : OURS, 0, key, NULL);
 		CHECK(writer[i] && reader[i]);
 	}
 	for (int i = 0; i < 60; i++) {
@@ -273,8 +260,8 @@ static bool tls12_records(const struct env *env)
 	test_fill(key, sizeof(key));
 	test_fill(fixed, sizeof(fixed));
 	for (int i = 0; i < 2; i++) {
-		writer[i] = open_ctx(env, names[0], i ? THEIRS : OURS, 1, key, NULL);
-		reader[i] = open_ctx(env, names[0], i ? THEIRS : OURS, 0, key, NULL);
+		writer[i] = open_cipher_ctx(env, names[0], i ? THEIRS : OURS, 1, key, NULL);
+		reader[i] = open_cipher_ctx(env, names[0], i ? THEIRS : OURS, 0, key, NULL);
 		CHECK(EVP_CIPHER_CTX_ctrl(writer[i], EVP_CTRL_GCM_SET_IV_FIXED, 4, fixed) == 1);
 		CHECK(EVP_CIPHER_CTX_ctrl(reader[i], EVP_CTRL_GCM_SET_IV_FIXED, 4, fixed) == 1);
 		/* As libssl does with every cipher. */
@@ -315,8 +302,8 @@ static bool init_orders(const struct env *env)
 	test_fill(iv, sizeof(iv));
 	test_fill(in, sizeof(in));
 	for (int i = 0; i < 4; i++) {
-		ctx = open_ctx(env, names[0], i < 3 ? OURS : THEIRS, 1, i == 1 ? key : NULL,
-		               i == 0 ? iv : NULL);
+		ctx = open_cipher_ctx(env, names[0], i < 3 ? OURS : THEIRS, 1, i == 1 ? key : NULL,
+		                      i == 0 ? iv : NULL);
 		CHECK(ctx && EVP_CipherInit_ex2(ctx, NULL, i == 1 ? NULL : key, i == 0 ? NULL : iv,
 		                                1, NULL) == 1);
 		CHECK(EVP_CipherUpdate(ctx, out[i], &n, in, sizeof(in)) == 1);

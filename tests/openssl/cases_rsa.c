@@ -151,18 +151,6 @@ static bool sign_pss(const struct env *env)
 	return true;
 }
 
-static EVP_PKEY_CTX *open_ctx(const struct env *env, EVP_PKEY *key, const char *whose,
-                              int (*init)(EVP_PKEY_CTX *))
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(env->libctx, key, whose);
-
-	if (ctx && init(ctx) != 1) {
-		EVP_PKEY_CTX_free(ctx);
-		return NULL;
-	}
-	return ctx;
-}
-
 /* EVP_PKEY_sign: a digest, or anything at all. Both must agree, also on what they refuse. */
 static bool sign_bare(const struct env *env)
 {
@@ -187,7 +175,7 @@ static bool sign_bare(const struct env *env)
 		in[0] = 0;
 		for (int whose = 0; whose < 2; whose++) {
 			EVP_PKEY_CTX *ctx =
-				open_ctx(env, key, whose ? THEIRS : OURS, EVP_PKEY_sign_init);
+				open_pkey_ctx(env, key, whose ? THEIRS : OURS, EVP_PKEY_sign_init);
 			size_t n = sizeof(sig[0]);
 
 			CHECK(ctx);
@@ -239,7 +227,7 @@ static bool decrypt_alike(const struct env *env, EVP_PKEY *key, const struct dec
 
 	for (int whose = 0; whose < 2; whose++) {
 		EVP_PKEY_CTX *ctx =
-			open_ctx(env, key, whose ? THEIRS : OURS, EVP_PKEY_decrypt_init);
+			open_pkey_ctx(env, key, whose ? THEIRS : OURS, EVP_PKEY_decrypt_init);
 
 		CHECK(ctx && set_up_decryption(ctx, d));
 		result[whose] = EVP_PKEY_decrypt(ctx, out[whose], &n[whose], in, in_len);
@@ -276,7 +264,7 @@ static bool decrypt(const struct env *env)
 				continue; /* too small for SHA-512 */
 			test_fill(in, sizeof(in));
 			in[0] = 0;
-			ctx = open_ctx(env, key, OURS, EVP_PKEY_encrypt_init);
+			ctx = open_pkey_ctx(env, key, OURS, EVP_PKEY_encrypt_init);
 			CHECK(ctx && set_up_decryption(ctx, &list[i]));
 			CHECK(EVP_PKEY_encrypt(ctx, out, &n, in, size) == 1 && n == bits / 8);
 			EVP_PKEY_CTX_free(ctx);
@@ -308,7 +296,7 @@ static bool decrypt_tls(const struct env *env)
 
 	for (int i = 0; i < 5; i++) {
 		size_t n = sizeof(out), m = sizeof(back);
-		EVP_PKEY_CTX *ctx = open_ctx(env, key, THEIRS, EVP_PKEY_encrypt_init);
+		EVP_PKEY_CTX *ctx = open_pkey_ctx(env, key, THEIRS, EVP_PKEY_encrypt_init);
 		bool good = i < 2;
 
 		test_fill(in, sizeof(in));
@@ -318,7 +306,7 @@ static bool decrypt_tls(const struct env *env)
 		CHECK(EVP_PKEY_encrypt(ctx, out, &n, in, i == 3 ? 47 : 48) == 1);
 		EVP_PKEY_CTX_free(ctx);
 		out[100] ^= i == 4;
-		ctx = open_ctx(env, key, OURS, EVP_PKEY_decrypt_init);
+		ctx = open_pkey_ctx(env, key, OURS, EVP_PKEY_decrypt_init);
 		CHECK(ctx && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_WITH_TLS_PADDING) == 1);
 		CHECK(EVP_PKEY_CTX_set_params(ctx, params) == 1);
 		CHECK(EVP_PKEY_decrypt(ctx, back, &m, out, n) == 1 && m == 48);

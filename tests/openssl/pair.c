@@ -7,19 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BARE 4096u
+
+EVP_CIPHER_CTX *open_cipher_ctx(const struct env *env, const char *name, const char *whose,
+                                int encrypt, const uint8_t *key, const uint8_t *iv)
+{
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(env->libctx, name, whose);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (!cipher || EVP_CipherInit_ex2(ctx, cipher, key, iv, encrypt, NULL) != 1) {
+		EVP_CIPHER_CTX_free(ctx);
+		ctx = NULL;
+	}
+	EVP_CIPHER_free(cipher);
+	return ctx;
+}
+
 bool pair_open(const struct env *env, const char *name, struct pair *pair, int encrypt,
                const uint8_t *key, const uint8_t *iv)
 {
-	EVP_CIPHER *ours = EVP_CIPHER_fetch(env->libctx, name, OURS);
-	EVP_CIPHER *theirs = EVP_CIPHER_fetch(env->libctx, name, THEIRS);
-
-	CHECK(ours && theirs);
-	pair->ours = EVP_CIPHER_CTX_new();
-	pair->theirs = EVP_CIPHER_CTX_new();
-	CHECK(EVP_CipherInit_ex2(pair->ours, ours, key, iv, encrypt, NULL) == 1);
-	CHECK(EVP_CipherInit_ex2(pair->theirs, theirs, key, iv, encrypt, NULL) == 1);
-	EVP_CIPHER_free(ours);
-	EVP_CIPHER_free(theirs);
+	pair->ours = open_cipher_ctx(env, name, OURS, encrypt, key, iv);
+	pair->theirs = open_cipher_ctx(env, name, THEIRS, encrypt, key, iv);
+	CHECK(pair->ours && pair->theirs);
 	return true;
 }
 
@@ -64,6 +73,24 @@ bool pair_same_ivs(struct pair *pair)
 	CHECK(EVP_CIPHER_CTX_get_updated_iv(pair->ours, a, sizeof(a)));
 	CHECK(EVP_CIPHER_CTX_get_updated_iv(pair->theirs, b, sizeof(b)));
 	CHECK(!memcmp(a, b, sizeof(a)));
+	return true;
+}
+
+bool pair_bare_cipher(const struct env *env, const char *name, size_t least,
+                      bool (*same)(struct pair *))
+{
+	uint8_t key[32], iv[16], a[BARE], b[BARE], in[BARE];
+	struct pair pair;
+
+	test_fill(key, sizeof(key));
+	test_fill(iv, sizeof(iv));
+	test_fill(in, sizeof(in));
+	CHECK(pair_open(env, name, &pair, 1, key, iv));
+	for (unsigned int size = (unsigned int)least; size <= BARE; size *= 4) {
+		CHECK(EVP_Cipher(pair.ours, a, in, size) == EVP_Cipher(pair.theirs, b, in, size));
+		CHECK(!memcmp(a, b, size) && same(&pair));
+	}
+	pair_close(&pair);
 	return true;
 }
 

@@ -8,6 +8,10 @@
 
 #include "cases.h"
 
+/* A context of the provider whose properties these are; NULL: refused. */
+EVP_CIPHER_CTX *open_cipher_ctx(const struct env *env, const char *name, const char *whose,
+                                int encrypt, const uint8_t *key, const uint8_t *iv);
+
 struct pair {
 	EVP_CIPHER_CTX *ours, *theirs;
 };
@@ -21,6 +25,9 @@ bool pair_copy(struct pair *pair);
 bool pair_update(struct pair *pair, uint8_t *a, uint8_t *b, int *n, const uint8_t *in, size_t size);
 bool pair_final(struct pair *pair, uint8_t *a, uint8_t *b, int *n, int *result);
 bool pair_same_ivs(struct pair *pair);
+/* EVP_Cipher(), which knows no padding, with messages from so many bytes on; same: after each. */
+bool pair_bare_cipher(const struct env *env, const char *name, size_t least,
+                      bool (*same)(struct pair *));
 
 /* Room for a message, and what either makes of it. */
 struct buffers {
