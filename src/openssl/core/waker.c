@@ -310,7 +310,8 @@ static struct waker *context_waker(ASYNC_WAIT_CTX *context, const struct process
 	if (!ASYNC_WAIT_CTX_get_fd(context, &wait_key, &fd, &custom))
 		return NULL;
 	waker = custom;
-	if (waker->process == process && waker_is_ours(waker))
+	/* The eventfd is looked at before it is read. */
+	if (waker->process == process && descriptor_is_ours(&waker->epoll))
 		return waker;
 	/* Inherited in a fork: parent and child would take each other's signals. Or closed. */
 	ASYNC_WAIT_CTX_clear_fd(context, &wait_key);
