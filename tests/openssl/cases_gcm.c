@@ -18,10 +18,11 @@ static const char *const names[] = {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}
 static EVP_CIPHER_CTX *open_ctx(const struct env *env, const char *name, const char *whose,
                                 int encrypt, const uint8_t *key, const uint8_t *iv)
 {
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(env->libctx, name, whose);
+	ENGINE *engine = strcmp(whose, OURS) != 0 ? NULL : env->engine;
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(env->libctx, name, engine ? THEIRS : whose);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
-	if (!cipher || EVP_CipherInit_ex2(ctx, cipher, key, iv, encrypt, NULL) != 1) {
+	if (!cipher || EVP_CipherInit_ex(ctx, cipher, engine, key, iv, encrypt) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
 		ctx = NULL;
 	}
@@ -277,7 +278,9 @@ static bool tls12_records(const struct env *env)
 		reader[i] = open_ctx(env, names[0], i ? THEIRS : OURS, 0, key, NULL);
 		CHECK(EVP_CIPHER_CTX_ctrl(writer[i], EVP_CTRL_GCM_SET_IV_FIXED, 4, fixed) == 1);
 		CHECK(EVP_CIPHER_CTX_ctrl(reader[i], EVP_CTRL_GCM_SET_IV_FIXED, 4, fixed) == 1);
-		/* As libssl does with every cipher. */
+		/* As libssl does with every cipher of a provider. */
+		if (env->engine && !i)
+			continue;
 		CHECK(EVP_CIPHER_CTX_set_params(writer[i], params));
 		CHECK(EVP_CIPHER_CTX_set_params(reader[i], params));
 	}
