@@ -152,7 +152,7 @@ static int cipher_init(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsi
 	/* libcrypto has set its own already: to this IV, or back to the one before. */
 	if (mode != &engine_gcm) {
 		memcpy(c->iv, EVP_CIPHER_CTX_iv(ctx), AES_BLOCK);
-		iv = key || iv ? c->iv : NULL;
+		iv = c->iv;
 	}
 	return mode->init(c->inner, encrypt, key, (size_t)EVP_CIPHER_CTX_get_key_length(ctx), iv,
 	                  iv_len, NULL);
