@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Programs that know nothing of vcrypto, with the ENGINE, on live daemons: openssl's commands, TLS
-servers, haproxy, and a server that writes several records at once. Everything must work as without,
+servers, nginx, haproxy, and a server that writes several records at once. Everything must work as without,
 and be offloaded."""
 
 import os
@@ -11,8 +11,9 @@ import ssl
 import subprocess
 
 import vctest
-from programs import (background, client_context, counts, get, haproxy_config, listening,
-                      make_certificate, offloaded, one_server, openssl, path, read, write)
+from programs import (background, client_context, counts, free_port, get, haproxy_config,
+                      listening, make_certificate, offloaded, one_server, openssl, path, read,
+                      write)
 from vctest import check, contains, equal, need, wait_until
 
 TLS = os.path.join(vctest.BUILD, "tests/functional/openssl_engine/test-engine-tls")
@@ -294,6 +295,56 @@ def test_pipelines_without_daemons():
         make_certificate(stack)
         for more in ([], ["async"]):
             transfer(stack, "AES128-SHA", 8, 4096, 1 << 20, *more, policy="always")
+
+
+NGINX = """\
+daemon off;
+pid {dir}/nginx.pid;
+error_log stderr notice;
+worker_processes 2;
+ssl_engine vcrypto;
+events {{
+    worker_connections 64;
+}}
+http {{
+    access_log off;
+    default_type text/plain;
+    client_body_temp_path {dir}/nginx-body;
+    proxy_temp_path {dir}/nginx-proxy;
+    fastcgi_temp_path {dir}/nginx-fastcgi;
+    uwsgi_temp_path {dir}/nginx-uwsgi;
+    scgi_temp_path {dir}/nginx-scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {dir}/cert.pem;
+        ssl_certificate_key {dir}/key.pem;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_tickets off;
+        root {dir}/www;
+        index page;
+    }}
+}}
+"""
+
+
+def test_nginx():
+    """By ssl_engine: the master loads it, and its workers, which are forked, use it."""
+    with vctest.Stack() as stack:
+        make_certificate(stack)
+        os.mkdir(path(stack, "www"))
+        page = write(stack, "www/page", 10000)
+        port = free_port()
+        with open(path(stack, "nginx.conf"), "w", encoding="utf-8") as file:
+            file.write(NGINX.format(dir=stack.dir, port=port))
+        with background([need("nginx"), "-c", path(stack, "nginx.conf")],
+                        env=stack.engine_env(), stderr=subprocess.DEVNULL) as server:
+            wait_until(lambda: listening(port), 20, "nginx listens")
+            with counts(stack, rsa_sign=20):
+                for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                    for _ in range(10):
+                        equal(get(port, client_context(version)), page, "the page")
+            server.terminate()
+            server.wait(20)
 
 
 def test_haproxy():

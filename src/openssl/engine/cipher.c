@@ -145,7 +145,6 @@ static int cipher_init(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsi
 {
 	const struct engine_mode *mode = mode_of(ctx);
 	struct engine_cipher *c = engine_cipher_of(ctx);
-	size_t iv_len = (size_t)EVP_CIPHER_CTX_get_iv_length(ctx);
 
 	if (!c->inner)
 		return 0;
@@ -154,8 +153,9 @@ static int cipher_init(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsi
 		memcpy(c->iv, EVP_CIPHER_CTX_iv(ctx), AES_BLOCK);
 		iv = c->iv;
 	}
+	/* libcrypto may remember another length of the IV than was set. */
 	return mode->init(c->inner, encrypt, key, (size_t)EVP_CIPHER_CTX_get_key_length(ctx), iv,
-	                  iv_len, NULL);
+	                  c->iv_len, NULL);
 }
 
 static int cipher_cleanup(EVP_CIPHER_CTX *ctx)

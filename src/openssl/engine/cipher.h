@@ -25,7 +25,7 @@
 struct engine_cipher {
 	void *inner;           /* the provider's context */
 	uint8_t iv[AES_BLOCK]; /* the chaining value when the last call returned */
-	uint8_t iv_len;        /* GCM */
+	uint8_t iv_len;        /* may be set for GCM */
 	/* Announced for the next call. */
 	unsigned int outs, ins, lengths, aads;
 	uint8_t *out[PIPES];
