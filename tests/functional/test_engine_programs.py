@@ -45,6 +45,22 @@ def test_engine_command():
         for word in ("RSA", "AES-128-CBC", "AES-256-CBC-HMAC-SHA256", "id-aes128-GCM", "SOCKET",
                      "DEADLINE_MS", "FALLBACK", "MIN_SIZE", "POLICY"):
             contains(output, word, "openssl engine")
+        done = openssl(stack, "engine", "-c", "vcrypto",
+                       env=stack.engine_env(block_operations="cipher"))
+        check(b"[RSA]" in done.stdout, f"blocked ciphers are offered: {done.stdout}")
+
+
+def test_wrong_settings_are_told():
+    """libcrypto keeps errors in openssl.cnf to itself, and the program goes on without us."""
+    with vctest.Stack(host=False, engined=False) as stack:
+        write(stack, "text", 1000)
+        make_key(stack)
+        wrong = ({**stack.engine_env(algorithms="ALL"), "VCRYPTO_OFFLOAD": "rsa=often"},
+                 stack.engine_env(algorithms="ALL", offload="gcm=1, rsa=often"))
+        for env, place in zip(wrong, (" in the environment", "")):
+            done = openssl(stack, "dgst", "-sha256", "-sign", "@key.pem", "-out", "@sig", "@text",
+                           env=env)
+            contains(done.stderr.decode(), f'bad value of OFFLOAD{place}: "rsa=often"', "error")
 
 
 def test_engine_without_a_file():

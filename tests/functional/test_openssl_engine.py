@@ -80,6 +80,29 @@ def test_never():
         equal(sum(totals(stack)["offloaded"].values()), 0, "offloaded")
 
 
+def test_what_is_left_to_openssl():
+    with vctest.Stack() as stack:
+        cases(stack, "cases", "sync", policy="always", block_operations="signature")
+        all_offloaded(stack, ("cipher", "aead", "rsa_decrypt"))
+        for kind in ("rsa_sign", "ecdsa_sign"):
+            equal(totals(stack)["offloaded"][kind], 0, kind)
+
+
+def test_settings_by_kind_of_work():
+    with vctest.Stack() as stack:
+        cases(stack, "cases", "sync", offload="rsa=never, gcm=always")
+        all_offloaded(stack, ("aead", "ecdsa_sign"))
+        for kind in ("cipher", "rsa_sign", "rsa_decrypt"):
+            equal(totals(stack)["offloaded"][kind], 0, kind)
+
+
+def test_the_environment_counts_more():
+    with vctest.Stack() as stack:
+        stack.env["VCRYPTO_POLICY"] = "never"
+        cases(stack, "cases", "sync", policy="always")
+        equal(sum(totals(stack)["offloaded"].values()), 0, "offloaded")
+
+
 def test_without_daemons():
     with vctest.Stack(host=False, engined=False) as stack:
         cases(stack, "cases", "sync", policy="always")

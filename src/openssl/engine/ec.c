@@ -237,7 +237,8 @@ bool engine_ec_open(void)
 
 void engine_ec_close(void)
 {
-	EC_KEY_METHOD_free(method);
+	if (method)
+		EC_KEY_METHOD_free(method);
 	method = NULL;
 	if (key_index >= 0)
 		CRYPTO_free_ex_index(CRYPTO_EX_INDEX_EC_KEY, key_index);

@@ -18,8 +18,10 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "base/log.h"
 #include "base/util.h"
 #include "openssl/core/core.h"
+#include "openssl/core/debug.h"
 
 struct provider engine_front;
 
@@ -121,10 +123,19 @@ static int parse_values(struct policy *policy, bool environment, struct policy_e
 	return policy_parse(policy, &texts, error);
 }
 
+/* Most programs do not look at the errors of openssl.cnf, and go on without us. */
+static void bad_value(enum policy_setting setting, const char *place, const char *value)
+{
+	const char *name = commands[setting].cmd_name;
+
+	debug_open();
+	log_error("ENGINE: bad value of %s%s: \"%s\"", name, place, value);
+	ENGINE_RAISE(BAD_VALUE, "%s%s cannot be \"%s\"", name, place, value);
+}
+
 /* Under front_lock. */
 static int set_value(enum policy_setting setting, const char *text)
 {
-	const char *name = commands[setting].cmd_name;
 	char *value = values[setting], before[sizeof(values[0])];
 	struct policy_error error = {.setting = setting};
 	struct policy policy;
@@ -132,7 +143,8 @@ static int set_value(enum policy_setting setting, const char *text)
 	/* The client of the daemon is told these two once. */
 	if ((setting == POLICY_SET_SOCKET || setting == POLICY_SET_DEADLINE) &&
 	    atomic_load(&started) && strcmp(value, text) != 0) {
-		ENGINE_RAISE(TOO_LATE, "%s has to be set before the ENGINE is initialised", name);
+		ENGINE_RAISE(TOO_LATE, "%s has to be set before the ENGINE is initialised",
+		             commands[setting].cmd_name);
 		return 0;
 	}
 	memcpy(before, value, sizeof(before));
@@ -140,8 +152,7 @@ static int set_value(enum policy_setting setting, const char *text)
 	if (!text[0] || OPENSSL_strlcpy(value, text, sizeof(before)) >= sizeof(before) ||
 	    parse_values(&policy, false, &error) || parse_values(&policy, true, &error)) {
 		memcpy(value, before, sizeof(before));
-		ENGINE_RAISE(BAD_VALUE, "%s cannot be \"%s\"", name,
-		             error.part[0] ? error.part : text);
+		bad_value(setting, "", error.part[0] ? error.part : text);
 		return 0;
 	}
 	engine_front.policy = policy;
@@ -181,8 +192,7 @@ static bool first_settings(void)
 
 	if (!parse_values(&engine_front.policy, true, &error))
 		return true;
-	ENGINE_RAISE(BAD_VALUE, "%s in the environment cannot be \"%s\"",
-	             commands[error.setting].cmd_name, error.part);
+	bad_value(error.setting, " in the environment", error.part);
 	return false;
 }
 
