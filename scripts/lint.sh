@@ -68,6 +68,7 @@ check() {
 	cppcheck --quiet --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck --error-exitcode=1 --std=c11 -j 2 \
 		-I src -I include -D__x86_64__ \
+		'-DIMPLEMENT_DYNAMIC_CHECK_FN()=' '-DIMPLEMENT_DYNAMIC_BIND_FN(bind)=' \
 		'-Djson_object_foreach(object,key,value)=while(json_object_next(object,&key,&value))' \
 		'-Djson_array_foreach(array,index,value)=while(json_array_next(array,&index,&value))' \
 		src include examples tests

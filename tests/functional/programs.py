@@ -7,8 +7,9 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
 
-from vctest import check, equal, need
+from vctest import check, equal, need, wait_until
 
 
 def offloaded(stack):
@@ -101,6 +102,38 @@ def receive(connection, size):
             break
         got.extend(part)
     return bytes(got)
+
+
+def one_server(stack, version, suite, arguments, env, group=None):
+    """s_server with this environment sends and receives a file, both compared."""
+    port = free_port()
+    up, down = os.urandom(1 << 20), os.urandom(1 << 20)
+    command = [need("openssl"), "s_server", "-quiet", "-accept", str(port), "-naccept", "1",
+               "-cert", path(stack, "cert.pem"), "-key", path(stack, "key.pem"), "-ciphersuites",
+               "TLS_AES_128_GCM_SHA256", "-cipher", "ALL:@SECLEVEL=0", *arguments]
+    with open(path(stack, "up"), "wb") as sink, \
+            background(command, env=env, stdin=subprocess.PIPE,
+                       stdout=sink, stderr=subprocess.DEVNULL) as server:
+        connection = None
+        for _ in range(200):
+            with contextlib.suppress(ConnectionRefusedError):
+                connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+                break
+            threading.Event().wait(0.05)
+        check(connection, "the server listens")
+        with client_context(version, suite, group).wrap_socket(connection) as tls:
+            name = tls.cipher()[0]
+            check(suite in (None, name), name)
+            # Its input must not end: the server would end then.
+            writer = threading.Thread(target=server.stdin.write, args=(down,))
+            writer.start()
+            got = receive(tls, len(down))
+            tls.sendall(up)
+            wait_until(lambda: os.path.getsize(path(stack, "up")) >= len(up), 60,
+                       f"{name}: the server has everything")
+            writer.join(60)
+    check(got == down, f"{name}: the client got what was sent")
+    check(read(stack, "up") == up, f"{name}: the server got what was sent")
 
 
 def get(port, context):

@@ -3,7 +3,6 @@
 """Programs that know nothing of vcrypto, on live daemons: openssl's commands, TLS servers and
 clients. Everything must work as without, and be offloaded."""
 
-import contextlib
 import os
 import re
 import signal
@@ -14,7 +13,8 @@ import threading
 
 import vctest
 from programs import (background, client_context, counts, free_port, get, haproxy_config,
-                      listening, make_certificate, offloaded, openssl, path, read, receive, write)
+                      listening, make_certificate, offloaded, one_server, openssl, path, read,
+                      receive, write)
 from vctest import check, equal, need, wait_until
 
 KEY = "00112233445566778899aabbccddeeff"
@@ -238,38 +238,6 @@ def ec_signatures(curve, settings):
     return 1 if settings or curve != "P-256" else 0
 
 
-def one_server(stack, version, suite, arguments, settings, group=None):
-    """A server with the provider sends and receives a file, both compared."""
-    port = free_port()
-    up, down = os.urandom(1 << 20), os.urandom(1 << 20)
-    command = [need("openssl"), "s_server", "-quiet", "-accept", str(port), "-naccept", "1",
-               "-cert", path(stack, "cert.pem"), "-key", path(stack, "key.pem"), "-ciphersuites",
-               "TLS_AES_128_GCM_SHA256", "-cipher", "ALL:@SECLEVEL=0", *arguments]
-    with open(path(stack, "up"), "wb") as sink, \
-            background(command, env=stack.openssl_env(**settings), stdin=subprocess.PIPE,
-                       stdout=sink, stderr=subprocess.DEVNULL) as server:
-        connection = None
-        for _ in range(200):
-            with contextlib.suppress(ConnectionRefusedError):
-                connection = socket.create_connection(("127.0.0.1", port), timeout=60)
-                break
-            threading.Event().wait(0.05)
-        check(connection, "the server listens")
-        with client_context(version, suite, group).wrap_socket(connection) as tls:
-            name = tls.cipher()[0]
-            check(suite in (None, name), name)
-            # Its input must not end: the server would end then.
-            writer = threading.Thread(target=server.stdin.write, args=(down,))
-            writer.start()
-            got = receive(tls, len(down))
-            tls.sendall(up)
-            wait_until(lambda: os.path.getsize(path(stack, "up")) >= len(up), 60,
-                       f"{name}: the server has everything")
-            writer.join(60)
-    check(got == down, f"{name}: the client got what was sent")
-    check(read(stack, "up") == up, f"{name}: the server got what was sent")
-
-
 def servers(arguments, settings, suites=SUITES):
     with vctest.Stack() as stack:
         make_certificate(stack)
@@ -281,17 +249,18 @@ def servers(arguments, settings, suites=SUITES):
             elif suites is STITCHED:
                 records = {"cipher": 60}
             with counts(stack, **{rsa: 1}, **records):
-                one_server(stack, version, suite, arguments, settings)
+                one_server(stack, version, suite, arguments, stack.openssl_env(**settings))
 
 
 def with_ec_certificates(one):
-    """one(stack, version, suite, arguments, settings, group) signs, in every way."""
+    """one(stack, version, suite, arguments, env, group) signs, in every way."""
     with vctest.Stack() as stack:
         for arguments, settings in EC_WAYS:
             for curve, group, version, suite in EC_SUITES:
                 make_certificate(stack, curve)
                 with counts(stack, ecdsa_sign=ec_signatures(curve, settings)):
-                    one(stack, version, suite, arguments, settings, group)
+                    one(stack, version, suite, arguments, stack.openssl_env(**settings),
+                        group)
 
 
 def test_server_with_ec_certificate():
@@ -303,7 +272,7 @@ def test_server_with_ec_certificate_in_software():
     with vctest.Stack(host=False, engined=False) as stack:
         for curve, group, version, suite in EC_SUITES:
             make_certificate(stack, curve)
-            one_server(stack, version, suite, [], {"policy": "always"}, group)
+            one_server(stack, version, suite, [], stack.openssl_env(policy="always"), group)
 
 
 def test_server_in_jobs():
@@ -357,7 +326,7 @@ def test_client():
         check(offloaded(stack)["aead"] > 100, "records are offloaded")
 
 
-def one_client(stack, version, suite, arguments, settings, group):
+def one_client(stack, version, suite, arguments, env, group):
     """s_client with the provider signs for itself, to a server in Python without."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path(stack, "cert.pem"), path(stack, "key.pem"))
@@ -372,7 +341,7 @@ def one_client(stack, version, suite, arguments, settings, group):
             background([need("openssl"), "s_client", "-quiet", "-connect",
                         f"127.0.0.1:{server.getsockname()[1]}", "-cert", path(stack, "cert.pem"),
                         "-key", path(stack, "key.pem"), *arguments],
-                       env=stack.openssl_env(**settings), stdin=subprocess.PIPE,
+                       env=env, stdin=subprocess.PIPE,
                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
         client.stdin.write(b"signed")
         client.stdin.flush()

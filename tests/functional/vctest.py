@@ -27,7 +27,6 @@ VCRYPTO_ENGINED_SOCKET, VCRYPTO_HOST_PID and VCRYPTO_ENGINED_PID, and OPENSSL_CO
 import contextlib
 import ctypes
 import functools
-import glob
 import json
 import os
 import shutil
@@ -75,6 +74,18 @@ activate = 1
 socket = {dir}/engined.sock
 {settings}[algorithms]
 default_properties = ?provider=vcrypto
+"""
+
+ENGINE_CONFIG = """\
+openssl_conf = openssl_init
+[openssl_init]
+engines = engines
+[engines]
+vcrypto = vcrypto_engine
+[vcrypto_engine]
+dynamic_path = {module}
+SOCKET = {dir}/engined.sock
+{settings}{last}
 """
 
 
@@ -149,10 +160,18 @@ def program(name):
 
 def provider_module():
     """Path of vcrypto.so."""
-    found = glob.glob(os.path.join(BUILD, "src/openssl/**/vcrypto.so"), recursive=True)
-    if not found:
+    found = os.path.join(BUILD, "src/openssl/provider/vcrypto.so")
+    if not os.path.exists(found):
         raise Skip("the OpenSSL provider is not built")
-    return os.path.abspath(found[0])
+    return os.path.abspath(found)
+
+
+def engine_module():
+    """Path of the ENGINE, which has the same name."""
+    found = os.path.join(BUILD, "src/openssl/engine/vcrypto.so")
+    if not os.path.exists(found):
+        raise Skip("the OpenSSL ENGINE is not built")
+    return os.path.abspath(found)
 
 
 def need(command):
@@ -411,10 +430,23 @@ class Stack:
         the sanitizer first; its own leaks are not ours to judge.
         """
         lines = "".join(f"{key.replace('_', '-')} = {value}\n" for key, value in settings.items())
+        return self._openssl_env(foreign, OPENSSL_CONFIG.format(module=provider_module(),
+                                                                dir=self.dir, settings=lines))
+
+    def engine_env(self, foreign=True, algorithms=None, **settings):
+        """The same for programs that use the ENGINE; settings are its commands (min_size="0":
+        "MIN_SIZE = 0"). algorithms: what it is the default for ("ALL", "RSA,EC"); None: nothing,
+        it is then asked for by name."""
+        lines = "".join(f"{key.upper()} = {value}\n" for key, value in settings.items())
+        last = f"default_algorithms = {algorithms}" if algorithms else "init = 0"
+        config = ENGINE_CONFIG.format(module=engine_module(), dir=self.dir, settings=lines,
+                                      last=last)
+        return {**self._openssl_env(foreign, config), "VCRYPTO_ENGINE": engine_module()}
+
+    def _openssl_env(self, foreign, config):
         handle, path = tempfile.mkstemp(prefix="openssl-", suffix=".cnf", dir=self.dir)
         with open(handle, "w", encoding="utf-8") as file:
-            file.write(OPENSSL_CONFIG.format(module=provider_module(), dir=self.dir,
-                                             settings=lines))
+            file.write(config)
         os.chmod(path, 0o644)
         env = {**self.env, "OPENSSL_CONF": path}
         preload = os.environ.get("VCRYPTO_PRELOAD")

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the provider must do, told by comparing it with OpenSSL's own: each case does the same with
- * both and wants the same at every step. Run by the unit tests on a client that computes by itself
- * (and fails on command), and by the functional tests on live daemons, each outside and inside an
- * ASYNC job.
+ * What the provider (and the ENGINE) must do, told by comparing it with OpenSSL's own: each case
+ * does the same with both and wants the same at every step. Run by the unit tests on a client that
+ * computes by itself (and fails on command), and by the functional tests on live daemons, each
+ * outside and inside an ASYNC job.
  */
 #ifndef VC_TESTS_OPENSSL_CASES_H
 #define VC_TESTS_OPENSSL_CASES_H
@@ -27,6 +27,7 @@
 
 struct env {
 	OSSL_LIB_CTX *libctx; /* with the providers vcrypto and default */
+	ENGINE *engine;       /* not NULL: ours are the ciphers of this one, not the provider's */
 	size_t large;         /* size of the largest messages */
 };
 

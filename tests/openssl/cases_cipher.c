@@ -82,7 +82,8 @@ static bool pieces_once(const struct env *env, struct buffers *m, size_t size)
 		out += (size_t)n;
 		if (test_random(8) == 0)
 			CHECK(pair_copy(&pair));
-		if (test_random(8) == 0)
+		/* The older interface holds the last block back when it has been decrypted. */
+		if (test_random(8) == 0 && (!env->engine || encrypt || !pad))
 			CHECK(pair_same_ivs(&pair));
 	}
 	CHECK(pair_final(&pair, m->a + out, m->b + out, &n, &result));
@@ -145,15 +146,13 @@ static bool bare_cipher(const struct env *env)
 
 static bool no_key(const struct env *env)
 {
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(env->libctx, names[0], OURS);
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t iv[16] = {0}, out[64];
+	struct pair pair;
 	int n;
 
-	CHECK(EVP_EncryptInit_ex2(ctx, cipher, NULL, iv, NULL) == 1);
-	CHECK(EVP_EncryptUpdate(ctx, out, &n, iv, 16) != 1);
-	EVP_CIPHER_CTX_free(ctx);
-	EVP_CIPHER_free(cipher);
+	CHECK(pair_open(env, names[0], &pair, 1, NULL, iv));
+	CHECK(EVP_EncryptUpdate(pair.ours, out, &n, iv, 16) != 1);
+	pair_close(&pair);
 	return true;
 }
 

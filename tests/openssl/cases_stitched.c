@@ -17,13 +17,22 @@
 static const char *const names[] = {"AES-128-CBC-HMAC-SHA1", "AES-256-CBC-HMAC-SHA1",
                                     "AES-128-CBC-HMAC-SHA256", "AES-256-CBC-HMAC-SHA256"};
 
+/* The older interface would pad. */
+static bool open_bare(const struct env *env, const char *name, struct pair *pair, int encrypt,
+                      const uint8_t *key, const uint8_t *iv)
+{
+	CHECK(pair_open(env, name, pair, encrypt, key, iv));
+	CHECK(!env->engine || EVP_CIPHER_CTX_set_padding(pair->ours, 0));
+	return true;
+}
+
 static bool open_one(const struct env *env, unsigned int i, struct pair *pair, int encrypt)
 {
 	uint8_t key[32], iv[16];
 
 	test_fill(key, sizeof(key));
 	test_fill(iv, sizeof(iv));
-	return pair_open(env, names[i % 4], pair, encrypt, key, iv);
+	return open_bare(env, names[i % 4], pair, encrypt, key, iv);
 }
 
 /* Not a record: only enciphered. */
@@ -70,8 +79,8 @@ static bool pieces_once(const struct env *env, struct buffers *m, size_t size)
 			CHECK(pair_copy(&pair));
 		if (test_random(8) == 0)
 			CHECK(pair_same_ivs(&pair));
-		if (test_random(16) == 0)
-			/* Part of a block is not allowed. */
+		if (!env->engine && test_random(16) == 0)
+			/* Part of a block is not allowed. (The older interface keeps it.) */
 			CHECK(pair_update(&pair, m->a + done, m->b + done, &n, m->in, 17));
 	}
 	/* Once more with the same IV and key. */
@@ -131,10 +140,12 @@ static bool connection_open(const struct env *env, unsigned int i, unsigned int 
 	*c = (struct connection){.version = version};
 	test_fill(key, sizeof(key));
 	test_fill(iv, sizeof(iv));
-	CHECK(pair_open(env, name, &c->writer, 1, key, iv));
-	CHECK(pair_open(env, name, &c->reader, 0, key, iv));
+	CHECK(open_bare(env, name, &c->writer, 1, key, iv));
+	CHECK(open_bare(env, name, &c->reader, 0, key, iv));
 	CHECK(set_mac_keys(c, strstr(name, "256") && i % 4 > 1 ? 32 : 20));
-	/* As libssl does with every cipher; what it means differs by direction. */
+	/* As libssl does with every cipher of a provider; what it means differs by direction. */
+	if (env->engine)
+		return true;
 	CHECK(EVP_CIPHER_CTX_set_params(c->writer.ours, params));
 	CHECK(EVP_CIPHER_CTX_set_params(c->writer.theirs, params));
 	CHECK(EVP_CIPHER_CTX_set_params(c->reader.ours, params));

@@ -9,12 +9,30 @@
 
 #define BARE 4096u
 
+/* The ENGINE's, by the older interface. */
+static EVP_CIPHER_CTX *open_engine_ctx(const struct env *env, const char *name, int encrypt,
+                                       const uint8_t *key, const uint8_t *iv)
+{
+	const EVP_CIPHER *cipher = EVP_get_cipherbyname(name);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (cipher && EVP_CipherInit_ex(ctx, cipher, env->engine, key, iv, encrypt) == 1 &&
+	    !EVP_CIPHER_get0_provider(EVP_CIPHER_CTX_get0_cipher(ctx)))
+		return ctx;
+	EVP_CIPHER_CTX_free(ctx);
+	return NULL;
+}
+
 EVP_CIPHER_CTX *open_cipher_ctx(const struct env *env, const char *name, const char *whose,
                                 int encrypt, const uint8_t *key, const uint8_t *iv)
 {
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(env->libctx, name, whose);
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	EVP_CIPHER *cipher;
+	EVP_CIPHER_CTX *ctx;
 
+	if (env->engine && !strcmp(whose, OURS))
+		return open_engine_ctx(env, name, encrypt, key, iv);
+	cipher = EVP_CIPHER_fetch(env->libctx, name, whose);
+	ctx = EVP_CIPHER_CTX_new();
 	if (!cipher || EVP_CipherInit_ex2(ctx, cipher, key, iv, encrypt, NULL) != 1) {
 		EVP_CIPHER_CTX_free(ctx);
 		ctx = NULL;
@@ -63,16 +81,26 @@ bool pair_final(struct pair *pair, uint8_t *a, uint8_t *b, int *n, int *result)
 	return true;
 }
 
+/* The one that was given, and the one that the next block is chained to. */
+static bool get_ivs(EVP_CIPHER_CTX *ctx, uint8_t iv[2][16])
+{
+	if (EVP_CIPHER_get0_provider(EVP_CIPHER_CTX_get0_cipher(ctx))) {
+		CHECK(EVP_CIPHER_CTX_get_original_iv(ctx, iv[0], 16));
+		CHECK(EVP_CIPHER_CTX_get_updated_iv(ctx, iv[1], 16));
+		return true;
+	}
+	memcpy(iv[0], EVP_CIPHER_CTX_original_iv(ctx), 16);
+	memcpy(iv[1], EVP_CIPHER_CTX_iv(ctx), 16);
+	return true;
+}
+
 bool pair_same_ivs(struct pair *pair)
 {
-	uint8_t a[16] = {0}, b[16] = {1};
+	uint8_t a[2][16] = {{0}}, b[2][16] = {{1}};
 
-	CHECK(EVP_CIPHER_CTX_get_original_iv(pair->ours, a, sizeof(a)));
-	CHECK(EVP_CIPHER_CTX_get_original_iv(pair->theirs, b, sizeof(b)));
-	CHECK(!memcmp(a, b, sizeof(a)));
-	CHECK(EVP_CIPHER_CTX_get_updated_iv(pair->ours, a, sizeof(a)));
-	CHECK(EVP_CIPHER_CTX_get_updated_iv(pair->theirs, b, sizeof(b)));
-	CHECK(!memcmp(a, b, sizeof(a)));
+	CHECK(get_ivs(pair->ours, a) && get_ivs(pair->theirs, b));
+	CHECK(!memcmp(a[0], b[0], sizeof(a[0])));
+	CHECK(!memcmp(a[1], b[1], sizeof(a[1])));
 	return true;
 }
 
@@ -87,7 +115,11 @@ bool pair_bare_cipher(const struct env *env, const char *name, size_t least,
 	test_fill(in, sizeof(in));
 	CHECK(pair_open(env, name, &pair, 1, key, iv));
 	for (unsigned int size = (unsigned int)least; size <= BARE; size *= 4) {
-		CHECK(EVP_Cipher(pair.ours, a, in, size) == EVP_Cipher(pair.theirs, b, in, size));
+		int ours = EVP_Cipher(pair.ours, a, in, size);
+		int theirs = EVP_Cipher(pair.theirs, b, in, size);
+
+		/* The older interface says no more than that it is done. */
+		CHECK(ours == (env->engine ? 1 : theirs));
 		CHECK(!memcmp(a, b, size) && same(&pair));
 	}
 	pair_close(&pair);

@@ -16,7 +16,7 @@
  * MAC to nobody. The device is asked for the same work, so that who compares the two (openssl
  * speed) compares like with like.
  */
-#include "openssl/provider/cipher.h"
+#include "openssl/provider/cipher_stitched.h"
 
 #include <string.h>
 
@@ -26,23 +26,9 @@
 #include <openssl/params.h>
 #include <openssl/proverr.h>
 
-#define TLS_AAD 13
 #define TLS_1_1 0x302
-#define MAX_MAC 32
-#define MAX_MAC_KEY 64 /* a block of the hash: longer ones are hashed first */
 /* Parameters that may come together; the multi-block ones do. */
 #define MAX_PARAMS 16
-
-struct stitched_ctx {
-	struct cipher_ctx base;
-	uint8_t mac_size;
-	bool mac_key_set; /* and one that fits */
-	uint8_t mac_key_size;
-	uint8_t mac_key[MAX_MAC_KEY];
-	bool tls_pending;         /* tls_aad was set: the next update is a record */
-	bool tls_used;            /* tls_aad was set at least once */
-	uint8_t tls_aad[TLS_AAD]; /* as given */
-};
 
 /* ----------------------------------------------------------------------------- life, settings */
 
@@ -66,6 +52,7 @@ void stitched_freectx(void *vctx)
 	if (!c)
 		return;
 	cipher_close(&c->base);
+	stitched_flights_free(c);
 	OPENSSL_clear_free(c, sizeof(*c));
 }
 
@@ -74,6 +61,8 @@ void *stitched_dupctx(void *vctx)
 	const struct stitched_ctx *c = vctx;
 	struct stitched_ctx *copy = OPENSSL_memdup(c, sizeof(*c));
 
+	if (copy)
+		copy->flights = NULL;
 	if (copy && !cipher_copy(&copy->base, &c->base)) {
 		stitched_freectx(copy);
 		return NULL;
@@ -96,15 +85,16 @@ int stitched_init(void *vctx, bool encrypt, const uint8_t *key, size_t key_size,
 	return stitched_set_ctx_params(c, params);
 }
 
-/* Bytes of the record that are data and explicit IV, and of these the IV. */
-static size_t tls_payload(const struct stitched_ctx *c)
+size_t stitched_payload(const struct stitched_ctx *c)
 {
-	return (size_t)(c->tls_aad[TLS_AAD - 2] << 8 | c->tls_aad[TLS_AAD - 1]);
+	return (size_t)(c->tls_aad[STITCHED_AAD - 2] << 8 | c->tls_aad[STITCHED_AAD - 1]);
 }
 
-static size_t tls_explicit_iv(const struct stitched_ctx *c)
+size_t stitched_explicit_iv(const struct stitched_ctx *c)
 {
-	return (c->tls_aad[TLS_AAD - 4] << 8 | c->tls_aad[TLS_AAD - 3]) >= TLS_1_1 ? AES_BLOCK : 0;
+	return (c->tls_aad[STITCHED_AAD - 4] << 8 | c->tls_aad[STITCHED_AAD - 3]) >= TLS_1_1
+	               ? AES_BLOCK
+	               : 0;
 }
 
 /* Bytes of a record with so much data and IV. */
@@ -126,25 +116,26 @@ int stitched_get_ctx_params(void *vctx, OSSL_PARAM params[])
 		return 0;
 	p = OSSL_PARAM_locate(params, OSSL_CIPHER_PARAM_AEAD_TLS1_AAD_PAD);
 	if (p && c->tls_used && c->base.encrypt)
-		return OSSL_PARAM_set_size_t(p, tls_record(c, tls_payload(c)) - tls_payload(c));
+		return OSSL_PARAM_set_size_t(p, tls_record(c, stitched_payload(c)) -
+		                                        stitched_payload(c));
 	return 1;
 }
 
 static int set_tls_aad(struct stitched_ctx *c, const OSSL_PARAM *p)
 {
-	if (p->data_type != OSSL_PARAM_OCTET_STRING || p->data_size != TLS_AAD) {
+	if (p->data_type != OSSL_PARAM_OCTET_STRING || p->data_size != STITCHED_AAD) {
 		ERR_raise(ERR_LIB_PROV, PROV_R_INVALID_AAD);
 		return 0;
 	}
-	memcpy(c->tls_aad, p->data, TLS_AAD);
-	c->tls_pending = c->tls_used = tls_payload(c) >= tls_explicit_iv(c);
+	memcpy(c->tls_aad, p->data, STITCHED_AAD);
+	c->tls_pending = c->tls_used = stitched_payload(c) >= stitched_explicit_iv(c);
 	return c->tls_pending;
 }
 
 static void note_mac_key(struct stitched_ctx *c, const OSSL_PARAM *p)
 {
 	cipher_forget_key(&c->base);
-	c->mac_key_set = p->data && p->data_size <= MAX_MAC_KEY;
+	c->mac_key_set = p->data && p->data_size <= STITCHED_MAX_MAC_KEY;
 	c->mac_key_size = c->mac_key_set ? (uint8_t)p->data_size : 0;
 	if (c->mac_key_size)
 		memcpy(c->mac_key, p->data, c->mac_key_size);
@@ -178,9 +169,9 @@ int stitched_set_ctx_params(void *vctx, const OSSL_PARAM params[])
 
 /* ---------------------------------------------------------------------------------- offloading */
 
-static struct core_key *session_key(struct stitched_ctx *c)
+struct core_key *stitched_key(struct stitched_ctx *c)
 {
-	static const uint8_t none[MAX_MAC];
+	static const uint8_t none[STITCHED_MAX_MAC];
 	struct vcrypto_session_params params;
 
 	if (c->base.key)
@@ -194,28 +185,33 @@ static struct core_key *session_key(struct stitched_ctx *c)
 	return c->base.key;
 }
 
-/* Encipher size bytes, whole blocks, of length bytes that are authenticated behind aad. */
+void stitched_fill(struct stitched_ctx *c, struct core_op *op, uint8_t *out, const uint8_t *in,
+                   size_t size, size_t length, const uint8_t *aad, uint8_t mac[STITCHED_MAX_MAC])
+{
+	chain_fill(&c->base, op, out, in, length, c->base.chain);
+	op->cipher_len = (uint32_t)size;
+	op->aad = aad;
+	op->aad_len = aad ? STITCHED_AAD : 0;
+	op->tag = mac;
+	op->tag_len = c->mac_size;
+}
+
 static int run(struct stitched_ctx *c, uint8_t *out, const uint8_t *in, size_t size, size_t length,
-               const uint8_t *aad, uint8_t mac[MAX_MAC])
+               const uint8_t *aad, uint8_t mac[STITCHED_MAX_MAC])
 {
 	struct core_op op;
 
-	chain_fill(&c->base, &op, out, in, length, c->base.chain);
-	op.cipher_len = (uint32_t)size;
-	op.aad = aad;
-	op.aad_len = aad ? TLS_AAD : 0;
-	op.tag = mac;
-	op.tag_len = c->mac_size;
+	stitched_fill(c, &op, out, in, size, length, aad, mac);
 	return core_run(&op, 1);
 }
 
 /* A message that is only enciphered: piece by piece, the rest in software after a failure. */
 static int offload_message(struct stitched_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
 {
-	size_t done = 0, piece = chain_piece(MAX_MAC);
-	uint8_t unused[MAX_MAC];
+	size_t done = 0, piece = chain_piece(STITCHED_MAX_MAC);
+	uint8_t unused[STITCHED_MAX_MAC];
 
-	if (!session_key(c))
+	if (!stitched_key(c))
 		return chain_software(&c->base, out, in, size);
 	if (!chain_to_us(&c->base))
 		return 0;
@@ -233,27 +229,25 @@ static int offload_message(struct stitched_ctx *c, uint8_t *out, const uint8_t *
 	return chain_software(&c->base, out + done, in + done, size - done);
 }
 
-/* The whole record by the delegate. */
-static int software_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
+int stitched_software_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
 {
 	const OSSL_PARAM aad = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_AAD,
-	                                                         c->tls_aad, TLS_AAD);
-	uint8_t given[TLS_AAD];
+	                                                         c->tls_aad, STITCHED_AAD);
+	uint8_t given[STITCHED_AAD];
 	int ok;
 
 	/* It writes the length that is authenticated into what it is given. */
-	memcpy(given, c->tls_aad, TLS_AAD);
+	memcpy(given, c->tls_aad, STITCHED_AAD);
 	ok = chain_to_delegate(&c->base) && cipher_inner_set(&c->base, &aad);
-	memcpy(c->tls_aad, given, TLS_AAD);
+	memcpy(c->tls_aad, given, STITCHED_AAD);
 	c->base.holder = CHAIN_DELEGATE;
 	return ok && cipher_inner_update(&c->base, out, in, size);
 }
 
-/* What comes after the blocks that the device did: the end of the data, MAC, padding. */
-static int finish_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *rest, size_t n,
-                         size_t size, const uint8_t mac[MAX_MAC])
+int stitched_finish_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *rest, size_t n,
+                           size_t size, const uint8_t mac[STITCHED_MAX_MAC])
 {
-	uint8_t end[AES_BLOCK + MAX_MAC + AES_BLOCK];
+	uint8_t end[AES_BLOCK + STITCHED_MAX_MAC + AES_BLOCK];
 	size_t padding = size - n - c->mac_size;
 	int ok;
 
@@ -265,13 +259,20 @@ static int finish_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *re
 	return ok;
 }
 
+void stitched_header(const struct stitched_ctx *c, size_t length, uint8_t aad[STITCHED_AAD])
+{
+	memcpy(aad, c->tls_aad, STITCHED_AAD);
+	aad[STITCHED_AAD - 2] = (uint8_t)(length >> 8);
+	aad[STITCHED_AAD - 1] = (uint8_t)length;
+}
+
 /* 1 done, 0 failed, -1 not done: nothing has been written, and the chaining value is the old one.
  */
 static int offload_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *in, size_t size)
 {
-	size_t skip = tls_explicit_iv(c), length = tls_payload(c) - skip;
+	size_t skip = stitched_explicit_iv(c), length = stitched_payload(c) - skip;
 	size_t whole = length & ~(AES_BLOCK - 1);
-	uint8_t aad[TLS_AAD], mac[MAX_MAC], before[AES_BLOCK], first[AES_BLOCK];
+	uint8_t aad[STITCHED_AAD], mac[STITCHED_MAX_MAC], before[AES_BLOCK], first[AES_BLOCK];
 	int ok;
 
 	if (!chain_to_us(&c->base))
@@ -283,10 +284,7 @@ static int offload_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *i
 		memcpy(c->base.chain, first, AES_BLOCK);
 		c->base.holder = CHAIN_SAME;
 	}
-	/* What is authenticated has the length of the data alone. */
-	memcpy(aad, c->tls_aad, TLS_AAD);
-	aad[TLS_AAD - 2] = (uint8_t)(length >> 8);
-	aad[TLS_AAD - 1] = (uint8_t)length;
+	stitched_header(c, length, aad);
 	if (run(c, out + skip, in + skip, whole, length, aad, mac)) {
 		memcpy(c->base.chain, before, AES_BLOCK);
 		c->base.holder = CHAIN_OURS;
@@ -295,19 +293,19 @@ static int offload_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *i
 	memcpy(out, first, skip);
 	memcpy(c->base.chain, out + skip + whole - AES_BLOCK, AES_BLOCK);
 	c->base.holder = CHAIN_OURS;
-	ok = finish_record(c, out + skip + whole, in + skip + whole, length - whole,
-	                   size - skip - whole, mac);
+	ok = stitched_finish_record(c, out + skip + whole, in + skip + whole, length - whole,
+	                            size - skip - whole, mac);
 	OPENSSL_cleanse(mac, sizeof(mac));
 	return ok;
 }
 
-static bool record_fits(const struct stitched_ctx *c, size_t size)
+bool stitched_record_fits(const struct stitched_ctx *c, size_t size)
 {
-	size_t payload = tls_payload(c), max = core_max_size();
+	size_t payload = stitched_payload(c), max = core_max_size();
 
 	return c->mac_key_set && size == tls_record(c, payload) &&
-	       payload >= tls_explicit_iv(c) + AES_BLOCK &&
-	       (!max || size + AES_BLOCK + MAX_MAC <= max);
+	       payload >= stitched_explicit_iv(c) + AES_BLOCK &&
+	       (!max || size + AES_BLOCK + STITCHED_MAX_MAC <= max);
 }
 
 static enum policy_choice choose(const struct stitched_ctx *c, size_t size)
@@ -322,11 +320,11 @@ static int encrypt_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *i
 	int done;
 
 	c->tls_pending = false;
-	switch (record_fits(c, size) ? choose(c, size) : POLICY_SOFTWARE) {
+	switch (stitched_record_fits(c, size) ? choose(c, size) : POLICY_SOFTWARE) {
 	case POLICY_FAIL:
 		return 0;
 	case POLICY_OFFLOAD:
-		done = session_key(c) ? offload_record(c, out, in, size) : -1;
+		done = stitched_key(c) ? offload_record(c, out, in, size) : -1;
 		if (done >= 0)
 			return done;
 		if (!c->base.provider->policy.fallback)
@@ -335,7 +333,7 @@ static int encrypt_record(struct stitched_ctx *c, uint8_t *out, const uint8_t *i
 	case POLICY_SOFTWARE:
 		break;
 	}
-	return software_record(c, out, in, size);
+	return stitched_software_record(c, out, in, size);
 }
 
 static int encrypt_message(struct stitched_ctx *c, uint8_t *out, const uint8_t *in, size_t size)

@@ -277,6 +277,15 @@ int policy_parse(struct policy *policy, const struct policy_texts *texts,
 	return 0;
 }
 
+void policy_start_core(const struct policy *policy)
+{
+	struct core_options options = {.deadline_ms = policy->deadline_ms};
+
+	for (size_t i = 0; i < sizeof(options.socket) && policy->socket[i]; i++)
+		options.socket[i] = policy->socket[i];
+	core_configure(&options);
+}
+
 static enum policy_choice try_now(const struct policy *policy)
 {
 	if (core_available())

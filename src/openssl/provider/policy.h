@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is offloaded: read from the provider's section of openssl.cnf, asked before each operation.
- * Any thread; constant after start-up.
+ * What is offloaded: read from the provider's section of openssl.cnf, or the ENGINE's commands, and
+ * asked before each operation. Any thread; constant after start-up.
  */
 #ifndef VC_OPENSSL_POLICY_H
 #define VC_OPENSSL_POLICY_H
@@ -93,6 +93,9 @@ void policy_environment(struct policy_texts *texts);
 /* Fill from texts. 0, or -EINVAL with what is wrong. */
 int policy_parse(struct policy *policy, const struct policy_texts *texts,
                  struct policy_error *error);
+
+/* Give the client of the daemon its part of the settings; no connection is made yet. */
+void policy_start_core(const struct policy *policy);
 
 /* Where to do a cipher operation of so many bytes, or an operation of a private key. */
 enum policy_choice policy_cipher(const struct policy *policy, enum policy_work work, size_t size);

@@ -101,15 +101,6 @@ static int read_settings(struct provider *provider, const OSSL_DISPATCH *in)
 	return 0;
 }
 
-static void start_core(const struct policy *policy)
-{
-	struct core_options options = {.deadline_ms = policy->deadline_ms};
-
-	for (size_t i = 0; i < sizeof(options.socket) && policy->socket[i]; i++)
-		options.socket[i] = policy->socket[i];
-	core_configure(&options);
-}
-
 static void teardown(void *ctx)
 {
 	struct provider *provider = ctx;
@@ -142,7 +133,7 @@ int OSSL_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
 		OPENSSL_free(provider);
 		return 0;
 	}
-	start_core(&provider->policy);
+	policy_start_core(&provider->policy);
 	atomic_fetch_add(&instances, 1);
 	*out = provider_functions;
 	*ctx = provider;

@@ -213,15 +213,6 @@ static bool ours(struct decrypt_ctx *c, const struct decrypt_settings *s, size_t
 	}
 }
 
-static bool below_modulus(RSA *rsa, const uint8_t *in, size_t size)
-{
-	BIGNUM *number = BN_bin2bn(in, (int)size, NULL);
-	bool ok = number && BN_ucmp(number, RSA_get0_n(rsa)) < 0;
-
-	BN_free(number);
-	return ok;
-}
-
 /* 1 done, 0 failed, -1 to be done in software. */
 static int offload(struct decrypt_ctx *c, uint8_t *out, size_t *outlen, size_t outsize,
                    const uint8_t *in, size_t inlen)
@@ -234,7 +225,7 @@ static int offload(struct decrypt_ctx *c, uint8_t *out, size_t *outlen, size_t o
 	int rc;
 
 	if (!rsa || !read_settings(c, &s) || !ours(c, &s, inlen, outsize) ||
-	    !below_modulus(rsa, in, inlen))
+	    !rsa_padding_below(rsa, in, inlen))
 		return -1;
 	choice = policy_private(&c->provider->policy, POLICY_RSA);
 	if (choice == POLICY_SOFTWARE)

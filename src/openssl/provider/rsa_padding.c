@@ -86,6 +86,15 @@ bool rsa_padding_secret(BIGNUM *number, const uint8_t *bytes, size_t size)
 	return ok;
 }
 
+bool rsa_padding_below(const RSA *rsa, const uint8_t *in, size_t size)
+{
+	BIGNUM *number = BN_bin2bn(in, (int)size, NULL);
+	bool ok = number && BN_ucmp(number, RSA_get0_n(rsa)) < 0;
+
+	BN_free(number);
+	return ok;
+}
+
 /* --------------------------------------------------------------------- TLS premaster secrets */
 
 /* Keeps the compiler from turning masks back into branches. */

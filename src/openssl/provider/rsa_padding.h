@@ -25,6 +25,9 @@ RSA *rsa_padding_object(void);
 /* Bytes that may be secret to a number, telling by its time nothing of leading zero bytes. */
 bool rsa_padding_secret(BIGNUM *number, const uint8_t *bytes, size_t size);
 
+/* Whether a ciphertext is a number below the modulus of rsa. */
+bool rsa_padding_below(const RSA *rsa, const uint8_t *in, size_t size);
+
 /*
  * RSA_private_decrypt() of in by padding, block being its result without unpadding; for what this
  * libcrypto does to PKCS#1 v1.5 (from 3.2 on a wrong padding gives a random message made from key
