@@ -64,8 +64,10 @@ static int get_params(void *ctx, OSSL_PARAM params[])
 	uint64_t offloaded = 0, fallback = 0;
 
 	core_stats(&stats);
-	for (unsigned int i = 0; i < VCE_CLASSES; i++)
+	for (unsigned int i = 0; i < VCE_CLASSES_FIRST; i++)
 		offloaded += stats.offloaded[i];
+	for (unsigned int i = VCE_CLASSES_FIRST; i < VCE_CLASSES; i++)
+		offloaded += stats.offloaded_more[i - VCE_CLASSES_FIRST];
 	for (unsigned int i = 0; i < VCE_FALLBACK_REASONS; i++)
 		fallback += stats.fallback[i];
 	return set_text(params, OSSL_PROV_PARAM_NAME, "vcrypto") &&
