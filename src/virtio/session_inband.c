@@ -428,7 +428,7 @@ static int inband_attach(struct vcrypto_device *device)
 
 int inband_begin(struct vcrypto_device *device, bool required)
 {
-	struct virtio_crypto_config config;
+	struct virtio_crypto_config config = {0};
 	int err = tag_look(device);
 
 	if (err == -EPROTO && !required) {
@@ -448,7 +448,7 @@ int inband_begin(struct vcrypto_device *device, bool required)
 int inband_ask(struct vcrypto_device *device)
 {
 	const struct control_way *way = device->control.way;
-	struct virtio_crypto_config unused;
+	struct virtio_crypto_config unused = {0};
 	int err = tag_look(device);
 
 	if (!err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key management for RSA, RSA-PSS and EC keys: the delegate's, on keys that carry our part along.
+ * Key management for RSA, RSA-PSS, EC and X25519 keys: the delegate's, on keys that carry our part
+ * along.
  *
  * There is no decoder and no store here: keys are read by the default provider and come to us by
  * import, once, when OpenSSL first uses them with us.
@@ -174,6 +175,7 @@ static void *gen(void *vgen, OSSL_CALLBACK *callback, void *arg)
 FUNCTIONS_OF(rsa, KEY_RSA)
 FUNCTIONS_OF(rsa_pss, KEY_RSA_PSS)
 FUNCTIONS_OF(ec, KEY_EC)
+FUNCTIONS_OF(x25519, KEY_X25519)
 
 typedef void (*any_function)(void);
 
@@ -213,8 +215,9 @@ const OSSL_DISPATCH *keymgmt_dispatch(enum key_kind kind)
 	static const OSSL_DISPATCH rsa[] = TABLE(rsa);
 	static const OSSL_DISPATCH rsa_pss[] = TABLE(rsa_pss);
 	static const OSSL_DISPATCH ec[] = TABLE(ec);
+	static const OSSL_DISPATCH x25519[] = TABLE(x25519);
 	static const OSSL_DISPATCH *const tables[KEY_KINDS] = {
-		[KEY_RSA] = rsa, [KEY_RSA_PSS] = rsa_pss, [KEY_EC] = ec};
+		[KEY_RSA] = rsa, [KEY_RSA_PSS] = rsa_pss, [KEY_EC] = ec, [KEY_X25519] = x25519};
 
 	return tables[kind];
 }

@@ -53,6 +53,12 @@ static const struct {
 	[POLICY_P256] = {"p256", false, false},
 	[POLICY_P384] = {"p384", true, true},
 	[POLICY_P521] = {"p521", true, true},
+	/* One core of the host does fewer of the quick ones than the application's own, and a
+         * synchronous caller waits longer for P-521 than it would compute. */
+	[POLICY_X25519_DERIVE] = {"x25519", false, false},
+	[POLICY_P256_DERIVE] = {"ecdh-p256", false, false},
+	[POLICY_P384_DERIVE] = {"ecdh-p384", true, true},
+	[POLICY_P521_DERIVE] = {"ecdh-p521", true, false},
 };
 
 static const char *const operations[POLICY_OPERATIONS] = {

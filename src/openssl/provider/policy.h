@@ -28,8 +28,18 @@ enum policy_work {
 	POLICY_WORKS
 };
 
-/* Private keys, the same. */
-enum policy_key { POLICY_RSA, POLICY_P256, POLICY_P384, POLICY_P521, POLICY_KEYS };
+/* Private keys, the same; ECDSA, and key agreement. */
+enum policy_key {
+	POLICY_RSA,
+	POLICY_P256,
+	POLICY_P384,
+	POLICY_P521,
+	POLICY_X25519_DERIVE,
+	POLICY_P256_DERIVE,
+	POLICY_P384_DERIVE,
+	POLICY_P521_DERIVE,
+	POLICY_KEYS
+};
 
 /* What can be blocked as a whole: then OpenSSL has it from another provider. */
 enum policy_operation {

@@ -17,7 +17,7 @@
 
 #include "openssl/core/core.h"
 #include "openssl/core/debug.h"
-#include "openssl/provider/provider.h"
+#include "openssl/provider/agreement.h"
 
 OSSL_provider_init_fn OSSL_provider_init __attribute__((visibility("default")));
 
@@ -172,6 +172,7 @@ static void teardown(void *ctx)
 {
 	struct provider *provider = ctx;
 
+	agreement_close(provider);
 	if (atomic_fetch_sub(&instances, 1) == 1)
 		core_teardown();
 	delegate_close(provider);

@@ -48,6 +48,7 @@ static void run_all(struct loaded *l, bool in_job)
 	run(pipeline_cases, l, in_job);
 	run(rsa_cases, l, in_job);
 	run(ecdsa_cases, l, in_job);
+	run(agreement_cases, l, in_job);
 }
 
 static void test_everything_offloaded(void **state)

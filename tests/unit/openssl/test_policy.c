@@ -187,9 +187,14 @@ static void test_private_keys(void **state)
 	assert_int_equal(policy_private(&policy, POLICY_P256), POLICY_SOFTWARE);
 	assert_int_equal(policy_private(&policy, POLICY_P384), POLICY_OFFLOAD);
 	assert_int_equal(policy_private(&policy, POLICY_P521), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_X25519_DERIVE), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_P256_DERIVE), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_P384_DERIVE), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_P521_DERIVE), POLICY_SOFTWARE);
 	assert_int_equal(soft_core.small, 0);
 	policy = parsed(SETTING(POLICY_SET_MODE, "always"));
 	assert_int_equal(policy_private(&policy, POLICY_P256), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_X25519_DERIVE), POLICY_OFFLOAD);
 	policy = parsed(SETTING(POLICY_SET_MODE, "never"));
 	assert_int_equal(policy_private(&policy, POLICY_P521), POLICY_SOFTWARE);
 }
