@@ -47,6 +47,17 @@ def test_handshakes():
             for group in GROUPS:
                 with counts(stack, derive=2, rsa_sign=1):
                     handshake(stack, group, arguments)
+        equal(offloaded(stack)["generate"], 0, "keys are made in the process")
+
+
+def test_handshakes_with_keys_of_the_device():
+    """Only where generate is on."""
+    with vctest.Stack() as stack:
+        make_certificate(stack)
+        for arguments in (["-async"], []):
+            for group in GROUPS:
+                with counts(stack, derive=2, generate=2):
+                    handshake(stack, group, arguments, {**ALWAYS, "generate": "on"})
 
 
 def test_handshakes_by_the_default_policy():

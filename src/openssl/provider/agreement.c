@@ -10,7 +10,9 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/objects.h>
 #include <openssl/params.h>
 #include <openssl/proverr.h>
 
@@ -181,5 +183,118 @@ int agreement_derive(const struct key *key, const struct key *peer, uint8_t *sec
 	if (policy->fallback || rc == -EKEYREJECTED)
 		return -1;
 	ERR_raise(ERR_LIB_PROV, PROV_R_FAILED_DURING_DERIVATION);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------- generating */
+
+static const struct curve *curve_named(const char *group)
+{
+	int nid = EC_curve_nist2nid(group);
+
+	if (nid == NID_undef && group[0])
+		nid = OBJ_txt2nid(group);
+	for (unsigned int i = 1; i < AGREEMENT_CURVES; i++)
+		if (nid != NID_undef && nid == OBJ_sn2nid(curves[i].group))
+			return &curves[i];
+	return NULL;
+}
+
+/* Which are those of a key that is named by its curve alone. */
+const char *agreement_template(const struct key *key)
+{
+	const struct curve *curve = key->kind == KEY_EC ? curve_of(key) : NULL;
+	char encoding[16] = "", format[16] = "";
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, encoding,
+	                                         sizeof(encoding)),
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, format,
+	                                         sizeof(format)),
+		OSSL_PARAM_construct_end(),
+	};
+
+	if (!curve || !key->delegate->get_params(key->inner, params) ||
+	    strcmp(encoding, OSSL_PKEY_EC_ENCODING_GROUP) != 0 ||
+	    strcmp(format, OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 0)
+		return NULL;
+	return curve->group;
+}
+
+/* The delegate looks whether the point is one. NULL: it is not, or there is no memory. */
+static void *import(struct provider *provider, enum key_kind kind, const struct curve *curve,
+                    const uint8_t *pair)
+{
+	const struct keymgmt_delegate *d = &provider->keymgmt[kind];
+	BIGNUM *number = BN_secure_new();
+	uint8_t native[MAX_PRIVATE];
+	OSSL_PARAM params[4], *p = params;
+	void *inner = d->new (provider->delegate_ctx);
+
+	*p++ = OSSL_PARAM_construct_octet_string(
+		OSSL_PKEY_PARAM_PUB_KEY, (void *)(pair + curve->private_len), curve->point_len);
+	if (!curve->group) {
+		*p++ = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)pair,
+		                                         curve->private_len);
+	} else if (number && BN_bin2bn(pair, curve->private_len, number) &&
+	           BN_bn2nativepad(number, native, curve->private_len) == curve->private_len) {
+		*p++ = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native,
+		                               curve->private_len);
+		*p++ = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME,
+		                                        (char *)curve->group, 0);
+	}
+	*p = OSSL_PARAM_construct_end();
+	if (inner && !d->import(inner, OSSL_KEYMGMT_SELECT_ALL, params)) {
+		d->free(inner);
+		inner = NULL;
+	}
+	BN_clear_free(number);
+	OPENSSL_cleanse(native, sizeof(native));
+	return inner;
+}
+
+/* NULL: to be done in software. */
+static void *generate(struct provider *provider, enum key_kind kind, const struct curve *curve)
+{
+	uint8_t pair[MAX_PRIVATE + MAX_POINT];
+	struct core_op op = {
+		.key = session_of(provider, curve),
+		.dst = pair,
+		.dst_len = (uint32_t)curve->private_len + curve->point_len,
+		.akcipher_op = VCRYPTO_AKCIPHER_GENERATE,
+		.class = VCE_CLASS_GENERATE,
+	};
+	void *inner = NULL;
+
+	ERR_set_mark();
+	if (op.key && !core_run(&op, 1) && op.result_len == op.dst_len)
+		inner = import(provider, kind, curve, pair);
+	ERR_pop_to_mark();
+	OPENSSL_cleanse(pair, sizeof(pair));
+	return inner;
+}
+
+int agreement_generate(struct provider *provider, enum key_kind kind, const char *group,
+                       void **inner)
+{
+	const struct policy *policy = &provider->policy;
+	const struct curve *curve = NULL;
+	enum policy_choice choice;
+
+	if (policy->generate)
+		curve = kind == KEY_X25519 ? &curves[0] : curve_named(group);
+	if (!curve)
+		return -1;
+	/* To make a key costs about what it costs to derive with it. */
+	choice = policy_private(policy, curve->policy);
+	if (choice == POLICY_SOFTWARE)
+		return -1;
+	*inner = NULL;
+	if (choice == POLICY_OFFLOAD && core_agrees(curve->number))
+		*inner = generate(provider, kind, curve);
+	if (*inner)
+		return 1;
+	if (policy->fallback)
+		return -1;
+	ERR_raise(ERR_LIB_PROV, PROV_R_FAILED_TO_GENERATE_KEY);
 	return 0;
 }

@@ -60,6 +60,7 @@ struct policy {
 	struct policy_rule work[POLICY_WORKS];
 	enum policy_mode key[POLICY_KEYS];
 	bool blocked[POLICY_OPERATIONS];
+	bool generate;    /* the device may make key pairs, and then knows them */
 	bool fallback;    /* software when the transport fails; else the operation fails */
 	char socket[108]; /* "" for the default */
 	unsigned int deadline_ms;
@@ -70,6 +71,7 @@ enum policy_setting {
 	POLICY_SET_MIN_SIZE,
 	POLICY_SET_OFFLOAD,
 	POLICY_SET_BLOCK,
+	POLICY_SET_GENERATE,
 	POLICY_SET_FALLBACK,
 	POLICY_SET_SOCKET,
 	POLICY_SET_DEADLINE,

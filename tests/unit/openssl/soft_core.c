@@ -276,6 +276,32 @@ static EVP_PKEY *agree_key(const char *group, const uint8_t *private, size_t pri
 	return key;
 }
 
+static int run_generate(struct core_op *op, const char *group, uint32_t private_len,
+                        uint32_t point_len)
+{
+	EVP_PKEY *key = group ? EVP_EC_gen(group) : EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+	size_t n = private_len;
+	BIGNUM *number = NULL;
+	int rc = -EINVAL;
+
+	if (op->dst_len < private_len + point_len || op->length)
+		goto out;
+	if (group && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &number) > 0)
+		BN_bn2binpad(number, op->dst, (int)private_len);
+	else if (!group)
+		EVP_PKEY_get_raw_private_key(key, op->dst, &n);
+	EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, op->dst + private_len,
+	                                point_len, &n);
+	op->dst[private_len + point_len / 2] ^= soft_core.wrong;
+	op->result_len = private_len + point_len;
+	soft_core.generated++;
+	rc = 0;
+out:
+	BN_free(number);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
 static int run_agree(struct core_op *op)
 {
 	static const struct {
@@ -294,6 +320,9 @@ static int run_agree(struct core_op *op)
 
 	while (i < 3 && curves[i].curve != op->key->params.curve)
 		i++;
+	if (op->akcipher_op == VCRYPTO_AKCIPHER_GENERATE)
+		return run_generate(op, curves[i].group, curves[i].private_len,
+		                    curves[i].point_len);
 	if (op->akcipher_op != VCRYPTO_AKCIPHER_DERIVE || op->dst_len < curves[i].private_len ||
 	    op->length != curves[i].private_len + curves[i].point_len)
 		return -EINVAL;
