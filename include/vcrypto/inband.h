@@ -24,6 +24,15 @@
 #define VCRYPTO_INBAND_HELLO 0x56430000u
 #define VCRYPTO_INBAND_CREATE 0x56430001u
 #define VCRYPTO_INBAND_DESTROY 0x56430002u
+/** Data requests of sessions of key agreement (VCRYPTO_INBAND_AGREE). */
+#define VCRYPTO_INBAND_DERIVE 0x56430003u
+#define VCRYPTO_INBAND_GENERATE 0x56430004u
+
+/** An algorithm of AKCIPHER sessions, beside those of virtio 1.3, 5.9.3.5. Its sessions have a
+ *  curve and no key: each request brings its own. */
+#define VCRYPTO_INBAND_AGREE 48u
+/** A curve of such sessions, beside P-256 (3), P-384 (4) and P-521 (5). */
+#define VCRYPTO_INBAND_X25519 25u
 
 /** What the device answers to HELLO while the layouts are those of docs/in-band.md. */
 #define VCRYPTO_INBAND_VERSION 1u
@@ -35,6 +44,10 @@ struct vcrypto_inband_hello {
 	uint32_t reserved; /**< 0 */
 	/** struct virtio_crypto_config (virtio 1.3, 5.9.4), with what the device can really do. */
 	uint8_t config[56];
+	/** Bit n: sessions of key agreement on curve n can be made. Older hosts do not write so
+	 *  far: a driver clears the answer first. */
+	uint32_t agree_curves;
+	uint32_t reserved2; /**< 0 */
 };
 
 #endif

@@ -97,6 +97,11 @@ struct vcrypto_device_options {
 	unsigned int depth;
 	/** Give up when the back end does not answer a message in this time; default 5000 ms. */
 	unsigned int timeout_ms;
+	/** Find out, when the device is opened, whether it is vcrypto-host's and which curves of
+	 *  key agreement it has (docs/in-band.md): a session is made for that and destroyed, as
+	 *  for VCRYPTO_SESSIONS_IN_BAND, where it is found out anyway. For sessions over the
+	 *  control queue; others have no key agreement. */
+	bool agreement;
 	/** Bytes of memory for vcrypto_memory_alloc(), rounded up; default 64 MiB. The pages are
 	 *  used only when touched, unless they are huge pages. */
 	size_t memory;
@@ -152,9 +157,12 @@ struct vcrypto_queue *vcrypto_device_queue(struct vcrypto_device *device, unsign
 
 /** What the device says it can do (virtio 1.3, 5.9.4). Bit n of a mask stands for algorithm n. */
 struct vcrypto_capabilities {
-	uint32_t services;       /**< bit n: service n of enum vcrypto_service */
-	uint64_t ciphers;        /**< enum vcrypto_cipher */
-	uint32_t hashes;         /**< enum vcrypto_hash */
+	uint32_t services; /**< bit n: service n of enum vcrypto_service */
+	uint64_t ciphers;  /**< enum vcrypto_cipher */
+	uint32_t hashes;   /**< enum vcrypto_hash */
+	/** Bit n: curve n of enum vcrypto_curve, for VCRYPTO_AKCIPHER_AGREE. Where sessions are
+	 *  made over the control queue, as it was when the device was opened. */
+	uint32_t agree_curves;
 	uint64_t macs;           /**< enum vcrypto_mac */
 	uint32_t aeads;          /**< enum vcrypto_aead */
 	uint32_t akciphers;      /**< enum vcrypto_akcipher */
@@ -286,6 +294,16 @@ enum vcrypto_aead {
 enum vcrypto_akcipher {
 	VCRYPTO_AKCIPHER_RSA = 1,
 	VCRYPTO_AKCIPHER_ECDSA = 2,
+	/** Key agreement, and making keys for it: X25519, ECDH. Of vcrypto-host's devices only
+	 *  (docs/in-band.md); not among the bits of the capabilities, see agree_curves there. */
+	VCRYPTO_AKCIPHER_AGREE = 48,
+};
+
+enum vcrypto_curve {
+	VCRYPTO_CURVE_P256 = 3,
+	VCRYPTO_CURVE_P384 = 4,
+	VCRYPTO_CURVE_P521 = 5,
+	VCRYPTO_CURVE_X25519 = 25, /**< AGREE only, and not virtio's */
 };
 
 /** Order of the two halves of a chain. */
@@ -323,7 +341,8 @@ struct vcrypto_session_params {
 	/** CIPHER and AEAD: the direction of all operations of the session. */
 	enum vcrypto_direction direction;
 	/** CIPHER and AEAD: raw key. AKCIPHER RSA: DER of RSAPrivateKey or RSAPublicKey (RFC 8017).
-	 *  AKCIPHER ECDSA: DER of ECPrivateKey (RFC 5915), or the uncompressed point. */
+	 *  AKCIPHER ECDSA: DER of ECPrivateKey (RFC 5915), or the uncompressed point. AKCIPHER
+	 *  AGREE: none, as each operation brings its own. */
 	const void *key;
 	size_t key_len; /**< bytes */
 	/** CIPHER: VCRYPTO_CHAIN_NONE, or the order in which cipher and MAC are done. */
@@ -344,13 +363,14 @@ struct vcrypto_session_params {
 	bool private_key;
 	enum vcrypto_rsa_padding rsa_padding;
 	enum vcrypto_rsa_hash rsa_hash;
-	/** AKCIPHER ECDSA: virtio curve, P-256 = 3, P-384 = 4, P-521 = 5. */
+	/** AKCIPHER ECDSA and AGREE: enum vcrypto_curve, or another one of virtio's. */
 	unsigned int curve;
 };
 
 /**
  * Fill in parameters from a name: "aes-256-gcm", "aes-128-cbc+hmac-sha1", "sha3-256",
- * "hmac-sha512", "cmac-aes", "rsa", "ecdsa-p256" ... (see vcrypto_params_name_at()).
+ * "hmac-sha512", "cmac-aes", "rsa", "ecdsa-p256", "ecdh-p256", "x25519" ... (see
+ * vcrypto_params_name_at()).
  *
  * @param name   a cipher, or a cipher and the MAC that it is chained with
  * @param params out: all zero but service, algorithm, curve, key_len where the name says it (of
@@ -420,6 +440,9 @@ enum vcrypto_akcipher_op {
 	VCRYPTO_AKCIPHER_DECRYPT = 1, /**< with the private key */
 	VCRYPTO_AKCIPHER_SIGN = 2,    /**< with the private key */
 	VCRYPTO_AKCIPHER_VERIFY = 3,  /**< with the public key */
+	/* Of sessions of VCRYPTO_AKCIPHER_AGREE, and no others. */
+	VCRYPTO_AKCIPHER_DERIVE = 4,   /**< a shared secret */
+	VCRYPTO_AKCIPHER_GENERATE = 5, /**< a new private key, and its point */
 };
 
 #define VCRYPTO_MAX_IV 16
@@ -450,6 +473,15 @@ struct vcrypto_pieces {
  *             decryption (-EBADMSG if it differs; dst is then undefined and must not be used)
  *   akcipher  src, of length bytes -> dst, of dst_len bytes; result_len says how many were written.
  *             Verify: src is the signature, digest (tag, tag_len bytes) is compared
+ *   derive    src is a private key and the peer's point, one behind the other; dst gets the shared
+ *             secret, as long as a private key. Lengths of both: X25519 32 and 32 bytes (RFC 7748),
+ *             P-256 32 and 65, P-384 48 and 97, P-521 66 and 133 (big-endian; uncompressed points).
+ *             -EKEYREJECTED: the device will not do it with these, and software has to say why
+ *             (a number out of range, a point not on the curve, X25519 that gives zero)
+ *   generate  length is 0; dst gets a private key and its point, laid out as src of derive. The
+ *             device knows that key as well as you
+ *
+ * Private keys, and what is derived or generated, stay in the memory where they are named: wipe it.
  *
  * dst may be equal to src (in place); they must not overlap otherwise.
  */

@@ -109,6 +109,8 @@ static int check_akcipher(struct vce_session_params *p)
 	} else {
 		p->curve = 0;
 	}
+	if (p->algorithm == VCRYPTO_AKCIPHER_AGREE)
+		p->private_key = 0;
 	if (p->private_key > 1 || p->rsa_padding > VCRYPTO_RSA_PKCS1 || p->rsa_hash > 9 ||
 	    p->curve > 255)
 		return -EINVAL;

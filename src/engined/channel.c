@@ -118,7 +118,10 @@ static int check_akcipher(const struct region *region, const struct vce_slot *li
 	bool private_op = line->akcipher_op == VCRYPTO_AKCIPHER_DECRYPT ||
 	                  line->akcipher_op == VCRYPTO_AKCIPHER_SIGN;
 
-	if (line->akcipher_op > VCRYPTO_AKCIPHER_VERIFY || (private_op && !params->private_key))
+	if (line->akcipher_op > VCRYPTO_AKCIPHER_GENERATE || (private_op && !params->private_key))
+		return -EINVAL;
+	if ((line->akcipher_op >= VCRYPTO_AKCIPHER_DERIVE) !=
+	    (params->algorithm == VCRYPTO_AKCIPHER_AGREE))
 		return -EINVAL;
 	op->akcipher_op = line->akcipher_op;
 	if (line->akcipher_op == VCRYPTO_AKCIPHER_VERIFY) {

@@ -135,8 +135,10 @@ void client_counters_add(struct client_counters *sum, const struct client_counte
 	sum->requests += more->requests;
 	sum->bytes += more->bytes;
 	sum->errors += more->errors;
-	for (i = 0; i < VCE_CLASSES; i++)
+	for (i = 0; i < VCE_CLASSES_FIRST; i++)
 		sum->word.offloaded[i] += more->word.offloaded[i];
+	for (i = 0; i < VCE_CLASSES - VCE_CLASSES_FIRST; i++)
+		sum->word.offloaded_more[i] += more->word.offloaded_more[i];
 	for (i = 0; i < VCE_FALLBACK_REASONS; i++)
 		sum->word.fallback[i] += more->word.fallback[i];
 	sum->word.small += more->word.small;

@@ -47,6 +47,7 @@ void device_announce(const struct engined *e, struct client *client)
 		header->akcipher_algo = caps->akciphers;
 		header->mac_algo_l = (uint32_t)caps->macs;
 		header->hash_algo = caps->hashes;
+		header->agree_curves = caps->agree_curves;
 	}
 	/* Release: partner of the client's acquire in looking whether it is offline. */
 	__atomic_store_n(&header->offline, offline, __ATOMIC_RELEASE);
@@ -192,6 +193,7 @@ void device_try_open(struct engined *e)
 		.queues = e->config.queues,
 		.depth = e->config.depth,
 		.timeout_ms = OPEN_TIMEOUT_MS,
+		.agreement = true,
 	};
 	struct device *d = &e->device;
 	char *error = NULL;

@@ -257,7 +257,7 @@ static void request_lost(struct request *request)
 /*
  * A request may be done twice as long as its input is there: the result takes another place, or
  * memory that the lost device could not write to. What was in place may be half done. (A result
- * that was written twice is the same, or, of a signature, as good.)
+ * that was written twice is the same, or, of a signature or a key that is made, as good.)
  */
 static bool request_repeatable(const struct request *request)
 {
@@ -265,7 +265,8 @@ static bool request_repeatable(const struct request *request)
 
 	if (request->client->state != CLIENT_LIVE || request->repeated)
 		return false;
-	return request->state != REQUEST_DEVICE || request->client->copied || op->dst != op->src;
+	return request->state != REQUEST_DEVICE || request->client->copied || !op->length ||
+	       op->dst != op->src;
 }
 
 void request_keep_all(struct engined *e)

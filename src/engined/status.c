@@ -24,6 +24,8 @@ static const char *const class_names[] = {
 	[VCE_CLASS_RSA_PUBLIC] = "rsa_public",
 	[VCE_CLASS_ECDSA_SIGN] = "ecdsa_sign",
 	[VCE_CLASS_ECDSA_VERIFY] = "ecdsa_verify",
+	[VCE_CLASS_DERIVE] = "derive",
+	[VCE_CLASS_GENERATE] = "generate",
 };
 
 static const char *const fallback_names[] = {
@@ -42,13 +44,22 @@ static json_t *numbers(const char *const *names, size_t n, const uint64_t *value
 	return object;
 }
 
+static json_t *offloaded(const struct vce_client_stats *word)
+{
+	json_t *object = numbers(class_names, VCE_CLASSES_FIRST, word->offloaded);
+
+	for (unsigned int i = VCE_CLASSES_FIRST; i < VCE_CLASSES; i++)
+		json_object_set_new(object, class_names[i],
+		                    number(word->offloaded_more[i - VCE_CLASSES_FIRST]));
+	return object;
+}
+
 static void counters_set(json_t *object, const struct client_counters *c)
 {
 	json_object_set_new(object, "requests", number(c->requests));
 	json_object_set_new(object, "bytes", number(c->bytes));
 	json_object_set_new(object, "errors", number(c->errors));
-	json_object_set_new(object, "offloaded",
-	                    numbers(class_names, vc_array_size(class_names), c->word.offloaded));
+	json_object_set_new(object, "offloaded", offloaded(&c->word));
 	json_object_set_new(
 		object, "fallback",
 		numbers(fallback_names, vc_array_size(fallback_names), c->word.fallback));

@@ -10,11 +10,12 @@
 
 #include <vcrypto/inband.h>
 
+#include "host/agree.h"
 #include "host/control.h"
 
 #define ENVELOPE ((uint32_t)sizeof(struct virtio_crypto_op_data_req))
 
-static_assert(sizeof(struct vcrypto_inband_hello) == 64, "hello");
+static_assert(sizeof(struct vcrypto_inband_hello) == 72, "hello");
 static_assert(sizeof(((struct vcrypto_inband_hello *)0)->config) ==
                       sizeof(struct virtio_crypto_config),
               "configuration in hello");
@@ -29,6 +30,9 @@ uint32_t inband_opcode(const struct vring_chain *chain)
 		return 0;
 	stream_read(&out, &opcode, sizeof(opcode));
 	stream_settle(&opcode);
+	/* Data requests like any other, which have been looked at as such. */
+	if (agree_is_opcode(opcode))
+		return 0;
 	return opcode >> 16 == VCRYPTO_INBAND_PREFIX ? opcode : 0;
 }
 
@@ -45,10 +49,26 @@ static bool answer(const struct vring_chain *chain, const void *bytes, uint32_t 
 	return true;
 }
 
+static uint32_t agree_curves(const struct inband_context *context)
+{
+	uint32_t curves = 0;
+
+	for (unsigned int i = 0; i < AGREE_CURVES; i++) {
+		struct session_params params = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+		                                .akcipher = VCRYPTO_INBAND_AGREE,
+		                                .curve = agree_curves_known[i].number};
+
+		if (context->can && context->can(context->can_context, &params))
+			curves |= 1u << params.curve;
+	}
+	return curves;
+}
+
 static uint8_t hello(const struct vring_chain *chain, const struct inband_context *context,
                      uint32_t *answered)
 {
-	struct vcrypto_inband_hello h = {.version = VCRYPTO_INBAND_VERSION};
+	struct vcrypto_inband_hello h = {.version = VCRYPTO_INBAND_VERSION,
+	                                 .agree_curves = agree_curves(context)};
 	uint32_t room = vc_min(chain->in_len - 1, (uint32_t)sizeof(h));
 
 	memcpy(h.config, &context->config, sizeof(h.config));

@@ -34,6 +34,8 @@ enum vc_request_kind {
 	VC_REQUEST_AK_DECRYPT,
 	VC_REQUEST_AK_SIGN,
 	VC_REQUEST_AK_VERIFY,
+	VC_REQUEST_AK_DERIVE,
+	VC_REQUEST_AK_GENERATE,
 };
 
 struct host_queue;
@@ -94,7 +96,8 @@ struct vc_request {
  * may write length bytes at dst. CHAIN: dst is all of src with the cipher range done; both ranges
  * lie in length. AKCIPHER: src and dst are private; dst_len is room for the modulus (RSA) or the
  * longest signature in DER (ECDSA, at most REQUEST_MAX_ECDSA), and request_finish() knows how much
- * of it the guest asked for.
+ * of it the guest asked for. DERIVE: src is the private key and the peer's point, dst gets the
+ * shared secret; GENERATE: dst gets a private key and its point (agree.h has their lengths).
  *
  * IVs as long as the algorithm takes them: GCM 1 to 15 bytes (SP 800-38D; 16 would be J0 itself by
  * virtio 1.3, 5.9.7.7, and is not passed on), CCM 7 to 13, ChaCha20-Poly1305 12.

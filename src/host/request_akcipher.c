@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asymmetric requests (virtio 1.3, 5.9.7.8): their shape, and where their bytes go. They are small
- * and slow, so everything of them is private. Runs in the worker; trusts no byte of the chain.
+ * Asymmetric requests (virtio 1.3, 5.9.7.8; key agreement: docs/in-band.md): their shape, and where
+ * their bytes go. They are small and slow, so everything of them is private. Runs in the worker;
+ * trusts no byte of the chain.
  */
+#include "host/agree.h"
 #include "host/request_shape.h"
 
 /* Of request_akcipher_weight(): bytes for a microsecond; what any request takes. */
@@ -12,8 +14,14 @@
 /* Bytes that the longest input or result of an asymmetric session can have. */
 static uint32_t akcipher_room(const struct session_params *params)
 {
-	return params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA ? (params->key_bits + 7u) / 8
-	                                                      : REQUEST_MAX_ECDSA;
+	switch (params->akcipher) {
+	case VIRTIO_CRYPTO_AKCIPHER_RSA:
+		return (params->key_bits + 7u) / 8;
+	case VCRYPTO_INBAND_AGREE:
+		return agree_pair_len(agree_curve_find(params->curve));
+	default:
+		return REQUEST_MAX_ECDSA;
+	}
 }
 
 /* Signatures are DER, and as long as they come out (virtio 1.3, 5.9.7.8). */
@@ -75,11 +83,39 @@ static int shape_rsa(struct vc_request *req, const struct session_params *params
 	}
 }
 
+/* Keys and points have one length each; whether they are any is the resource's to see. */
+static int shape_agree(struct vc_request *req, const struct session_params *params,
+                       const struct virtio_crypto_op_data_req *header, struct shape *shape)
+{
+	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
+	const struct agree_curve *curve = agree_curve_find(params->curve);
+	uint32_t pair = agree_pair_len(curve), src_len = 0, dst_len = pair;
+
+	switch (header->header.opcode) {
+	case VCRYPTO_INBAND_DERIVE:
+		req->kind = VC_REQUEST_AK_DERIVE;
+		src_len = pair;
+		dst_len = curve->private_len;
+		break;
+	case VCRYPTO_INBAND_GENERATE:
+		req->kind = VC_REQUEST_AK_GENERATE;
+		break;
+	default:
+		return VIRTIO_CRYPTO_ERR;
+	}
+	shape->length = para->src_len;
+	shape->dst = para->dst_len;
+	return para->src_len == src_len && para->dst_len >= dst_len ? VIRTIO_CRYPTO_OK
+	                                                            : VIRTIO_CRYPTO_ERR;
+}
+
 int shape_akcipher(struct vc_request *req, const struct session_params *params,
                    const struct virtio_crypto_op_data_req *header, struct shape *shape)
 {
 	const struct virtio_crypto_akcipher_para *para = &header->u.akcipher;
 
+	if (params->akcipher == VCRYPTO_INBAND_AGREE)
+		return shape_agree(req, params, header, shape);
 	if (!para->src_len || !para->dst_len)
 		return VIRTIO_CRYPTO_ERR;
 	shape->length = para->src_len;
@@ -121,15 +157,15 @@ int place_akcipher(struct vc_request *req, const struct vring_chain *chain,
 }
 
 /*
- * RSA takes time by the cube of its bits, 2048 about 0.3 ms; ECDSA up to two microseconds a bit. So
- * the default limit is some 0.1 s of either. Private keys are what counts: public ones are quick,
- * and so many of them in flight serve nobody.
+ * RSA takes time by the cube of its bits, 2048 about 0.3 ms; ECDSA and key agreement up to two
+ * microseconds a bit. So the default limit is some 0.1 s of either. Private keys are what counts:
+ * public ones are quick, and so many of them in flight serve nobody.
  */
 uint64_t request_akcipher_weight(const struct session_params *params)
 {
 	uint64_t bits = params->key_bits;
-	uint64_t us = params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA ? 2 * bits
-	                                                               : (bits * bits * bits) >> 25;
+	uint64_t us = params->akcipher == VIRTIO_CRYPTO_AKCIPHER_RSA ? (bits * bits * bits) >> 25
+	                                                             : 2 * bits;
 
 	return (us + AKCIPHER_MIN_US) * AKCIPHER_US_BYTES;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/agree.h"
 #include "host/request.h"
 #include "host/stateless.h"
 
@@ -139,6 +140,19 @@ static int read_stateless(struct request_head *head, const struct vring_chain *c
 	return head->session ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_INVSESS;
 }
 
+/* Of our own extension: 72 bytes whatever was negotiated. */
+static int read_inband(struct request_head *head, const struct vring_chain *chain,
+                       const struct request_context *context)
+{
+	head->consumed = sizeof(head->header);
+	if (chain->out_len < head->consumed)
+		return VIRTIO_CRYPTO_ERR;
+	stream_read(&head->out, &head->header.u, sizeof(head->header.u));
+	stream_settle(&head->header.u);
+	head->session = session_get(context->sessions, head->header.header.session_id);
+	return head->session ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_INVSESS;
+}
+
 int request_head_read(struct request_head *head, const struct vring_chain *chain,
                       const struct request_context *context)
 {
@@ -151,6 +165,8 @@ int request_head_read(struct request_head *head, const struct vring_chain *chain
 		return VIRTIO_CRYPTO_ERR;
 	stream_read(&head->out, header, OP_SIZE);
 	stream_settle(header);
+	if (agree_is_opcode(header->opcode))
+		return read_inband(head, chain, context);
 	service = header->opcode >> 8;
 	if (service >= SERVICES)
 		return VIRTIO_CRYPTO_NOTSUPP;

@@ -35,13 +35,16 @@ struct session_params {
 	uint8_t hash;        /* HASH: algorithm; chain: a plain hash (mac is 0 then), or 0 */
 	uint8_t mac;         /* MAC, chain: algorithm; 0 in a chain with a plain hash */
 	uint8_t aead;
-	uint8_t akcipher;    /* never VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX: that becomes ECDSA */
+	/* Never VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX: that becomes ECDSA. VCRYPTO_INBAND_AGREE: no
+	 * key. */
+	uint8_t akcipher;
 	uint8_t rsa_padding; /* VIRTIO_CRYPTO_RSA_*_PADDING */
 	uint8_t rsa_hash;    /* enum virtio_crypto_rsa_hash */
-	uint8_t curve;       /* ECDSA: VIRTIO_CRYPTO_CURVE_*; der_ec_*() have read the key */
-	uint16_t tag_len;    /* bytes of digest or tag, resolved to the full length if it was 0 */
-	uint16_t key_bits;   /* RSA: of the modulus, from the key; ECDSA: of the curve */
-	uint32_t aad_len;    /* AEAD: as announced; requests may differ */
+	/* ECDSA, agreement: VIRTIO_CRYPTO_CURVE_*, VCRYPTO_INBAND_X25519. */
+	uint8_t curve;
+	uint16_t tag_len;  /* bytes of digest or tag, resolved to the full length if it was 0 */
+	uint16_t key_bits; /* RSA: of the modulus, from the key; else of the curve */
+	uint32_t aad_len;  /* AEAD: as announced; requests may differ */
 	uint32_t key_len;
 	uint32_t auth_key_len;
 	/* Raw; RSA: DER (RFC 8017, A.1); ECDSA: ECPrivateKey in DER (RFC 5915), or the point

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "host/agree.h"
 #include "host/der.h"
 #include "host/session.h"
 
@@ -211,6 +212,19 @@ static int check_ecdsa(struct session_params *params)
 	return 0;
 }
 
+/* A private key comes with each request: a session that had one would not know what for. */
+static int check_agree(struct session_params *params)
+{
+	const struct agree_curve *curve = agree_curve_find(params->curve);
+
+	if (!curve)
+		return -ENOTSUP;
+	if (params->key_len)
+		return -EKEYREJECTED;
+	params->key_bits = curve->bits;
+	return 0;
+}
+
 static int check_akcipher(struct session_params *params)
 {
 	switch (params->akcipher) {
@@ -218,6 +232,8 @@ static int check_akcipher(struct session_params *params)
 		return check_rsa(params);
 	case VIRTIO_CRYPTO_AKCIPHER_ECDSA:
 		return check_ecdsa(params);
+	case VCRYPTO_INBAND_AGREE:
+		return check_agree(params);
 	default:
 		return -ENOTSUP;
 	}
@@ -277,6 +293,14 @@ static void cipher_name(const struct cipher_kind *kind, uint32_t key_len, char *
 		         kind->key_step == 32 ? bits / 2 : bits, kind->mode);
 }
 
+static void agree_name(const struct session_params *params, char *buffer, size_t size)
+{
+	if (params->curve == VCRYPTO_INBAND_X25519)
+		snprintf(buffer, size, "x25519");
+	else
+		snprintf(buffer, size, "ecdh-p%u", params->key_bits);
+}
+
 const char *session_params_name(const struct session_params *params, char *buffer, size_t size)
 {
 	const struct digest_kind *digest = NULL;
@@ -309,6 +333,8 @@ const char *session_params_name(const struct session_params *params, char *buffe
 	default:
 		if (params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA)
 			snprintf(buffer, size, "ecdsa-p%u", params->key_bits);
+		else if (params->akcipher == VCRYPTO_INBAND_AGREE)
+			agree_name(params, buffer, size);
 		else
 			snprintf(buffer, size, "rsa-%u", params->key_bits);
 		break;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <vcrypto/inband.h>
 
 #include "host/session.h"
 
@@ -125,7 +126,7 @@ static int from_aead(const struct virtio_crypto_aead_session_para *aead,
 /* The wire's words for an asymmetric session, which come in three layouts. */
 struct akcipher_words {
 	uint32_t algo, key_type;
-	uint32_t extra[2]; /* RSA: padding, hash; ECDSA: curve */
+	uint32_t extra[2]; /* RSA: padding, hash; ECDSA, agreement: curve */
 };
 
 static int from_akcipher(const struct akcipher_words *words, struct session_params *params)
@@ -133,6 +134,10 @@ static int from_akcipher(const struct akcipher_words *words, struct session_para
 	int rc;
 
 	params->service = VIRTIO_CRYPTO_SERVICE_AKCIPHER;
+	if (words->algo == VCRYPTO_INBAND_AGREE) {
+		params->akcipher = VCRYPTO_INBAND_AGREE;
+		return narrow_algorithm(words->extra[0], &params->curve);
+	}
 	params->private_key = words->key_type == VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE;
 	if (!params->private_key && words->key_type != VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC)
 		return -EINVAL;

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secmem.h"
+
 #define CHUNK 4096u
 /* A TLS record with what goes with it. */
 #define CHUNKS_EACH 5u
@@ -175,6 +177,8 @@ static struct shape shape_of(const struct vcrypto_op *op)
 		if (op->akcipher_op == VCRYPTO_AKCIPHER_VERIFY)
 			return (struct shape){.tag_len = op->tag_len, .tag_in = true};
 		return (struct shape){.dst_len = op->dst_len, .apart = true};
+	case OP_AGREE:
+		return (struct shape){.dst_len = op->dst_len, .apart = true};
 	default:
 		return (struct shape){.tag_len = tag_len};
 	}
@@ -322,6 +326,10 @@ static struct vcrypto_op *give_back(struct bounce *bounce, struct bounced *bounc
 		if (shape.tag_len && !shape.tag_in)
 			memcpy(owner->tag, op->tag, shape.tag_len);
 	}
+	/* Keys of key agreement, and what private keys have made. */
+	if (shape.apart)
+		secmem_wipe((void *)op->src,
+		            vc_round_up(op->length, VC_CACHE_LINE) + shape.dst_len);
 	bounced_release(bounce, bounced);
 	return owner;
 }

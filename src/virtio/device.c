@@ -243,7 +243,7 @@ static int control_start(struct vcrypto_device *device)
 		return inband_begin(device, true);
 	if (device->sessions == VCRYPTO_SESSIONS_AUTO && behind_qemu(device))
 		return inband_begin(device, false);
-	return 0;
+	return device->agreement ? inband_ask(device) : 0;
 }
 
 /* Room for copies: behind the rings, the control queue's among them. */
@@ -341,6 +341,7 @@ int device_open_over(const struct transport_ops *ops, const struct vcrypto_devic
 		goto out;
 	d->ops = ops;
 	d->sessions = plan.options.sessions;
+	d->agreement = plan.options.agreement && d->sessions <= VCRYPTO_SESSIONS_CONTROL_QUEUE;
 	d->timeout_ms = plan.options.timeout_ms;
 	d->region.fd = -1;
 	d->control.transport =
@@ -418,16 +419,19 @@ int vcrypto_device_capabilities(struct vcrypto_device *device, struct vcrypto_ca
 {
 	struct virtio_crypto_config c;
 	int err = config_read_all(device, &c);
+	uint32_t curves;
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&device->lock);
 	device->config = c;
+	curves = device->agree_curves;
 	pthread_mutex_unlock(&device->lock);
 	*caps = (struct vcrypto_capabilities){
 		.services = c.crypto_services,
 		.ciphers = c.cipher_algo_l | (uint64_t)c.cipher_algo_h << 32,
 		.hashes = c.hash_algo,
+		.agree_curves = curves,
 		.macs = c.mac_algo_l | (uint64_t)c.mac_algo_h << 32,
 		.aeads = c.aead_algo,
 		.akciphers = c.akcipher_algo,

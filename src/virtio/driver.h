@@ -109,8 +109,10 @@ struct vcrypto_device {
 	struct regions regions;
 	struct regions copied; /* registered, and out of the device's reach: see bounce.h */
 	struct virtio_crypto_config config;
-	uint64_t features; /* as agreed */
+	uint32_t agree_curves; /* of key agreement, as HELLO said last; 0: not asked */
+	uint64_t features;     /* as agreed */
 	enum vcrypto_session_way sessions;
+	bool agreement; /* is to be asked for */
 	unsigned int queue_count;
 	struct vcrypto_queue *queues;
 	/* Any thread. held: no request may be sent, because the back end is gone (dead), or the

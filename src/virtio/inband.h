@@ -14,6 +14,9 @@
 /* Find out whether the back end has it, and if so, use it from now on. Control requests must go
  * another way until now. 0; -EPROTO it has not. */
 int inband_begin(struct vcrypto_device *device, bool required);
+/* Only HELLO, for what it tells of key agreement; control requests go their way after it as before
+ * it. 0, also where there is no such back end; -ETIMEDOUT, -EPIPE, -ENOMEM. */
+int inband_ask(struct vcrypto_device *device);
 /* The queues are still there. */
 void inband_end(struct vcrypto_device *device);
 

@@ -58,6 +58,10 @@ static const struct kind {
 	{"ecdsa-p256", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_ECDSA, 0, 3},
 	{"ecdsa-p384", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_ECDSA, 0, 4},
 	{"ecdsa-p521", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_ECDSA, 0, 5},
+	{"ecdh-p256", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_AGREE, 0, VCRYPTO_CURVE_P256},
+	{"ecdh-p384", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_AGREE, 0, VCRYPTO_CURVE_P384},
+	{"ecdh-p521", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_AGREE, 0, VCRYPTO_CURVE_P521},
+	{"x25519", VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_AGREE, 0, VCRYPTO_CURVE_X25519},
 };
 
 const char *vcrypto_params_name_at(unsigned int index)
@@ -136,8 +140,10 @@ static bool masked(uint64_t mask, unsigned int algorithm)
 	return algorithm < 64 && mask >> algorithm & 1;
 }
 
-static bool offered(const struct virtio_crypto_config *c, const struct vcrypto_session_params *p)
+/* Under the device's lock. */
+static bool offered(const struct vcrypto_device *device, const struct vcrypto_session_params *p)
 {
+	const struct virtio_crypto_config *c = &device->config;
 	uint64_t macs = c->mac_algo_l | (uint64_t)c->mac_algo_h << 32;
 
 	if (!masked(c->crypto_services, p->service))
@@ -154,7 +160,10 @@ static bool offered(const struct virtio_crypto_config *c, const struct vcrypto_s
 	case VCRYPTO_SERVICE_AEAD:
 		return masked(c->aead_algo, p->algorithm);
 	default:
-		return masked(c->akcipher_algo, p->algorithm);
+		/* The configuration has no bit for it. */
+		return p->algorithm == VCRYPTO_AKCIPHER_AGREE
+		               ? masked(device->agree_curves, p->curve)
+		               : masked(c->akcipher_algo, p->algorithm);
 	}
 }
 
@@ -168,7 +177,7 @@ int vcrypto_device_can(struct vcrypto_device *device, const struct vcrypto_sessi
 	if ((unsigned int)params->service > VCRYPTO_SERVICE_AKCIPHER)
 		return -EINVAL;
 	pthread_mutex_lock(&device->lock);
-	if (!offered(c, params))
+	if (!offered(device, params))
 		err = -ENOTSUP;
 	else if ((symmetric && params->key_len > c->max_cipher_key_len) ||
 	         params->auth_key_len > c->max_auth_key_len)

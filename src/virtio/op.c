@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <vcrypto/inband.h>
 
 struct segment {
 	uint64_t addr;
@@ -229,6 +230,22 @@ static int describe_akcipher(struct op_context *c, struct segments *s,
 	return op->dst_len && reach(c, op->dst, op->dst_len) ? 0 : -EINVAL;
 }
 
+/* Lengths are the device's to judge. */
+static int describe_agree(struct op_context *c, struct segments *s,
+                          struct virtio_crypto_op_data_req *r, const struct vcrypto_op *op)
+{
+	bool derive = op->akcipher_op == VCRYPTO_AKCIPHER_DERIVE;
+
+	if ((!derive && op->akcipher_op != VCRYPTO_AKCIPHER_GENERATE) || derive != !!op->length)
+		return -EINVAL;
+	set(&r->header.opcode, derive ? VCRYPTO_INBAND_DERIVE : VCRYPTO_INBAND_GENERATE);
+	set(&r->u.akcipher.src_len, op->length);
+	set(&r->u.akcipher.dst_len, op->dst_len);
+	segment_add(c, s, op->src, op->length, 0);
+	segment_add(c, s, op->dst, op->dst_len, VIRTQ_DESC_F_WRITE);
+	return op->dst_len && reach(c, op->dst, op->dst_len) ? 0 : -EINVAL;
+}
+
 static int describe_inband(struct op_context *c, struct segments *s, const struct vcrypto_op *op)
 {
 	segment_add(c, s, op->src, op->length, 0);
@@ -251,6 +268,8 @@ BOTH int describe(struct op_context *c, struct segments *s, struct virtio_crypto
 		return describe_aead(c, s, r, session, op, cut);
 	case OP_INBAND:
 		return describe_inband(c, s, op);
+	case OP_AGREE:
+		return cut ? -EINVAL : describe_agree(c, s, r, op);
 	default:
 		if (cut)
 			return -EINVAL;

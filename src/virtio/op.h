@@ -65,6 +65,7 @@ enum op_kind {
 	OP_MAC,
 	OP_AEAD,
 	OP_AKCIPHER,
+	OP_AGREE,  /* key agreement: of AKCIPHER, by opcodes of docs/in-band.md */
 	OP_INBAND, /* not the caller's: a control request in an envelope (inband.h) */
 };
 

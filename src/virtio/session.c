@@ -241,6 +241,10 @@ int vcrypto_session_create_begin(struct vcrypto_device *device,
 
 	if (!session_wire_ok(params, CONTROL_KEYS_MAX))
 		return -EINVAL;
+	/* Who has not said that it knows this is never sent it (docs/in-band.md). */
+	if (params->service == VCRYPTO_SERVICE_AKCIPHER &&
+	    params->algorithm == VCRYPTO_AKCIPHER_AGREE && vcrypto_device_can(device, params))
+		return -ENOTSUP;
 	if (session_is_stateless(device, params->service))
 		return session_stateless_create(device, params, session);
 	pthread_mutex_lock(&device->lock);

@@ -404,21 +404,17 @@ static int inband_config_read(struct vcrypto_device *device, struct virtio_crypt
 		return -EPROTO;
 	}
 	memcpy(config, answer.config, sizeof(*config));
+	pthread_mutex_lock(&device->lock);
+	device->agree_curves = answer.agree_curves;
+	pthread_mutex_unlock(&device->lock);
 	return 0;
 }
 
-int inband_begin(struct vcrypto_device *device, bool required)
+/* Control requests go this way from now on, when those that are under way are done. */
+static int inband_attach(struct vcrypto_device *device)
 {
-	struct virtio_crypto_config config;
-	int err = tag_look(device);
+	int err = control_drain(device);
 
-	if (err == -EPROTO && !required) {
-		/* Somebody else's back end: the control queue is what there is. */
-		device->error.text[0] = '\0';
-		return 0;
-	}
-	if (!err)
-		err = control_drain(device);
 	if (err)
 		return err;
 	device->control.inband = inband_new(device);
@@ -427,10 +423,51 @@ int inband_begin(struct vcrypto_device *device, bool required)
 	device->queues[0].inband = device->control.inband;
 	device->queues[0].layered = true;
 	device->control.way = &control_way_inband;
-	err = inband_config_read(device, &config);
+	return 0;
+}
+
+int inband_begin(struct vcrypto_device *device, bool required)
+{
+	struct virtio_crypto_config config = {0};
+	int err = tag_look(device);
+
+	if (err == -EPROTO && !required) {
+		/* Somebody else's back end: the control queue is what there is. */
+		device->error.text[0] = '\0';
+		return 0;
+	}
+	if (!err)
+		err = inband_attach(device);
+	if (!err)
+		err = inband_config_read(device, &config);
 	if (!err)
 		device->config = config;
 	return err;
+}
+
+int inband_ask(struct vcrypto_device *device)
+{
+	const struct control_way *way = device->control.way;
+	struct virtio_crypto_config unused = {0};
+	int err = tag_look(device);
+
+	if (!err)
+		err = inband_attach(device);
+	if (!err) {
+		err = inband_config_read(device, &unused);
+		inband_end(device);
+		/* HELLO's slot never was in the control queue's ring, and with IN_ORDER these go in
+		 * turn: all are free, and this one is the next again. */
+		device->control.free_first =
+			(device->control.free_first + CONTROL_SLOTS - 1) % CONTROL_SLOTS;
+		device->queues[0].layered = device->queues[0].bounce;
+		device->control.way = way;
+	}
+	if (err == -ETIMEDOUT || err == -EPIPE || err == -ENOMEM)
+		return err;
+	/* Somebody else's back end, one that makes no sessions now, or another version. */
+	device->error.text[0] = '\0';
+	return 0;
 }
 
 const struct control_way control_way_inband = {

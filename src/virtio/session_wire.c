@@ -86,7 +86,7 @@ void session_wire_describe(struct op_session *op, const struct vcrypto_session_p
 			op->decrypt ? VIRTIO_CRYPTO_AEAD_DECRYPT : VIRTIO_CRYPTO_AEAD_ENCRYPT;
 		break;
 	case VCRYPTO_SERVICE_AKCIPHER:
-		op->kind = OP_AKCIPHER;
+		op->kind = p->algorithm == VCRYPTO_AKCIPHER_AGREE ? OP_AGREE : OP_AKCIPHER;
 		break;
 	}
 }
@@ -141,6 +141,10 @@ void session_wire_akcipher(struct virtio_crypto_akcipher_session_para *wire,
                            const struct vcrypto_session_params *p)
 {
 	wire->algo = p->algorithm;
+	if (p->algorithm == VCRYPTO_AKCIPHER_AGREE) {
+		wire->u.ecdsa.curve_id = p->curve;
+		return;
+	}
 	wire->key_type = p->private_key ? VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE
 	                                : VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PUBLIC;
 	wire->key_len = (uint32_t)p->key_len;
@@ -189,7 +193,8 @@ void session_wire_request(struct virtio_crypto_op_ctrl_req *r,
 bool session_wire_ok(const struct vcrypto_session_params *p, size_t room)
 {
 	bool directed = p->service == VCRYPTO_SERVICE_CIPHER || p->service == VCRYPTO_SERVICE_AEAD;
-	bool keyed = directed || p->service == VCRYPTO_SERVICE_AKCIPHER;
+	bool keyed = directed || (p->service == VCRYPTO_SERVICE_AKCIPHER &&
+	                          p->algorithm != VCRYPTO_AKCIPHER_AGREE);
 	bool authenticated = p->service == VCRYPTO_SERVICE_MAC || (p->chain && p->mac);
 
 	if ((unsigned int)p->service > VCRYPTO_SERVICE_AKCIPHER || p->algorithm > 63 ||

@@ -95,7 +95,8 @@ enum vce_fallback {
 	VCE_FALLBACK_REASONS = 8,
 };
 
-/* What an operation was; index of vce_client_stats.offloaded[]. Each newer one took a place that
+/* What an operation was; index of vce_client_stats.offloaded[], and of offloaded_more[] from
+ * VCE_CLASSES_FIRST on. Each newer one took a place that
  * was 0 before, so that old and new ends understand each other. */
 enum vce_class {
 	VCE_CLASS_CIPHER = 0,
@@ -105,15 +106,20 @@ enum vce_class {
 	VCE_CLASS_RSA_PUBLIC = 4,
 	VCE_CLASS_ECDSA_SIGN = 5,
 	VCE_CLASS_ECDSA_VERIFY = 6,
-	VCE_CLASSES = 8,
+	VCE_CLASS_DERIVE = 7, /* key agreement */
+	VCE_CLASSES_FIRST = 8,
+	/* In offloaded_more[]. */
+	VCE_CLASS_GENERATE = 8, /* of keys for it */
+	VCE_CLASSES = 9,
 };
 
 /* Counters that the client keeps, for vcryptoctl to show as the client's own word. */
 struct vce_client_stats {
-	uint64_t offloaded[VCE_CLASSES];
+	uint64_t offloaded[VCE_CLASSES_FIRST];
 	uint64_t fallback[VCE_FALLBACK_REASONS];
 	uint64_t small; /* left in software by policy: below the size threshold */
-	uint64_t reserved[7];
+	uint64_t offloaded_more[VCE_CLASSES - VCE_CLASSES_FIRST];
+	uint64_t reserved[6];
 };
 
 /* At offset 0 of the region. */
@@ -137,7 +143,8 @@ struct vce_region_header {
 	uint32_t akcipher_algo;
 	uint32_t mac_algo_l;
 	uint32_t hash_algo;
-	uint32_t reserved0[11];
+	uint32_t agree_curves; /* bit n: key agreement on curve n (enum vcrypto_curve) */
+	uint32_t reserved0[10];
 	/* Third line, written by the daemon: 1 while it sleeps and wants the doorbell. */
 	_Alignas(VCE_CACHE_LINE) uint32_t sleeping;
 	/* 1 when the daemon has no device: submit nothing, do it in software. */

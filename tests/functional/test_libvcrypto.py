@@ -23,12 +23,13 @@ STRICT = vctest.HOST_CONFIG.replace("queues:", "order: strict, queues:")
 PACKED = 2  # enum vcrypto_ring
 
 
-def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None, without=0, far=False):
+def run_on_host(name, timeout=600, queues=1, sessions=0, ring=0, config=None, without=0, far=False,
+                env=None):
     """One of the C programs beside this file; its own report is shown when it fails."""
     with vctest.Stack(engined=False, queues=queues, host_config=config) as stack:
         stack.run([os.path.join(TESTS, name)], timeout=timeout,
                   env={**stack.env, "LIVE_SESSIONS": str(sessions), "LIVE_RING": str(ring),
-                       "LIVE_WITHOUT": str(without), "LIVE_FAR": str(int(far))})
+                       "LIVE_WITHOUT": str(without), "LIVE_FAR": str(int(far)), **(env or {})})
         status = stack.ctl("host", "status")
         check(status, "the host still answers")
 
@@ -59,6 +60,16 @@ def test_buffers_in_pieces():
 
 def test_known_answers_of_rsa():
     run_on_host("libvcrypto_rsa")
+
+
+def test_key_agreement():
+    agree = {"LIVE_AGREEMENT": "1"}
+    run_on_host("libvcrypto_agree", env=agree)
+    run_on_host("libvcrypto_agree", env=agree, ring=PACKED, config=STRICT)
+    run_on_host("libvcrypto_agree", env=agree, far=True)
+    # Where HELLO is said anyway.
+    run_on_host("libvcrypto_agree", sessions=IN_BAND)
+    run_on_host("libvcrypto_agree", sessions=IN_BAND, far=True)
 
 
 def test_use():

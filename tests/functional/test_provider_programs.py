@@ -93,20 +93,6 @@ def test_ecdsa_signatures():
                 openssl(stack, *verify, env=env)
 
 
-def test_ecdh():
-    """Nothing of it is offloaded, and all works as without."""
-    with vctest.Stack() as stack:
-        env = stack.openssl_env(policy="always")
-        for curve in CURVES + ("secp256k1",):
-            make_ec_key(stack, "ours", curve)
-            make_ec_key(stack, "theirs", curve)
-            openssl(stack, "pkeyutl", "-derive", "-inkey", "@ours.pem", "-peerkey",
-                    "@theirs-public.pem", "-out", "@first", env=env)
-            openssl(stack, "pkeyutl", "-derive", "-inkey", "@theirs.pem", "-peerkey",
-                    "@ours-public.pem", "-out", "@second")
-            check(read(stack, "first") == read(stack, "second"), f"{curve}: one secret")
-
-
 def test_ec_keys():
     """Made, written, read and checked with the provider; read without."""
     with vctest.Stack() as stack:
@@ -175,7 +161,6 @@ def test_speed():
         for curve in ("ecdsap256", "ecdsap384", "ecdsap521"):
             with counts(stack, ecdsa_sign=20):
                 speed(stack, "-async_jobs", "8", curve, policy="always")
-        speed(stack, "-async_jobs", "8", "ecdhp256", policy="always")
         with counts(stack, cipher=100):
             speed(stack, "-async_jobs", "8", "-bytes", "16384", "-evp", "aes-128-cbc")
         for cipher in ("aes-128-cbc-hmac-sha1", "aes-256-cbc-hmac-sha256"):

@@ -397,6 +397,10 @@ static const struct service_seed {
          {.length = 32, .dst = 64, .dst_len = 72, .akcipher_op = VCRYPTO_AKCIPHER_SIGN}},
 	{{.service = VCRYPTO_SERVICE_AKCIPHER, .algorithm = 2, .key_len = 133, .curve = 5},
          {.length = 139, .tag = 256, .tag_len = 64, .akcipher_op = VCRYPTO_AKCIPHER_VERIFY}},
+	{{.service = VCRYPTO_SERVICE_AKCIPHER, .algorithm = VCRYPTO_AKCIPHER_AGREE, .curve = 25},
+         {.length = 64, .dst = 64, .dst_len = 32, .akcipher_op = VCRYPTO_AKCIPHER_DERIVE}},
+	{{.service = VCRYPTO_SERVICE_AKCIPHER, .algorithm = VCRYPTO_AKCIPHER_AGREE, .curve = 5},
+         {.dst = 64, .dst_len = 199, .akcipher_op = VCRYPTO_AKCIPHER_GENERATE}},
 };
 
 static void service_save(unsigned int i, unsigned int variant)

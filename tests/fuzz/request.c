@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vcrypto/inband.h>
 
 #include "chain.h"
 #include "change.h"
@@ -116,6 +117,16 @@ static void ecdsa_add(void)
 	});
 }
 
+static void agreement_add(void)
+{
+	static const uint8_t curves[] = {VCRYPTO_INBAND_X25519, VIRTIO_CRYPTO_CURVE_NIST_P521};
+
+	for (unsigned int i = 0; i < vc_array_size(curves); i++)
+		session_add((struct session_params){.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+		                                    .akcipher = VCRYPTO_INBAND_AGREE,
+		                                    .curve = curves[i]});
+}
+
 static void prepare(void)
 {
 	if (context.sessions)
@@ -127,6 +138,7 @@ static void prepare(void)
 	ciphers_add();
 	others_add();
 	ecdsa_add();
+	agreement_add();
 }
 
 /* Not the guest's, then the worker's own: in the bounce buffer, or in the request. */
@@ -322,6 +334,30 @@ static const struct shape shapes[] = {
          {.header.opcode = VIRTIO_CRYPTO_AKCIPHER_SIGN, .u.akcipher = {32, 80}},
          32,
          81},
+	{"x-derive",
+         27,
+         27,
+         {.header.opcode = VCRYPTO_INBAND_DERIVE, .u.akcipher = {64, 32}},
+         64,
+         33},
+	{"x-make",
+         27,
+         27,
+         {.header.opcode = VCRYPTO_INBAND_GENERATE, .u.akcipher = {0, 64}},
+         0,
+         65},
+	{"ec-derive",
+         28,
+         28,
+         {.header.opcode = VCRYPTO_INBAND_DERIVE, .u.akcipher = {199, 66}},
+         199,
+         67},
+	{"ec-make",
+         28,
+         28,
+         {.header.opcode = VCRYPTO_INBAND_GENERATE, .u.akcipher = {0, 199}},
+         0,
+         200},
 	/* Not of this algorithm. */
 	{"ec-e",
          25,

@@ -49,6 +49,7 @@ extern const struct test_case aead_tls_cases[];
 extern const struct test_case pipeline_cases[];
 extern const struct test_case rsa_cases[];
 extern const struct test_case ecdsa_cases[];
+extern const struct test_case agreement_cases[];
 
 /* Before a library context goes that the RSA cases have run in. */
 void rsa_cases_forget_keys(void);

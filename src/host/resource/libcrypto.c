@@ -7,7 +7,8 @@
  * the host's may name the vcrypto provider, and that would lead back to us.
  *
  * create, destroy: main thread; open, close, realise, drop: the worker. The work is done in
- * libcrypto_sym.c, libcrypto_rsa.c and libcrypto_ec.c, by the threads of helpers.c.
+ * libcrypto_sym.c, libcrypto_rsa.c, libcrypto_ec.c and libcrypto_agree.c, by the threads of
+ * helpers.c.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <vcrypto/inband.h>
 
 #include "base/secmem.h"
 #include "host/resource/libcrypto.h"
@@ -164,7 +166,7 @@ static bool lc_can(const struct resource *resource, const struct session_params 
 		return lc_cipher_find(a, params) &&
 		       algorithm_aead_tag_ok(params->aead, params->tag_len);
 	case VIRTIO_CRYPTO_SERVICE_AKCIPHER:
-		return lc_rsa_can(params) || lc_ecdsa_can(params);
+		return lc_rsa_can(params) || lc_ecdsa_can(params) || lc_agree_can(params);
 	}
 	return false;
 }
@@ -296,6 +298,11 @@ void lc_session_free(struct lc_session *session)
 
 		EVP_CIPHER_CTX_free(local->cipher);
 		EVP_MAC_CTX_free(local->cmac);
+		if (session->params->akcipher == VCRYPTO_INBAND_AGREE) {
+			EC_GROUP_free(local->agree.group);
+			BN_CTX_free(local->agree.numbers);
+			continue;
+		}
 		for (unsigned int i = 0; i < vc_array_size(local->operation); i++)
 			EVP_PKEY_CTX_free(local->operation[i]);
 		EVP_PKEY_free(local->key);

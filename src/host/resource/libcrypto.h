@@ -5,7 +5,9 @@
 #ifndef VC_HOST_RESOURCE_LIBCRYPTO_H
 #define VC_HOST_RESOURCE_LIBCRYPTO_H
 
+#include <openssl/bn.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <sched.h>
 
@@ -59,9 +61,15 @@ struct lc_local {
 	vc_cache_aligned EVP_CIPHER_CTX *cipher;
 	EVP_MAC_CTX *cmac;
 	EVP_PKEY *key;
-	EVP_PKEY_CTX *operation[4]; /* by kind - VC_REQUEST_AK_ENCRYPT */
-	uint8_t iv_len;             /* that cipher is set up for */
-	bool bad;                   /* key or context cannot be made */
+	union {
+		EVP_PKEY_CTX *operation[4]; /* by kind - VC_REQUEST_AK_ENCRYPT */
+		struct lc_agree {
+			EC_GROUP *group;
+			BN_CTX *numbers;
+		} agree; /* sessions of key agreement */
+	};
+	uint8_t iv_len; /* that cipher is set up for */
+	bool bad;       /* key or context cannot be made */
 };
 
 /* The keys of an HMAC (RFC 2104), in locked memory. */
@@ -123,13 +131,16 @@ const EVP_CIPHER *lc_cipher_find(const struct lc_algorithms *algorithms,
 bool lc_hmac_expand(const struct lc_algorithms *algorithms, const struct session_params *params,
                     struct lc_hmac *hmac);
 
-/* libcrypto_rsa.c, libcrypto_ec.c. The status of the request. */
+/* libcrypto_rsa.c, libcrypto_ec.c, libcrypto_agree.c. The status of the request. */
 uint8_t lc_rsa(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
                struct lc_local *local);
 uint8_t lc_ecdsa(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
                  struct lc_local *local);
+uint8_t lc_agree(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
+                 struct lc_local *local);
 bool lc_rsa_can(const struct session_params *params);
 bool lc_ecdsa_can(const struct session_params *params);
+bool lc_agree_can(const struct session_params *params);
 /* For both: the operation begun. */
 int lc_operation_begin(EVP_PKEY_CTX *context, unsigned int kind);
 

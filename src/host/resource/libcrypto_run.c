@@ -3,6 +3,8 @@
  * libcrypto: requests in and out. What is slow goes to the helpers; small symmetric requests the
  * worker does itself, in submit.
  */
+#include <vcrypto/inband.h>
+
 #include "host/resource/libcrypto.h"
 
 /* Have requests wait for a helper, even if they take longer. */
@@ -12,10 +14,17 @@ void lc_asymmetric(struct lc_thread *thread, struct vc_request *req, struct lc_s
 {
 	struct lc_local *local = &session->local[thread->index];
 
-	if (session->params->akcipher == VIRTIO_CRYPTO_AKCIPHER_ECDSA)
+	switch (session->params->akcipher) {
+	case VIRTIO_CRYPTO_AKCIPHER_ECDSA:
 		req->status = lc_ecdsa(thread, req, session, local);
-	else
+		break;
+	case VCRYPTO_INBAND_AGREE:
+		req->status = lc_agree(thread, req, session, local);
+		break;
+	default:
 		req->status = lc_rsa(thread, req, session, local);
+		break;
+	}
 }
 
 static void execute(struct lc_thread *thread, struct vc_request *req)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/agree.h"
 #include "host/sched/sched.h"
 
 /* The end of a word. */
@@ -112,6 +113,13 @@ static bool is_asymmetric(const char *pin)
 
 	for (unsigned int i = 0; i < vc_array_size(curves); i++) {
 		params.key_bits = curves[i];
+		if (pin_matches(pin, session_params_name(&params, name, sizeof(name))))
+			return true;
+	}
+	params.akcipher = VCRYPTO_INBAND_AGREE;
+	for (unsigned int i = 0; i < AGREE_CURVES; i++) {
+		params.curve = agree_curves_known[i].number;
+		params.key_bits = agree_curves_known[i].bits;
 		if (pin_matches(pin, session_params_name(&params, name, sizeof(name))))
 			return true;
 	}

@@ -51,6 +51,9 @@ bool core_available(void);
  */
 bool core_offers(enum vcrypto_service service, unsigned int algorithm);
 
+/* The same of key agreement, and of making keys for it, on that curve. */
+bool core_agrees(enum vcrypto_curve curve);
+
 /* Bytes of data (src, tag and additional data together) that one operation may have. */
 size_t core_max_size(void);
 

@@ -23,7 +23,7 @@ static int layout_akcipher(const struct core_op *op, uint64_t size, struct layou
 		end = (uint64_t)op->length + op->tag_len;
 		return !op->tag || !op->tag_len || end > size ? -EINVAL : 0;
 	}
-	if (op->akcipher_op > VCRYPTO_AKCIPHER_VERIFY || !op->dst || !op->dst_len)
+	if (op->akcipher_op > VCRYPTO_AKCIPHER_GENERATE || !op->dst || !op->dst_len)
 		return -EINVAL;
 	/* The result may be longer than the source, so not in place. */
 	end = vc_round_up(op->length, VCE_CACHE_LINE);

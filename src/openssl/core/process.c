@@ -340,6 +340,12 @@ static void count(uint64_t *total, uint64_t *told)
 		__atomic_fetch_add(told, 1, __ATOMIC_RELAXED);
 }
 
+static uint64_t *offloaded(struct vce_client_stats *stats, enum vce_class class)
+{
+	return class < VCE_CLASSES_FIRST ? &stats->offloaded[class]
+	                                 : &stats->offloaded_more[class - VCE_CLASSES_FIRST];
+}
+
 void process_count_fallback(struct process *process, struct connection *connection,
                             enum vce_fallback reason)
 {
@@ -351,7 +357,7 @@ void process_count_fallback(struct process *process, struct connection *connecti
 void process_count_offload(struct process *process, struct connection *connection,
                            enum vce_class class)
 {
-	count(&process->total.offloaded[class], &connection->header->stats.offloaded[class]);
+	count(offloaded(&process->total, class), offloaded(&connection->header->stats, class));
 }
 
 void core_count_small(void)
@@ -442,6 +448,16 @@ bool core_offers(enum vcrypto_service service, unsigned int algorithm)
 		break;
 	}
 	return header->services >> service & mask >> algorithm & 1;
+}
+
+bool core_agrees(enum vcrypto_curve curve)
+{
+	struct process *process = process_get();
+	struct thread *thread;
+
+	return process && !process_connect(process, &thread) &&
+	       !connection_offline(thread->connection) &&
+	       thread->connection->header->agree_curves >> (unsigned int)curve & 1;
 }
 
 size_t core_max_size(void)

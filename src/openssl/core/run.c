@@ -172,8 +172,9 @@ static int op_harvest(struct run *run, struct core_op *op, const struct flight *
 			memcpy(op->tag, buffer + l->tag, l->tag_len);
 		op->result_len = length;
 	}
-	/* What a private key has made is not left lying about. */
-	if (op->key->params->private_key)
+	/* What a private key has made is not left lying about, nor one that came along. */
+	if (op->key->params->private_key || (op->key->params->service == VCRYPTO_SERVICE_AKCIPHER &&
+	                                     op->key->params->algorithm == VCRYPTO_AKCIPHER_AGREE))
 		secmem_wipe(buffer, l->dst + l->dst_len);
 	if (ret == -ENOKEY)
 		key_forget(op->key, run->connection);

@@ -106,7 +106,8 @@ static const ENGINE_CMD_DEFN commands[] = {
 	{0, NULL, NULL, 0},
 };
 
-static_assert(vc_array_size(commands) == POLICY_SETTINGS + 1, "a command for each setting");
+/* Keys are made by OpenSSL. */
+static_assert(vc_array_size(commands) == POLICY_SET_GENERATE + 1, "a command for each setting");
 
 /* What was given, by setting; "" for the default. */
 static char values[POLICY_SETTINGS][256];
@@ -120,6 +121,7 @@ static int parse_values(struct policy *policy, bool environment, struct policy_e
 		texts.text[i] = values[i][0] ? values[i] : NULL;
 	if (environment)
 		policy_environment(&texts);
+	texts.text[POLICY_SET_GENERATE] = NULL;
 	return policy_parse(policy, &texts, error);
 }
 
@@ -163,7 +165,7 @@ static int control(ENGINE *e, int number, long i, void *p, void (*f)(void))
 {
 	int ok;
 
-	if (number < ENGINE_CMD_BASE || number >= ENGINE_CMD_BASE + POLICY_SETTINGS) {
+	if (number < ENGINE_CMD_BASE || number >= ENGINE_CMD_BASE + POLICY_SET_GENERATE) {
 		ENGINE_RAISE(UNKNOWN_COMMAND, "number %d", number);
 		return 0;
 	}

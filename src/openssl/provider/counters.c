@@ -22,6 +22,8 @@
 	X(OFFLOADED "-rsa-sign", offloaded[VCE_CLASS_RSA_SIGN])                                    \
 	X(OFFLOADED "-rsa-decrypt", offloaded[VCE_CLASS_RSA_DECRYPT])                              \
 	X(OFFLOADED "-ecdsa-sign", offloaded[VCE_CLASS_ECDSA_SIGN])                                \
+	X(OFFLOADED "-derive", offloaded[VCE_CLASS_DERIVE])                                        \
+	X(OFFLOADED "-generate", offloaded_more[VCE_CLASS_GENERATE - VCE_CLASSES_FIRST])           \
 	X(FALLBACK "-no-daemon", fallback[VCE_FALLBACK_NO_DAEMON])                                 \
 	X(FALLBACK "-full", fallback[VCE_FALLBACK_FULL])                                           \
 	X(FALLBACK "-deadline", fallback[VCE_FALLBACK_DEADLINE])                                   \
@@ -74,8 +76,10 @@ static int set_counters(OSSL_PARAM params[])
 	int ok = 1;
 
 	core_stats(&stats);
-	for (unsigned int i = 0; i < VCE_CLASSES; i++)
+	for (unsigned int i = 0; i < VCE_CLASSES_FIRST; i++)
 		offloaded += stats.offloaded[i];
+	for (unsigned int i = VCE_CLASSES_FIRST; i < VCE_CLASSES; i++)
+		offloaded += stats.offloaded_more[i - VCE_CLASSES_FIRST];
 	for (unsigned int i = 0; i < VCE_FALLBACK_REASONS; i++)
 		fallback += stats.fallback[i];
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {

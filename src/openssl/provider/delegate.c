@@ -17,10 +17,13 @@
 #include "openssl/provider/provider.h"
 
 static const char *const keymgmt_names[KEY_KINDS] = {
-	[KEY_RSA] = "RSA", [KEY_RSA_PSS] = "RSA-PSS", [KEY_EC] = "EC"};
+	[KEY_RSA] = "RSA", [KEY_RSA_PSS] = "RSA-PSS", [KEY_EC] = "EC", [KEY_X25519] = "X25519"};
 
 static const char *const signature_names[SIGNATURES] = {
 	[SIGNATURE_RSA] = "RSA", [SIGNATURE_ECDSA] = "ECDSA"};
+
+static const char *const keyexch_names[KEYEXCHS] = {
+	[KEYEXCH_ECDH] = "ECDH", [KEYEXCH_X25519] = "X25519"};
 
 #define TAKE(k, K, function, FUNCTION)                                                             \
 	case OSSL_FUNC_##K##_##FUNCTION:                                                           \
@@ -148,12 +151,16 @@ static bool signature_complete(const struct signature_delegate *s)
 	       s->get_ctx_params && s->set_ctx_params;
 }
 
+static bool keyexch_complete(const struct keyexch_delegate *e)
+{
+	return e->newctx && e->freectx && e->init && e->set_peer && e->derive;
+}
+
 static bool complete(const struct provider *p)
 {
-	const struct keyexch_delegate *e = &p->ecdh;
 	const struct asym_delegate *a = &p->asym;
 
-	for (unsigned int i = 0; i < KEY_KINDS; i++) {
+	for (unsigned int i = 0; i < KEY_X25519; i++) {
 		if (!keymgmt_complete(&p->keymgmt[i]))
 			return false;
 	}
@@ -161,8 +168,8 @@ static bool complete(const struct provider *p)
 		if (!signature_complete(&p->signature[i]))
 			return false;
 	}
-	return e->newctx && e->freectx && e->init && e->set_peer && e->derive && a->newctx &&
-	       a->freectx && a->decrypt_init && a->decrypt && a->get_ctx_params;
+	return keyexch_complete(&p->keyexch[KEYEXCH_ECDH]) && a->newctx && a->freectx &&
+	       a->decrypt_init && a->decrypt && a->get_ctx_params;
 }
 
 /* OpenSSL may be built without some, and has the stitched ones on some CPUs only: those that are
@@ -186,6 +193,34 @@ static int open_ciphers(struct provider *provider)
 	return 0;
 }
 
+static int open_keymgmt(struct provider *provider, enum key_kind kind)
+{
+	return OPEN_DELEGATE(provider, OSSL_OP_KEYMGMT, keymgmt_names[kind], take_keymgmt,
+	                     &provider->keymgmt[kind], keymgmt_dispatch(kind),
+	                     &provider->keymgmts[kind]);
+}
+
+static int open_keyexch(struct provider *provider, enum keyexch_id id)
+{
+	return OPEN_DELEGATE(provider, OSSL_OP_KEYEXCH, keyexch_names[id], take_keyexch,
+	                     &provider->keyexch[id], keyexch_dispatch(id), &provider->keyexchs[id]);
+}
+
+/* Both of it, or none: the one does not work without the other. */
+static int open_x25519(struct provider *provider)
+{
+	int rc = open_keymgmt(provider, KEY_X25519);
+
+	if (!rc)
+		rc = open_keyexch(provider, KEYEXCH_X25519);
+	if (!rc && keymgmt_complete(&provider->keymgmt[KEY_X25519]) &&
+	    keyexch_complete(&provider->keyexch[KEYEXCH_X25519]))
+		return 0;
+	provider->keymgmts[KEY_X25519] = provider->keyexchs[KEYEXCH_X25519] =
+		(OSSL_ALGORITHM){NULL, NULL, NULL, NULL};
+	return rc == -ENOMEM ? rc : 0;
+}
+
 static int open_all(struct provider *provider)
 {
 	int rc;
@@ -193,10 +228,8 @@ static int open_all(struct provider *provider)
 	rc = open_ciphers(provider);
 	if (rc)
 		return rc;
-	for (int i = 0; i < KEY_KINDS; i++) {
-		rc = OPEN_DELEGATE(provider, OSSL_OP_KEYMGMT, keymgmt_names[i], take_keymgmt,
-		                   &provider->keymgmt[i], keymgmt_dispatch((enum key_kind)i),
-		                   &provider->keymgmts[i]);
+	for (int i = 0; i < KEY_X25519; i++) {
+		rc = open_keymgmt(provider, (enum key_kind)i);
 		if (rc)
 			return rc;
 	}
@@ -208,8 +241,9 @@ static int open_all(struct provider *provider)
 		if (rc)
 			return rc;
 	}
-	rc = OPEN_DELEGATE(provider, OSSL_OP_KEYEXCH, "ECDH", take_keyexch, &provider->ecdh,
-	                   ecdh_dispatch, &provider->keyexchs[0]);
+	rc = open_keyexch(provider, KEYEXCH_ECDH);
+	if (!rc)
+		rc = open_x25519(provider);
 	if (rc)
 		return rc;
 	rc = OPEN_DELEGATE(provider, OSSL_OP_ASYM_CIPHER, "RSA", take_asym, &provider->asym,

@@ -18,6 +18,7 @@ static const struct key_class *const classes[KEY_KINDS] = {
 	[KEY_RSA] = &rsa_key_class,
 	[KEY_RSA_PSS] = &rsa_key_class,
 	[KEY_EC] = &ec_key_class,
+	[KEY_X25519] = &x25519_key_class,
 };
 
 struct key *key_new(struct provider *provider, enum key_kind kind, void *inner)

@@ -24,7 +24,7 @@ struct key_class {
 	void (*forget)(struct key *key);
 };
 
-extern const struct key_class rsa_key_class, ec_key_class;
+extern const struct key_class rsa_key_class, ec_key_class, x25519_key_class;
 
 /* Constant but for references and what key.c keeps. */
 struct key {

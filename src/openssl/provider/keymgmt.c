@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key management for RSA, RSA-PSS and EC keys: the delegate's, on keys that carry our part along.
+ * Key management for RSA, RSA-PSS, EC and X25519 keys: the delegate's, on keys that carry our part
+ * along.
  *
  * There is no decoder and no store here: keys are read by the default provider and come to us by
  * import, once, when OpenSSL first uses them with us.
  */
-#include <openssl/crypto.h>
+#include <string.h>
 
-#include "openssl/provider/key.h"
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/params.h>
+
+#include "openssl/provider/agreement.h"
+
+#define GROUP_NAME_SIZE 32
 
 struct generation {
 	struct provider *provider;
 	enum key_kind kind;
+	int selection;
 	void *inner;
+	/* What the delegate was told: a curve, or more than the device could do. */
+	char group[GROUP_NAME_SIZE];
+	bool more;
 };
 
 static void free_key(void *key)
@@ -91,6 +102,16 @@ static void gen_cleanup(void *vgen)
 	OPENSSL_free(gen);
 }
 
+static void note_params(struct generation *gen, const OSSL_PARAM params[])
+{
+	char *group = gen->group;
+
+	for (const OSSL_PARAM *p = params; p && p->key; p++)
+		if (strcmp(p->key, OSSL_PKEY_PARAM_GROUP_NAME) != 0 ||
+		    !OSSL_PARAM_get_utf8_string(p, &group, sizeof(gen->group)))
+			gen->more = true;
+}
+
 static void *gen_init(struct provider *provider, enum key_kind kind, int selection,
                       const OSSL_PARAM params[])
 {
@@ -100,6 +121,8 @@ static void *gen_init(struct provider *provider, enum key_kind kind, int selecti
 		return NULL;
 	gen->provider = provider;
 	gen->kind = kind;
+	gen->selection = selection;
+	note_params(gen, params);
 	gen->inner = provider->keymgmt[kind].gen_init(provider->delegate_ctx, selection, params);
 	if (!gen->inner) {
 		gen_cleanup(gen);
@@ -112,7 +135,12 @@ static int gen_set_template(void *vgen, void *vkey)
 {
 	struct generation *gen = vgen;
 	const struct key *key = vkey;
+	const char *group = agreement_template(key);
 
+	if (group)
+		OPENSSL_strlcpy(gen->group, group, sizeof(gen->group));
+	else
+		gen->more = true;
 	return gen->provider->keymgmt[gen->kind].gen_set_template(gen->inner, key->inner);
 }
 
@@ -120,6 +148,7 @@ static int gen_set_params(void *vgen, const OSSL_PARAM params[])
 {
 	struct generation *gen = vgen;
 
+	note_params(gen, params);
 	return gen->provider->keymgmt[gen->kind].gen_set_params(gen->inner, params);
 }
 
@@ -127,9 +156,15 @@ static void *gen(void *vgen, OSSL_CALLBACK *callback, void *arg)
 {
 	struct generation *gen = vgen;
 	struct provider *provider = gen->provider;
+	void *inner = NULL;
+	int rc = -1;
 
-	return key_new(provider, gen->kind,
-	               provider->keymgmt[gen->kind].gen(gen->inner, callback, arg));
+	if ((gen->kind == KEY_EC || gen->kind == KEY_X25519) && !gen->more &&
+	    (gen->selection & OSSL_KEYMGMT_SELECT_KEYPAIR) == OSSL_KEYMGMT_SELECT_KEYPAIR)
+		rc = agreement_generate(provider, gen->kind, gen->group, &inner);
+	if (rc < 0)
+		inner = provider->keymgmt[gen->kind].gen(gen->inner, callback, arg);
+	return key_new(provider, gen->kind, inner);
 }
 
 /* ------------------------------------------------------------------------------------- tables */
@@ -174,6 +209,7 @@ static void *gen(void *vgen, OSSL_CALLBACK *callback, void *arg)
 FUNCTIONS_OF(rsa, KEY_RSA)
 FUNCTIONS_OF(rsa_pss, KEY_RSA_PSS)
 FUNCTIONS_OF(ec, KEY_EC)
+FUNCTIONS_OF(x25519, KEY_X25519)
 
 typedef void (*any_function)(void);
 
@@ -213,8 +249,9 @@ const OSSL_DISPATCH *keymgmt_dispatch(enum key_kind kind)
 	static const OSSL_DISPATCH rsa[] = TABLE(rsa);
 	static const OSSL_DISPATCH rsa_pss[] = TABLE(rsa_pss);
 	static const OSSL_DISPATCH ec[] = TABLE(ec);
+	static const OSSL_DISPATCH x25519[] = TABLE(x25519);
 	static const OSSL_DISPATCH *const tables[KEY_KINDS] = {
-		[KEY_RSA] = rsa, [KEY_RSA_PSS] = rsa_pss, [KEY_EC] = ec};
+		[KEY_RSA] = rsa, [KEY_RSA_PSS] = rsa_pss, [KEY_EC] = ec, [KEY_X25519] = x25519};
 
 	return tables[kind];
 }

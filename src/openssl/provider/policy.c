@@ -21,10 +21,10 @@
 #include "openssl/core/core.h"
 
 const char *const policy_names[POLICY_SETTINGS] = {
-	[POLICY_SET_MODE] = "policy",          [POLICY_SET_MIN_SIZE] = "min-size",
-	[POLICY_SET_OFFLOAD] = "offload",      [POLICY_SET_BLOCK] = "block-operations",
-	[POLICY_SET_FALLBACK] = "fallback",    [POLICY_SET_SOCKET] = "socket",
-	[POLICY_SET_DEADLINE] = "deadline-ms",
+	[POLICY_SET_MODE] = "policy",       [POLICY_SET_MIN_SIZE] = "min-size",
+	[POLICY_SET_OFFLOAD] = "offload",   [POLICY_SET_BLOCK] = "block-operations",
+	[POLICY_SET_GENERATE] = "generate", [POLICY_SET_FALLBACK] = "fallback",
+	[POLICY_SET_SOCKET] = "socket",     [POLICY_SET_DEADLINE] = "deadline-ms",
 };
 
 /* So many records at once are worth waiting for. */
@@ -53,6 +53,12 @@ static const struct {
 	[POLICY_P256] = {"p256", false, false},
 	[POLICY_P384] = {"p384", true, true},
 	[POLICY_P521] = {"p521", true, true},
+	/* One core of the host does fewer of the quick ones than the application's own, and a
+         * synchronous caller waits longer for P-521 than it would compute. */
+	[POLICY_X25519_DERIVE] = {"x25519", false, false},
+	[POLICY_P256_DERIVE] = {"ecdh-p256", false, false},
+	[POLICY_P384_DERIVE] = {"ecdh-p384", true, true},
+	[POLICY_P521_DERIVE] = {"ecdh-p521", true, false},
 };
 
 static const char *const operations[POLICY_OPERATIONS] = {
@@ -226,6 +232,8 @@ static int parse_setting(struct policy *policy, enum policy_setting setting, con
 		return parse_list(policy, text, part, size, parse_offload);
 	case POLICY_SET_BLOCK:
 		return parse_list(policy, text, part, size, parse_blocked);
+	case POLICY_SET_GENERATE:
+		return parse_switch(text, &policy->generate);
 	case POLICY_SET_FALLBACK:
 		return parse_switch(text, &policy->fallback);
 	case POLICY_SET_SOCKET:

@@ -28,8 +28,18 @@ enum policy_work {
 	POLICY_WORKS
 };
 
-/* Private keys, the same. */
-enum policy_key { POLICY_RSA, POLICY_P256, POLICY_P384, POLICY_P521, POLICY_KEYS };
+/* Private keys, the same; ECDSA, and key agreement. */
+enum policy_key {
+	POLICY_RSA,
+	POLICY_P256,
+	POLICY_P384,
+	POLICY_P521,
+	POLICY_X25519_DERIVE,
+	POLICY_P256_DERIVE,
+	POLICY_P384_DERIVE,
+	POLICY_P521_DERIVE,
+	POLICY_KEYS
+};
 
 /* What can be blocked as a whole: then OpenSSL has it from another provider. */
 enum policy_operation {
@@ -50,6 +60,7 @@ struct policy {
 	struct policy_rule work[POLICY_WORKS];
 	enum policy_mode key[POLICY_KEYS];
 	bool blocked[POLICY_OPERATIONS];
+	bool generate;    /* the device may make key pairs, and then knows them */
 	bool fallback;    /* software when the transport fails; else the operation fails */
 	char socket[108]; /* "" for the default */
 	unsigned int deadline_ms;
@@ -63,6 +74,7 @@ enum policy_setting {
 	POLICY_SET_FALLBACK,
 	POLICY_SET_SOCKET,
 	POLICY_SET_DEADLINE,
+	POLICY_SET_GENERATE, /* of the provider only, and so the last */
 	POLICY_SETTINGS
 };
 

@@ -16,6 +16,7 @@
 
 #include "openssl/core/core.h"
 #include "openssl/core/debug.h"
+#include "openssl/provider/agreement.h"
 #include "openssl/provider/counters.h"
 #include "openssl/provider/provider.h"
 
@@ -105,6 +106,7 @@ static void teardown(void *ctx)
 {
 	struct provider *provider = ctx;
 
+	agreement_close(provider);
 	if (atomic_fetch_sub(&instances, 1) == 1)
 		core_teardown();
 	delegate_close(provider);

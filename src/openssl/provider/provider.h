@@ -10,6 +10,7 @@
 #ifndef VC_OPENSSL_PROVIDER_H
 #define VC_OPENSSL_PROVIDER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,7 +45,10 @@ enum cipher_id {
 	CIPHERS
 };
 
-enum key_kind { KEY_RSA, KEY_RSA_PSS, KEY_EC, KEY_KINDS };
+/* X25519 last: OpenSSL may be built without it. */
+enum key_kind { KEY_RSA, KEY_RSA_PSS, KEY_EC, KEY_X25519, KEY_KINDS };
+
+enum keyexch_id { KEYEXCH_ECDH, KEYEXCH_X25519, KEYEXCHS };
 
 enum signature_id { SIGNATURE_RSA, SIGNATURE_ECDSA, SIGNATURES };
 
@@ -116,7 +120,10 @@ enum signature_id { SIGNATURE_RSA, SIGNATURE_ECDSA, SIGNATURES };
 	F(k, K, derive, DERIVE)                                                                    \
 	F(k, K, set_peer, SET_PEER)                                                                \
 	F(k, K, freectx, FREECTX)                                                                  \
+	F(k, K, dupctx, DUPCTX)                                                                    \
+	F(k, K, get_ctx_params, GET_CTX_PARAMS)                                                    \
 	F(k, K, gettable_ctx_params, GETTABLE_CTX_PARAMS)                                          \
+	F(k, K, set_ctx_params, SET_CTX_PARAMS)                                                    \
 	F(k, K, settable_ctx_params, SETTABLE_CTX_PARAMS)
 
 #define ASYM_CIPHER_FUNCTIONS(F, k, K)                                                             \
@@ -155,7 +162,12 @@ struct asym_delegate {
 };
 
 /* Tables that we give to OpenSSL, made at start-up from ours and the delegates'. */
-#define PROVIDER_TABLES (CIPHERS + KEY_KINDS + SIGNATURES + 2)
+#define PROVIDER_TABLES (CIPHERS + KEY_KINDS + SIGNATURES + KEYEXCHS + 1)
+
+/* Curves of key agreement at the device: agreement.h. */
+#define AGREEMENT_CURVES 4
+
+struct core_key;
 
 struct provider {
 	const OSSL_CORE_HANDLE *handle;
@@ -166,15 +178,16 @@ struct provider {
 	struct cipher_delegate cipher[CIPHERS];
 	struct keymgmt_delegate keymgmt[KEY_KINDS];
 	struct signature_delegate signature[SIGNATURES];
-	struct keyexch_delegate ecdh;
+	struct keyexch_delegate keyexch[KEYEXCHS];
 	struct asym_delegate asym;
 	OSSL_ALGORITHM ciphers[CIPHERS + 1];
 	OSSL_ALGORITHM keymgmts[KEY_KINDS + 1];
 	OSSL_ALGORITHM signatures[SIGNATURES + 1];
-	OSSL_ALGORITHM keyexchs[2];
+	OSSL_ALGORITHM keyexchs[KEYEXCHS + 1];
 	OSSL_ALGORITHM asyms[2];
 	OSSL_DISPATCH *tables[PROVIDER_TABLES]; /* to be freed */
 	unsigned int n_tables;
+	_Atomic(struct core_key *) agreement[AGREEMENT_CURVES];
 };
 
 /*
@@ -194,7 +207,7 @@ const char *cipher_name(enum cipher_id id);
 const OSSL_DISPATCH *cipher_dispatch(enum cipher_id id);
 const OSSL_DISPATCH *keymgmt_dispatch(enum key_kind kind);
 const OSSL_DISPATCH *signature_dispatch(enum signature_id id);
-extern const OSSL_DISPATCH ecdh_dispatch[];
+const OSSL_DISPATCH *keyexch_dispatch(enum keyexch_id id);
 extern const OSSL_DISPATCH rsa_asym_dispatch[];
 
 #endif

@@ -69,12 +69,15 @@ static int known(void)
 	if (!stats.offloaded[VCE_CLASS_CIPHER] || !stats.offloaded[VCE_CLASS_AEAD] ||
 	    !stats.offloaded[VCE_CLASS_RSA_SIGN] || !stats.offloaded[VCE_CLASS_RSA_DECRYPT] ||
 	    !stats.offloaded[VCE_CLASS_RSA_PUBLIC] || !stats.offloaded[VCE_CLASS_ECDSA_SIGN] ||
-	    !stats.offloaded[VCE_CLASS_ECDSA_VERIFY])
+	    !stats.offloaded[VCE_CLASS_ECDSA_VERIFY] || !stats.offloaded[VCE_CLASS_DERIVE] ||
+	    !stats.offloaded_more[VCE_CLASS_GENERATE - VCE_CLASSES_FIRST])
 		die("not everything was counted");
 	if (!core_offers(VCRYPTO_SERVICE_CIPHER, VCRYPTO_CIPHER_AES_CBC) ||
 	    !core_offers(VCRYPTO_SERVICE_AEAD, VCRYPTO_AEAD_GCM) ||
 	    !core_offers(VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_RSA) ||
-	    !core_offers(VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_ECDSA))
+	    !core_offers(VCRYPTO_SERVICE_AKCIPHER, VCRYPTO_AKCIPHER_ECDSA) ||
+	    !core_agrees(VCRYPTO_CURVE_X25519) || !core_agrees(VCRYPTO_CURVE_P384) ||
+	    core_agrees((enum vcrypto_curve)1))
 		die("the device does not say what it offers");
 	return 0;
 }

@@ -3,6 +3,7 @@
  * Pieces of work for the engine's tests. Any thread: keys are made once and shared.
  */
 #include "work.h"
+#include "work_agree.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -18,12 +19,12 @@
 
 #define MAX_AT_ONCE 80
 
-enum shape { CBC, CTR, GCM, CHAIN, HMAC_ALONE, RSA_RAW, RSA_PKCS1, ECDSA };
+enum shape { CBC, CTR, GCM, CHAIN, HMAC_ALONE, RSA_RAW, RSA_PKCS1, ECDSA, AGREE };
 
 struct kind {
 	const char *name;
 	enum shape shape;
-	unsigned int key_len;             /* RSA, ECDSA: bits */
+	unsigned int key_len;             /* RSA, ECDSA, AGREE: bits */
 	enum vcrypto_direction direction; /* RSA: the operation, below */
 	unsigned int mac;
 	int order;
@@ -62,6 +63,10 @@ static struct kind kinds[] = {
 	{"ecdsa-p256", ECDSA, 256},
 	{"ecdsa-p384", ECDSA, 384},
 	{"ecdsa-p521", ECDSA, 521},
+	{"x25519", AGREE, 255},
+	{"ecdh-p256", AGREE, 256},
+	{"ecdh-p384", AGREE, 384},
+	{"ecdh-p521", AGREE, 521},
 };
 
 void die(const char *format, ...)
@@ -200,6 +205,8 @@ void work_init(void)
 			rsa_init(&kinds[i]);
 		else if (kinds[i].shape == ECDSA)
 			ecdsa_init(&kinds[i]);
+		else if (kinds[i].shape == AGREE)
+			agree_init(kinds[i].name, kinds[i].key_len, &kinds[i].pkey, &kinds[i].key);
 		else
 			symmetric_init(&kinds[i]);
 	}
@@ -233,6 +240,7 @@ enum vcrypto_service work_service(size_t kind)
 	case RSA_RAW:
 	case RSA_PKCS1:
 	case ECDSA:
+	case AGREE:
 		return VCRYPTO_SERVICE_AKCIPHER;
 	default:
 		return VCRYPTO_SERVICE_CIPHER;
@@ -526,6 +534,8 @@ int work_do(size_t index, size_t length, size_t n)
 		return rsa_pkcs1_do(kind, 0);
 	case ECDSA:
 		return ecdsa_do(kind, 0);
+	case AGREE:
+		return agree_do(kind->name, kind->key_len, kind->pkey, kind->key);
 	default:
 		return symmetric_do(kind, length, n, 0);
 	}

@@ -134,12 +134,12 @@ static struct virtq_desc *sound(struct attacker *a, struct ring *ring, enum atta
 	*head = ring_head(ring);
 	if (*head < 0)
 		return NULL;
-	/* RSA takes a hundred times as long as all the rest: now and then will do, but where it is
-	 * the attack. */
+	/* What is asymmetric takes a hundred times as long as all the rest: now and then will do,
+	 * but where it is the attack. */
 	if (kind == ATTACK_RSA)
 		which = rsa_session(a, which);
-	else if (a->kind[which] == KIND_RSA && below(a, 16))
-		which = (which + 1) % SESSIONS;
+	else if (a->kind[which] >= KIND_RSA && below(a, 16))
+		which = (which + 2) % SESSIONS;
 	*cell = ring_cell(ring, *head, &guest);
 	n = request_data(*cell, guest, a->kind[which], a->session[which],
 	                 16 * (1 + below(a, MAX_DATA / 16)), descs);

@@ -5,6 +5,7 @@
 #include "request.h"
 
 #include <string.h>
+#include <vcrypto/inband.h>
 
 #include "../../unit/host/keys.h"
 #include "base/util.h"
@@ -20,16 +21,17 @@ static const uint8_t key[64] = {0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6,
                                 0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c};
 
 static const uint32_t service[KINDS] = {
-	[KIND_CBC] = VIRTIO_CRYPTO_SERVICE_CIPHER,    [KIND_CTR] = VIRTIO_CRYPTO_SERVICE_CIPHER,
-	[KIND_CHAIN] = VIRTIO_CRYPTO_SERVICE_CIPHER,  [KIND_HASH] = VIRTIO_CRYPTO_SERVICE_HASH,
-	[KIND_MAC] = VIRTIO_CRYPTO_SERVICE_MAC,       [KIND_GCM_SEAL] = VIRTIO_CRYPTO_SERVICE_AEAD,
-	[KIND_GCM_OPEN] = VIRTIO_CRYPTO_SERVICE_AEAD, [KIND_RSA] = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	[KIND_CBC] = VIRTIO_CRYPTO_SERVICE_CIPHER,     [KIND_CTR] = VIRTIO_CRYPTO_SERVICE_CIPHER,
+	[KIND_CHAIN] = VIRTIO_CRYPTO_SERVICE_CIPHER,   [KIND_HASH] = VIRTIO_CRYPTO_SERVICE_HASH,
+	[KIND_MAC] = VIRTIO_CRYPTO_SERVICE_MAC,        [KIND_GCM_SEAL] = VIRTIO_CRYPTO_SERVICE_AEAD,
+	[KIND_GCM_OPEN] = VIRTIO_CRYPTO_SERVICE_AEAD,  [KIND_RSA] = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	[KIND_AGREE] = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
 };
 
 /* 2 and 3, but for asymmetric sessions 4 and 5. */
 static uint32_t create_opcode(enum session_kind kind)
 {
-	return VIRTIO_CRYPTO_OPCODE(service[kind], kind == KIND_RSA ? 4 : 2);
+	return VIRTIO_CRYPTO_OPCODE(service[kind], kind >= KIND_RSA ? 4 : 2);
 }
 
 uint32_t request_create(uint8_t *at, enum session_kind kind)
@@ -77,6 +79,11 @@ uint32_t request_create(uint8_t *at, enum session_kind kind)
 		req.u.akcipher.algo = VIRTIO_CRYPTO_AKCIPHER_RSA;
 		req.u.akcipher.key_type = VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE;
 		req.u.akcipher.key_len = keys_len;
+		break;
+	case KIND_AGREE:
+		req.u.akcipher.algo = VCRYPTO_INBAND_AGREE;
+		req.u.akcipher.u.ecdsa.curve_id = VCRYPTO_INBAND_X25519;
+		keys_len = 0;
 		break;
 	default:
 		req.u.sym.op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER;
@@ -129,6 +136,11 @@ static struct lengths describe(struct virtio_crypto_op_data_req *req, enum sessi
 		req->header.opcode = VIRTIO_CRYPTO_AEAD_DECRYPT;
 		req->u.aead = (struct virtio_crypto_aead_para){12, 13, n + 16, n, 16, 0};
 		return (struct lengths){12 + n + 16 + 13, n};
+	case KIND_AGREE:
+		req->header.opcode = n & 16 ? VCRYPTO_INBAND_DERIVE : VCRYPTO_INBAND_GENERATE;
+		n = n & 16 ? 64 : 0;
+		req->u.akcipher = (struct virtio_crypto_akcipher_para){n, 64};
+		return (struct lengths){n, 64};
 	default:
 		req->header.opcode = VIRTIO_CRYPTO_AKCIPHER_SIGN;
 		req->u.akcipher = (struct virtio_crypto_akcipher_para){RSA_BITS / 8, RSA_BITS / 8};
@@ -152,7 +164,14 @@ unsigned int request_data(uint8_t *cell, uint64_t guest, enum session_kind kind,
 		memset(cell + SRC_AT, 0, 16);
 	cell[CELL_SIZE - 1] = 0xee;
 	descs[0] = (struct virtq_desc){.addr = guest, .len = sizeof(req)};
+	/* A descriptor of no length would be one more thing that is wrong: the header's second half
+	 * instead. */
 	descs[1] = (struct virtq_desc){.addr = guest + SRC_AT, .len = lengths.out};
+	if (!lengths.out) {
+		descs[0].len = sizeof(req) / 2;
+		descs[1] = (struct virtq_desc){.addr = guest + sizeof(req) / 2,
+		                               .len = sizeof(req) / 2};
+	}
 	descs[2] = (struct virtq_desc){
 		.addr = guest + DST_AT, .len = lengths.in, .flags = VIRTQ_DESC_F_WRITE};
 	descs[3] = (struct virtq_desc){

@@ -17,6 +17,7 @@ enum session_kind {
 	KIND_GCM_SEAL,
 	KIND_GCM_OPEN,
 	KIND_RSA,
+	KIND_AGREE,
 	KINDS,
 };
 

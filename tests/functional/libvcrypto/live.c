@@ -101,6 +101,7 @@ void live_open(struct live *live, uint64_t without, unsigned int queues)
 {
 	struct vcrypto_device_options options = {.socket = live_socket(),
 	                                         .queues = queues,
+	                                         .agreement = getenv("LIVE_AGREEMENT"),
 	                                         .sessions = live_sessions(),
 	                                         .ring = live_ring()};
 	const char *more = getenv("LIVE_WITHOUT");

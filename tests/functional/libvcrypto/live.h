@@ -32,7 +32,8 @@ struct live {
 const char *live_socket(void);
 /* How sessions are to be made: $LIVE_SESSIONS, a number of the enum. */
 enum vcrypto_session_way live_sessions(void);
-/* without: feature bits to leave out, with those of $LIVE_WITHOUT; queues: wanted. */
+/* Agreement is asked for where $LIVE_AGREEMENT is set.
+ * without: feature bits to leave out, with those of $LIVE_WITHOUT; queues: wanted. */
 void live_open(struct live *live, uint64_t without, unsigned int queues);
 void live_open_as(struct live *live, const struct vcrypto_device_options *options,
                   uint64_t without);

@@ -54,7 +54,7 @@ static bool run_all(const struct env *env, bool jobs)
 	       run_cases(gcm_cases, env, jobs) && run_cases(ccm_cases, env, jobs) &&
 	       run_cases(chacha_cases, env, jobs) && run_cases(aead_tls_cases, env, jobs) &&
 	       run_cases(pipeline_cases, env, jobs) && run_cases(rsa_cases, env, jobs) &&
-	       run_cases(ecdsa_cases, env, jobs);
+	       run_cases(ecdsa_cases, env, jobs) && run_cases(agreement_cases, env, jobs);
 }
 
 /* --------------------------------------------------------------------------------------- load */
@@ -69,7 +69,7 @@ static void *load_thread(void *arg)
 
 	ok = run_cases(gcm_cases, &env, jobs) && run_one(&cipher_cases[1], &env, jobs) &&
 	     run_one(&rsa_cases[0], &env, jobs) && run_one(&rsa_cases[3], &env, jobs) &&
-	     run_one(&ecdsa_cases[0], &env, jobs);
+	     run_one(&ecdsa_cases[0], &env, jobs) && run_one(&agreement_cases[0], &env, jobs);
 	ASYNC_cleanup_thread();
 	return ok ? &all_well : NULL;
 }
@@ -122,7 +122,8 @@ static bool until_eof(bool jobs)
 	for (unsigned int round = 1; poll(&input, 1, 0) == 0; round++) {
 		if (!run_cases(cipher_cases, &env, jobs) || !run_cases(gcm_cases, &env, jobs) ||
 		    !run_one(&rsa_cases[1], &env, jobs) || !run_one(&rsa_cases[3], &env, jobs) ||
-		    !run_one(&ecdsa_cases[0], &env, jobs))
+		    !run_one(&ecdsa_cases[0], &env, jobs) ||
+		    !run_one(&agreement_cases[0], &env, jobs))
 			return false;
 		printf("%u\n", round);
 		fflush(stdout);

@@ -210,6 +210,8 @@ static const struct vcrypto_session_params aead = {.service = VCRYPTO_SERVICE_AE
 static const struct vcrypto_session_params mac = {.service = VCRYPTO_SERVICE_MAC};
 static const struct vcrypto_session_params rsa = {.service = VCRYPTO_SERVICE_AKCIPHER,
                                                   .private_key = true};
+static const struct vcrypto_session_params agree = {.service = VCRYPTO_SERVICE_AKCIPHER,
+                                                    .algorithm = VCRYPTO_AKCIPHER_AGREE};
 static const struct vcrypto_session_params rsa_public = {.service = VCRYPTO_SERVICE_AKCIPHER};
 
 static int check(const struct vce_slot *line, const struct vcrypto_session_params *params)
@@ -398,8 +400,18 @@ static void wrong_akcipher_requests_are_refused(void **state)
 	assert_int_equal(check(&line, &rsa_public), 0);
 	line.tag_len = 0;
 	assert_int_equal(check(&line, &rsa_public), -EINVAL);
-	line.akcipher_op = 4;
+	line.akcipher_op = VCRYPTO_AKCIPHER_DERIVE;
 	assert_int_equal(check(&line, &rsa), -EINVAL);
+	assert_int_equal(check(&line, &agree), 0);
+	line.akcipher_op = VCRYPTO_AKCIPHER_GENERATE;
+	assert_int_equal(check(&line, &agree), 0);
+	line.akcipher_op = VCRYPTO_AKCIPHER_SIGN;
+	assert_int_equal(check(&line, &agree), -EINVAL);
+	line.akcipher_op = VCRYPTO_AKCIPHER_ENCRYPT;
+	assert_int_equal(check(&line, &agree), -EINVAL);
+	line.akcipher_op = VCRYPTO_AKCIPHER_GENERATE + 1;
+	assert_int_equal(check(&line, &rsa), -EINVAL);
+	assert_int_equal(check(&line, &agree), -EINVAL);
 	line.akcipher_op = VCRYPTO_AKCIPHER_ENCRYPT;
 	line.dst_len = 0;
 	assert_int_equal(check(&line, &rsa), -EINVAL);
@@ -408,7 +420,8 @@ static void wrong_akcipher_requests_are_refused(void **state)
 /* Whatever a slot holds, what passes names only the region's buffers. */
 static void random_slots_stay_inside(void **state)
 {
-	const struct vcrypto_session_params *params[] = {&cipher, &chain, &aead, &mac, &rsa};
+	const struct vcrypto_session_params *params[] = {&cipher, &chain, &aead,
+	                                                 &mac,    &rsa,   &agree};
 	const uint8_t *from = region.base + buffers, *to = region.base + end;
 	struct vcrypto_op op;
 	struct vce_slot line;
@@ -431,15 +444,16 @@ static void random_slots_stay_inside(void **state)
 		line.tag = buffers + line.tag % (end - buffers + 100);
 		line.aad = buffers + line.aad % (end - buffers + 100);
 		line.aad_len &= 127;
-		line.akcipher_op &= 3;
+		line.akcipher_op &= 7;
 		line.dst_len &= 4095;
-		if (channel_check_crypt(&region, &line, params[i % 5], &op))
+		if (channel_check_crypt(&region, &line, params[i % 6], &op))
 			continue;
 		passed++;
 		assert_true((const uint8_t *)op.src >= from);
 		assert_true((const uint8_t *)op.src + op.length <= to);
 		if (op.dst) {
-			uint32_t n = params[i % 5] == &rsa ? op.dst_len : op.length;
+			uint32_t n = params[i % 6]->service == VCRYPTO_SERVICE_AKCIPHER ? op.dst_len
+			                                                                : op.length;
 
 			assert_true((uint8_t *)op.dst >= from && (uint8_t *)op.dst + n <= to);
 		}

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <vcrypto/inband.h>
 
 #include "host/bounce.h"
 #include "keys.h"
@@ -38,6 +39,8 @@ enum {
 	S_CHAIN_PLAIN,
 	S_ECDSA,
 	S_ECDSA_PUBLIC,
+	S_X25519,
+	S_ECDH,
 };
 
 static uint64_t add(struct fixture *f, struct session_params params)
@@ -97,6 +100,17 @@ static void add_ecdsa(struct fixture *f)
 	f->session[S_ECDSA_PUBLIC] = add(f, ecdsa);
 }
 
+static void add_agreement(struct fixture *f)
+{
+	struct session_params agree = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                               .akcipher = VCRYPTO_INBAND_AGREE,
+	                               .curve = VCRYPTO_INBAND_X25519};
+
+	f->session[S_X25519] = add(f, agree);
+	agree.curve = VIRTIO_CRYPTO_CURVE_NIST_P521;
+	f->session[S_ECDH] = add(f, agree);
+}
+
 static void add_sessions(struct fixture *f)
 {
 	struct test_key private = test_rsa_private(1024), public = test_rsa_public(1024);
@@ -141,6 +155,7 @@ static void add_sessions(struct fixture *f)
 	                                       .encrypt = 1,
 	                                       .key_len = 16});
 	add_ecdsa(f);
+	add_agreement(f);
 	rsa.private_key = 0;
 	rsa.key = public.der;
 	rsa.key_len = (uint32_t) public.len;
@@ -269,6 +284,12 @@ const struct test_case test_cases[] = {
                 138),
 	AK_CASE("ecdsa sign, little room", S_ECDSA, VIRTIO_CRYPTO_AKCIPHER_SIGN, VC_REQUEST_AK_SIGN,
                 32, 8, 8),
+	AK_CASE("x25519 derive", S_X25519, VCRYPTO_INBAND_DERIVE, VC_REQUEST_AK_DERIVE, 64, 32, 32),
+	AK_CASE("ecdh derive", S_ECDH, VCRYPTO_INBAND_DERIVE, VC_REQUEST_AK_DERIVE, 199, 70, 66),
+	AK_CASE("x25519 generate", S_X25519, VCRYPTO_INBAND_GENERATE, VC_REQUEST_AK_GENERATE, 0, 64,
+                64),
+	AK_CASE("ecdh generate", S_ECDH, VCRYPTO_INBAND_GENERATE, VC_REQUEST_AK_GENERATE, 0, 199,
+                199),
 	{.name = "ecdsa verify",
          .session = S_ECDSA_PUBLIC,
          .kind = VC_REQUEST_AK_VERIFY,

@@ -5,10 +5,16 @@
 #include "request_layouts.h"
 
 #include <string.h>
+#include <vcrypto/inband.h>
 
 const struct session_params *layout_params(const struct fixture *f, const struct test_case *c)
 {
 	return &session_get(f->context.sessions, f->session[c->session])->params;
+}
+
+bool layout_is_ours(const struct test_case *c)
+{
+	return c->header.header.opcode >> 16 == VCRYPTO_INBAND_PREFIX;
 }
 
 struct writer {
@@ -121,6 +127,9 @@ uint32_t layout_stateless(const struct fixture *f, const struct test_case *c,
 	uint32_t n = case_bytes(f, c, legacy);
 	struct writer w = {out};
 
+	if (layout_is_ours(c))
+		return case_bytes(f, c, out);
+
 	memcpy(&header, legacy, sizeof(header));
 	if (mode == LAYOUT_SESSION) {
 		header.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
@@ -145,6 +154,8 @@ uint32_t layout_revision(const struct fixture *f, const struct test_case *c, uin
 	uint32_t n = case_bytes(f, c, legacy), size = 24u + sizes[layout_params(f, c)->service];
 	const uint32_t flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE;
 
+	if (layout_is_ours(c))
+		return case_bytes(f, c, out);
 	memcpy(out, legacy, size);
 	memcpy(out + 16, &flag, sizeof(flag));
 	memcpy(out + size, legacy + 72, n - 72);

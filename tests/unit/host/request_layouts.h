@@ -11,6 +11,9 @@
 
 #define LAYOUT_SESSION 0x100 /* a session, in the layout of stateless mode */
 
+/* A request of docs/in-band.md: it has one layout, whatever was negotiated. */
+bool layout_is_ours(const struct test_case *c);
+
 /* What the session of a case is. */
 const struct session_params *layout_params(const struct fixture *f, const struct test_case *c);
 

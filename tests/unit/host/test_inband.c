@@ -206,7 +206,7 @@ static void an_envelope_holds_what_it_says(void **state)
 	r = create_request();
 	r.data.header.opcode = VCRYPTO_INBAND_DESTROY;
 	assert_int_equal(run(f, &r, sizeof(r), 17, 1000, &in), VIRTIO_CRYPTO_ERR);
-	r.data.header.opcode = VCRYPTO_INBAND_DESTROY + 1;
+	r.data.header.opcode = VCRYPTO_INBAND_GENERATE + 1;
 	assert_int_equal(run(f, &r, sizeof(r), 17, 1000, &in), VIRTIO_CRYPTO_NOTSUPP);
 	/* Half a control request. */
 	r = create_request();
@@ -254,6 +254,73 @@ static void hello_tells_version_and_configuration(void **state)
 	assert_int_equal(run(f, &r, sizeof(r), 1, 1000, &in), VIRTIO_CRYPTO_ERR);
 }
 
+/* What the group can do in these tests. */
+static bool can_some(void *curve, const struct session_params *params)
+{
+	return params->service != VIRTIO_CRYPTO_SERVICE_AKCIPHER ||
+	       (params->akcipher == VCRYPTO_INBAND_AGREE && params->curve == *(uint8_t *)curve);
+}
+
+static void hello_tells_the_curves_that_the_group_has(void **state)
+{
+	static uint8_t curves[] = {VCRYPTO_INBAND_X25519, VIRTIO_CRYPTO_CURVE_NIST_P256,
+	                           VIRTIO_CRYPTO_CURVE_NIST_P521};
+	struct fixture *f = *state;
+	struct virtio_crypto_op_data_req r = {.header.opcode = VCRYPTO_INBAND_HELLO};
+	struct vcrypto_inband_hello hello;
+	uint8_t *in;
+
+	for (size_t i = 0; i < vc_array_size(curves); i++) {
+		f->context.can = can_some;
+		f->context.can_context = &curves[i];
+		assert_int_equal(run(f, &r, sizeof(r), sizeof(hello) + 1, 1000, &in),
+		                 VIRTIO_CRYPTO_OK);
+		assert_int_equal(f->answered, sizeof(hello));
+		memcpy(&hello, in, sizeof(hello));
+		assert_int_equal(hello.agree_curves, 1u << curves[i]);
+		assert_int_equal(hello.reserved2, 0);
+	}
+}
+
+static struct request agree_request(uint32_t curve)
+{
+	struct request r = {.data.header.opcode = VCRYPTO_INBAND_CREATE,
+	                    .control.header.opcode = VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION};
+
+	r.control.u.akcipher.algo = VCRYPTO_INBAND_AGREE;
+	r.control.u.akcipher.u.ecdsa.curve_id = curve;
+	return r;
+}
+
+static void sessions_of_key_agreement_have_a_curve_and_no_key(void **state)
+{
+	static uint8_t x25519 = VCRYPTO_INBAND_X25519;
+	struct fixture *f = *state;
+	struct request r = agree_request(x25519);
+	struct session *session;
+	uint8_t *in;
+
+	f->context.can = can_some;
+	f->context.can_context = &x25519;
+	assert_int_equal(run(f, &r, ENVELOPE + CONTROL, 17, 1000, &in), VIRTIO_CRYPTO_OK);
+	session = session_get(f->context.sessions, input_at(in).session_id);
+	assert_non_null(session);
+	assert_int_equal(session->params.akcipher, VCRYPTO_INBAND_AGREE);
+	assert_int_equal(session->params.curve, VCRYPTO_INBAND_X25519);
+	assert_int_equal(session->params.key_len, 0);
+
+	/* With a key; on a curve that is none, or that the group does not have. */
+	r.control.u.akcipher.key_len = 16;
+	assert_int_equal(run(f, &r, sizeof(r), 17, 1000, &in), VIRTIO_CRYPTO_KEY_REJECTED);
+	r = agree_request(VIRTIO_CRYPTO_CURVE_NIST_P192);
+	assert_int_equal(run(f, &r, ENVELOPE + CONTROL, 17, 1000, &in), VIRTIO_CRYPTO_NOTSUPP);
+	r = agree_request(0x100 + VCRYPTO_INBAND_X25519);
+	assert_int_equal(run(f, &r, ENVELOPE + CONTROL, 17, 1000, &in), VIRTIO_CRYPTO_NOTSUPP);
+	r = agree_request(VIRTIO_CRYPTO_CURVE_NIST_P256);
+	assert_int_equal(run(f, &r, ENVELOPE + CONTROL, 17, 1000, &in), VIRTIO_CRYPTO_NOTSUPP);
+	assert_int_equal(session_table_count(f->context.sessions), 1);
+}
+
 static void other_chains_are_not_taken_for_it(void **state)
 {
 	struct fixture *f = *state;
@@ -263,6 +330,13 @@ static void other_chains_are_not_taken_for_it(void **state)
 	offer(f, &r, ENVELOPE - 1, 17, 1000);
 	assert_int_equal(inband_opcode(&f->chain), 0);
 	r.data.header.opcode = VIRTIO_CRYPTO_CIPHER_ENCRYPT;
+	offer(f, &r, sizeof(r), 17, 1000);
+	assert_int_equal(inband_opcode(&f->chain), 0);
+	/* Data requests, of which it has been said already what is wrong. */
+	r.data.header.opcode = VCRYPTO_INBAND_DERIVE;
+	offer(f, &r, sizeof(r), 17, 1000);
+	assert_int_equal(inband_opcode(&f->chain), 0);
+	r.data.header.opcode = VCRYPTO_INBAND_GENERATE;
 	offer(f, &r, sizeof(r), 17, 1000);
 	assert_int_equal(inband_opcode(&f->chain), 0);
 	r.data.header.opcode = 0x5643;
@@ -290,6 +364,10 @@ int main(void)
 	                                        fixture_open, fixture_close),
 		cmocka_unit_test_setup_teardown(hello_tells_version_and_configuration, fixture_open,
 	                                        fixture_close),
+		cmocka_unit_test_setup_teardown(hello_tells_the_curves_that_the_group_has,
+	                                        fixture_open, fixture_close),
+		cmocka_unit_test_setup_teardown(sessions_of_key_agreement_have_a_curve_and_no_key,
+	                                        fixture_open, fixture_close),
 		cmocka_unit_test_setup_teardown(other_chains_are_not_taken_for_it, fixture_open,
 	                                        fixture_close),
 	};

@@ -392,6 +392,7 @@ static void test_each_service_has_its_own_failures(void **state)
 		{"gcm back", {ok, err, bad, no, inv, err, err, err}},
 		{"rsa verify", {ok, err, bad, no, inv, err, rejected, err}},
 		{"ecdsa sign", {ok, err, bad, no, inv, err, rejected, err}},
+		{"x25519 derive", {ok, err, bad, no, inv, err, rejected, err}},
 	};
 	struct fixture *f = *state;
 	static struct offer o;

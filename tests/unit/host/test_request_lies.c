@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vcrypto/inband.h>
 
 #include "request_cases.h"
 
@@ -168,6 +169,20 @@ static void test_header_and_session_must_agree(void **state)
 		{"ecdsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX, VIRTIO_CRYPTO_OK},
 		{"ecdsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_RSA, VIRTIO_CRYPTO_ERR},
 		{"rsa sign", algo, VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX, VIRTIO_CRYPTO_ERR},
+		/* Key agreement has opcodes of its own, which are no others'. */
+		{"x25519 derive", opcode, VIRTIO_CRYPTO_AKCIPHER_DECRYPT, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", opcode, VIRTIO_CRYPTO_AKCIPHER_SIGN, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", opcode, VCRYPTO_INBAND_GENERATE, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", opcode, VCRYPTO_INBAND_CREATE, VIRTIO_CRYPTO_ERR},
+		{"x25519 generate", opcode, VCRYPTO_INBAND_DERIVE, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", algo, VCRYPTO_INBAND_AGREE, VIRTIO_CRYPTO_OK},
+		{"x25519 derive", algo, VIRTIO_CRYPTO_AKCIPHER_RSA, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", algo, VIRTIO_CRYPTO_AKCIPHER_ECDSA_LINUX, VIRTIO_CRYPTO_ERR},
+		{"rsa sign", opcode, VCRYPTO_INBAND_DERIVE, VIRTIO_CRYPTO_ERR},
+		{"ecdsa sign", opcode, VCRYPTO_INBAND_GENERATE, VIRTIO_CRYPTO_ERR},
+		{"cbc 16", opcode, VCRYPTO_INBAND_DERIVE, VIRTIO_CRYPTO_ERR},
+		{"gcm", opcode, VCRYPTO_INBAND_DERIVE, VIRTIO_CRYPTO_ERR},
+		{"hash", opcode, VCRYPTO_INBAND_GENERATE, VIRTIO_CRYPTO_ERR},
 		/* Plain or chained is the session's to say. */
 		{"cbc 16", op_type, VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING, VIRTIO_CRYPTO_ERR},
 		{"chain", op_type, VIRTIO_CRYPTO_SYM_OP_CIPHER, VIRTIO_CRYPTO_ERR},
@@ -227,6 +242,17 @@ static void test_lengths_must_fit_the_algorithm(void **state)
 		{"ecdsa verify", ak_src, REQUEST_MAX_ECDSA + 1, VIRTIO_CRYPTO_ERR},
 		{"ecdsa verify", ak_dst, REQUEST_MAX_DIGEST + 1, VIRTIO_CRYPTO_ERR},
 		{"ecdsa verify", ak_dst, 0, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", ak_src, 63, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", ak_src, 65, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", ak_src, 0, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", ak_dst, 31, VIRTIO_CRYPTO_ERR},
+		{"x25519 derive", ak_dst, 33, VIRTIO_CRYPTO_OK},
+		{"ecdh derive", ak_src, 198, VIRTIO_CRYPTO_ERR},
+		{"ecdh derive", ak_src, 200, VIRTIO_CRYPTO_ERR},
+		{"ecdh derive", ak_dst, 65, VIRTIO_CRYPTO_ERR},
+		{"ecdh generate", ak_src, 1, VIRTIO_CRYPTO_ERR},
+		{"ecdh generate", ak_dst, 198, VIRTIO_CRYPTO_ERR},
+		{"ecdh generate", ak_dst, 0, VIRTIO_CRYPTO_ERR},
 		{"chain", FIELD(u.sym.u.chain.aad_len), 8, VIRTIO_CRYPTO_NOTSUPP},
 		{"gcm", FIELD(u.aead.tag_len), 12, VIRTIO_CRYPTO_ERR},
 		{"gcm", FIELD(u.aead.tag_len), 0, VIRTIO_CRYPTO_ERR},

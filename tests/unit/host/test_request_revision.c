@@ -225,6 +225,8 @@ static void test_without_the_flag_there_is_no_session(void **state)
 		const struct test_case *c = &test_cases[i];
 		uint32_t n = layout_revision(f, c, out);
 
+		if (layout_is_ours(c))
+			continue;
 		for (size_t k = 0; k < vc_array_size(flags); k++) {
 			memcpy(out + 16, &flags[k], 4);
 			expect_status(f, out, n, c->in + 1, VIRTIO_CRYPTO_NOTSUPP);
@@ -236,6 +238,8 @@ static void test_without_the_flag_there_is_no_session(void **state)
 		const struct test_case *c = &test_cases[i];
 		uint32_t n = bytes_of(f, c, STATELESS, out);
 
+		if (layout_is_ours(c))
+			continue;
 		memcpy(out + 16, &flags[1], 4);
 		expect_status(f, out, n, c->in + 1, VIRTIO_CRYPTO_ERR);
 	}

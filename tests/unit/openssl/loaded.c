@@ -12,6 +12,7 @@
 extern OSSL_provider_init_fn OSSL_provider_init;
 
 const char *loaded_min_size;
+bool loaded_generate;
 
 static const char *policy = "always", *fallback = "on";
 
@@ -25,6 +26,9 @@ static int get_params(const OSSL_CORE_HANDLE *handle, OSSL_PARAM params[])
 	p = OSSL_PARAM_locate(params, "fallback");
 	if (p)
 		OSSL_PARAM_set_utf8_ptr(p, fallback);
+	p = OSSL_PARAM_locate(params, "generate");
+	if (p && loaded_generate)
+		OSSL_PARAM_set_utf8_ptr(p, "on");
 	p = OSSL_PARAM_locate(params, "min-size");
 	if (p && loaded_min_size)
 		OSSL_PARAM_set_utf8_ptr(p, loaded_min_size);

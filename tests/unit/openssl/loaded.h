@@ -16,6 +16,8 @@ struct loaded {
 
 /* What openssl.cnf says of min-size when the provider is loaded; NULL: nothing. */
 extern const char *loaded_min_size;
+/* The same of generate: on. */
+extern bool loaded_generate;
 
 /* With these settings of openssl.cnf, and soft_core in working order. False: it does not load. */
 bool load(struct loaded *l, const char *mode, const char *fall_back);

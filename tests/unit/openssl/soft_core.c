@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/objects.h>
+#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
 #include "openssl/core/core.h"
@@ -51,6 +54,11 @@ bool core_offers(enum vcrypto_service service, unsigned int algorithm)
 	return soft_core.available;
 }
 
+bool core_agrees(enum vcrypto_curve curve)
+{
+	return soft_core.available;
+}
+
 size_t core_max_size(void)
 {
 	return soft_core.max_size;
@@ -62,7 +70,8 @@ int core_key_new(const struct vcrypto_session_params *params, struct core_key **
 	if (!*key || params->key_len + params->auth_key_len > sizeof((*key)->bytes))
 		return -EINVAL;
 	(*key)->params = *params;
-	memcpy((*key)->bytes, params->key, params->key_len);
+	if (params->key_len)
+		memcpy((*key)->bytes, params->key, params->key_len);
 	if (params->auth_key_len)
 		memcpy((*key)->bytes + params->key_len, params->auth_key, params->auth_key_len);
 	(*key)->references = 1;
@@ -237,6 +246,116 @@ static int run_ecdsa(struct core_op *op)
 	return rc;
 }
 
+static EVP_PKEY *agree_key(const char *group, const uint8_t *private, size_t private_len,
+                           const uint8_t *point, size_t point_len)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, group ? "EC" : "X25519", NULL);
+	BIGNUM *number = group && private ? BN_bin2bn(private, (int)private_len, NULL) : NULL;
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	OSSL_PARAM *params = NULL;
+	EVP_PKEY *key = NULL;
+
+	if (group)
+		OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
+	if (number)
+		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, number);
+	else if (private)
+		OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PRIV_KEY, private,
+		                                 private_len);
+	if (point)
+		OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, point_len);
+	params = OSSL_PARAM_BLD_to_param(build);
+	if (EVP_PKEY_fromdata_init(c) <= 0 ||
+	    EVP_PKEY_fromdata(c, &key, point && !private ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR,
+	                      params) <= 0)
+		key = NULL;
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(build);
+	BN_free(number);
+	EVP_PKEY_CTX_free(c);
+	return key;
+}
+
+static int run_generate(struct core_op *op, const char *group, uint32_t private_len,
+                        uint32_t point_len)
+{
+	EVP_PKEY *key = group ? EVP_EC_gen(group) : EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+	size_t n = private_len;
+	BIGNUM *number = NULL;
+	int rc = -EINVAL;
+
+	if (op->dst_len < private_len + point_len || op->length)
+		goto out;
+	if (group && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &number) > 0)
+		BN_bn2binpad(number, op->dst, (int)private_len);
+	else if (!group)
+		EVP_PKEY_get_raw_private_key(key, op->dst, &n);
+	EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, op->dst + private_len,
+	                                point_len, &n);
+	op->dst[private_len + point_len / 2] ^= soft_core.wrong;
+	op->result_len = private_len + point_len;
+	soft_core.generated++;
+	rc = 0;
+out:
+	BN_free(number);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static int run_agree(struct core_op *op)
+{
+	static const struct {
+		const char *group;
+		unsigned int curve;
+		uint32_t private_len, point_len;
+	} curves[] = {{NULL, VCRYPTO_CURVE_X25519, 32, 32},
+	              {"P-256", VCRYPTO_CURVE_P256, 32, 65},
+	              {"P-384", VCRYPTO_CURVE_P384, 48, 97},
+	              {"P-521", VCRYPTO_CURVE_P521, 66, 133}};
+	const uint8_t *point;
+	EVP_PKEY *key, *peer;
+	EVP_PKEY_CTX *c;
+	size_t n = op->dst_len, i = 0;
+	int rc = -EKEYREJECTED;
+
+	while (i < 3 && curves[i].curve != op->key->params.curve)
+		i++;
+	if (op->akcipher_op == VCRYPTO_AKCIPHER_GENERATE)
+		return run_generate(op, curves[i].group, curves[i].private_len,
+		                    curves[i].point_len);
+	if (op->akcipher_op != VCRYPTO_AKCIPHER_DERIVE || op->dst_len < curves[i].private_len ||
+	    op->length != curves[i].private_len + curves[i].point_len)
+		return -EINVAL;
+	point = op->src + curves[i].private_len;
+	/* libcrypto's EC keys are no pairs without a point; any will do. */
+	key = agree_key(curves[i].group, op->src, curves[i].private_len,
+	                curves[i].group ? point : NULL, curves[i].point_len);
+	peer = agree_key(curves[i].group, NULL, 0, point, curves[i].point_len);
+	c = key ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+	ERR_set_mark();
+	if (c && peer && EVP_PKEY_derive_init(c) > 0 && EVP_PKEY_derive_set_peer(c, peer) > 0 &&
+	    EVP_PKEY_derive(c, op->dst, &n) > 0)
+		rc = 0;
+	ERR_pop_to_mark();
+	op->result_len = (uint32_t)n;
+	EVP_PKEY_CTX_free(c);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(peer);
+	return rc;
+}
+
+static int run_akcipher(struct core_op *op)
+{
+	switch (op->key->params.algorithm) {
+	case VCRYPTO_AKCIPHER_RSA:
+		return run_rsa(op);
+	case VCRYPTO_AKCIPHER_AGREE:
+		return run_agree(op);
+	default:
+		return run_ecdsa(op);
+	}
+}
+
 static int run_one(struct core_op *op)
 {
 	soft_core.operations++;
@@ -252,8 +371,7 @@ static int run_one(struct core_op *op)
 	case VCRYPTO_SERVICE_AEAD:
 		return run_aead(op);
 	default:
-		return op->key->params.algorithm == VCRYPTO_AKCIPHER_RSA ? run_rsa(op)
-		                                                         : run_ecdsa(op);
+		return run_akcipher(op);
 	}
 }
 

@@ -17,7 +17,7 @@ struct soft_core {
 	bool wrong;     /* results of private keys have a bit wrong */
 	bool malformed; /* ECDSA: r is 0 */
 	/* Counted. */
-	unsigned int operations, failures, small, keys;
+	unsigned int operations, failures, small, keys, generated;
 	unsigned int together, most; /* operations with others in one call; so many at the most */
 };
 

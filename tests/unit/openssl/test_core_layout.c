@@ -160,7 +160,7 @@ static void what_is_missing_or_wrong_is_refused(void **state)
 	op.aad = NULL;
 	assert_int_equal(layout_op(&chain, &op, SIZE, &l), -EINVAL);
 	op = good(64);
-	op.akcipher_op = 4;
+	op.akcipher_op = VCRYPTO_AKCIPHER_GENERATE + 1;
 	assert_int_equal(layout_op(&rsa, &op, SIZE, &l), -EINVAL);
 }
 

@@ -48,6 +48,7 @@ static void run_all(struct loaded *l, bool in_job)
 	run(pipeline_cases, l, in_job);
 	run(rsa_cases, l, in_job);
 	run(ecdsa_cases, l, in_job);
+	run(agreement_cases, l, in_job);
 }
 
 static void test_everything_offloaded(void **state)
@@ -60,6 +61,49 @@ static void test_everything_offloaded(void **state)
 	assert_int_equal(soft_core.failures, 0);
 	assert_true(soft_core.operations > 5000);
 	unload(&l);
+}
+
+/* Only where that was said, and then for whoever asks. */
+static void test_keys_of_the_device(void **state)
+{
+	struct loaded l;
+
+	for (int on = 0; on < 2; on++) {
+		loaded_generate = on;
+		assert_true(load(&l, "always", "off"));
+		loaded_generate = false;
+		for (int in_job = 0; in_job < 2; in_job++) {
+			run(ecdsa_cases, &l, in_job);
+			run(agreement_cases, &l, in_job);
+		}
+		assert_int_equal(soft_core.failures, 0);
+		assert_int_equal(soft_core.generated > 20, on);
+		assert_true(on || !soft_core.generated);
+		unload(&l);
+	}
+}
+
+/* Software makes it then; the device is not believed that a point is one. */
+static void test_keys_that_the_device_does_not_make(void **state)
+{
+	struct loaded l;
+
+	for (int wrong = 0; wrong < 2; wrong++) {
+		EVP_PKEY *key;
+
+		loaded_generate = true;
+		assert_true(load(&l, "always", "on"));
+		loaded_generate = false;
+		soft_core.wrong = wrong;
+		soft_core.fail_every = !wrong;
+		soft_core.error = -EIO;
+		key = EVP_PKEY_Q_keygen(l.libctx, OURS, "EC", "P-384");
+		assert_non_null(key);
+		assert_int_equal(soft_core.operations, 1);
+		soft_core.wrong = false;
+		EVP_PKEY_free(key);
+		unload(&l);
+	}
 }
 
 static void test_some_operations_fail(void **state)
@@ -381,6 +425,8 @@ int main(void)
 		cmocka_unit_test(test_says_who_it_is),
 		cmocka_unit_test(test_bad_setting_is_refused),
 		cmocka_unit_test(test_everything_offloaded),
+		cmocka_unit_test(test_keys_of_the_device),
+		cmocka_unit_test(test_keys_that_the_device_does_not_make),
 		cmocka_unit_test(test_some_operations_fail),
 		cmocka_unit_test(test_all_operations_fail),
 		cmocka_unit_test(test_no_daemon),

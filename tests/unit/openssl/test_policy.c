@@ -43,6 +43,7 @@ static void test_defaults(void **state)
 	for (int i = 0; i < POLICY_OPERATIONS; i++)
 		assert_false(policy.blocked[i]);
 	assert_true(policy.fallback);
+	assert_false(policy.generate);
 	assert_int_equal(policy.deadline_ms, 0);
 	assert_string_equal(policy.socket, "");
 }
@@ -52,6 +53,7 @@ static void test_every_setting(void **state)
 	struct policy policy =
 		parsed((struct policy_texts){.text = {[POLICY_SET_MODE] = "always",
 	                                              [POLICY_SET_FALLBACK] = "off",
+	                                              [POLICY_SET_GENERATE] = "on",
 	                                              [POLICY_SET_MIN_SIZE] = "0",
 	                                              [POLICY_SET_SOCKET] = "/x/y.sock",
 	                                              [POLICY_SET_DEADLINE] = "250",
@@ -66,6 +68,7 @@ static void test_every_setting(void **state)
 	for (int i = 0; i < POLICY_KEYS; i++)
 		assert_int_equal(policy.key[i], POLICY_ALWAYS);
 	assert_false(policy.fallback);
+	assert_true(policy.generate);
 	assert_true(policy.blocked[POLICY_OP_CIPHER]);
 	assert_int_equal(policy.deadline_ms, 250);
 	assert_string_equal(policy.socket, "/x/y.sock");
@@ -157,6 +160,7 @@ static void test_wrong_settings_are_named(void **state)
 	refused(POLICY_SET_MODE, "Always", "Always");
 	refused(POLICY_SET_MODE, "", "");
 	refused(POLICY_SET_FALLBACK, "yes", "yes");
+	refused(POLICY_SET_GENERATE, "maybe", "maybe");
 	refused(POLICY_SET_MIN_SIZE, "2k", "2k");
 	refused(POLICY_SET_MIN_SIZE, "-1", "-1");
 	refused(POLICY_SET_MIN_SIZE, "", "");
@@ -187,9 +191,14 @@ static void test_private_keys(void **state)
 	assert_int_equal(policy_private(&policy, POLICY_P256), POLICY_SOFTWARE);
 	assert_int_equal(policy_private(&policy, POLICY_P384), POLICY_OFFLOAD);
 	assert_int_equal(policy_private(&policy, POLICY_P521), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_X25519_DERIVE), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_P256_DERIVE), POLICY_SOFTWARE);
+	assert_int_equal(policy_private(&policy, POLICY_P384_DERIVE), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_P521_DERIVE), POLICY_SOFTWARE);
 	assert_int_equal(soft_core.small, 0);
 	policy = parsed(SETTING(POLICY_SET_MODE, "always"));
 	assert_int_equal(policy_private(&policy, POLICY_P256), POLICY_OFFLOAD);
+	assert_int_equal(policy_private(&policy, POLICY_X25519_DERIVE), POLICY_OFFLOAD);
 	policy = parsed(SETTING(POLICY_SET_MODE, "never"));
 	assert_int_equal(policy_private(&policy, POLICY_P521), POLICY_SOFTWARE);
 }

@@ -25,14 +25,17 @@
 static struct {
 	uint64_t tag;
 	uint32_t version;
-	bool hold; /* requests that are no control requests do not come back yet */
+	uint32_t curves;   /* of key agreement; */
+	size_t hello_size; /* an older one writes less */
+	bool hold;         /* requests that are no control requests do not come back yet */
 	uint16_t held[DEPTH];
 	unsigned int held_count;
 	uint16_t taken[2];          /* of each ring */
 	unsigned int seen[OPCODES]; /* HELLO, CREATE, DESTROY, others */
 	uint64_t sessions;
 	const struct ring_split *data_ring;
-	uint8_t key[16]; /* of the last session */
+	uint32_t algorithm; /* of the last session */
+	uint8_t key[16];    /* the same */
 	const uint8_t *key_at;
 	char transport;
 } device_end;
@@ -69,7 +72,7 @@ static int fake_config_read(struct transport *transport, void *config, size_t si
 {
 	const struct virtio_crypto_config c = {.status = VIRTIO_CRYPTO_S_HW_READY,
 	                                       .max_dataqueues = 1,
-	                                       .crypto_services = 1,
+	                                       .crypto_services = 0x11,
 	                                       .cipher_algo_l = 1u << VCRYPTO_CIPHER_AES_CBC,
 	                                       .max_cipher_key_len = 64,
 	                                       .max_size = 65536};
@@ -112,8 +115,10 @@ static void control(const struct virtq_desc *out, const struct virtq_desc *in)
 	const struct virtio_crypto_op_ctrl_req *req = at(out);
 	struct virtio_crypto_session_input input = {0};
 
-	if (req->header.opcode != VIRTIO_CRYPTO_CIPHER_CREATE_SESSION)
+	if (req->header.opcode != VIRTIO_CRYPTO_CIPHER_CREATE_SESSION &&
+	    req->header.opcode != VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION)
 		return;
+	device_end.algorithm = req->header.algo;
 	input.session_id = device_end.tag << 48 | ++device_end.sessions;
 	device_end.key_at = (const uint8_t *)(req + 1);
 	memcpy(device_end.key, device_end.key_at, sizeof(device_end.key));
@@ -123,13 +128,14 @@ static void control(const struct virtq_desc *out, const struct virtq_desc *in)
 
 static void hello(const struct virtq_desc *in)
 {
-	struct vcrypto_inband_hello answer = {.version = device_end.version};
+	struct vcrypto_inband_hello answer = {.version = device_end.version,
+	                                      .agree_curves = device_end.curves};
 	const struct virtio_crypto_config config = {
 		.max_dataqueues = 1, .crypto_services = 0x1f, .aead_algo = 2, .max_size = 65536};
 
 	memcpy(answer.config, &config, sizeof(config));
 	assert_int_equal(in->len, sizeof(answer));
-	memcpy(at(in), &answer, sizeof(answer));
+	memcpy(at(in), &answer, device_end.hello_size);
 }
 
 static void data(const struct ring_split *ring, uint16_t head)
@@ -210,19 +216,30 @@ static void release(void)
 	}
 }
 
-static int open_with(uint64_t tag, uint32_t version, char **error)
+static int open_options(struct vcrypto_device_options options, char **error)
 {
-	struct vcrypto_device_options options = {.socket = "none",
-	                                         .depth = DEPTH,
-	                                         .memory = 65536,
-	                                         .timeout_ms = 2000,
-	                                         .hugepages = -1,
-	                                         .sessions = VCRYPTO_SESSIONS_IN_BAND};
+	return device_open_over(&fake_ops, &options, 0, &device, error);
+}
 
+static void device_end_begin(uint64_t tag, uint32_t version)
+{
 	memset(&device_end, 0, sizeof(device_end));
 	device_end.tag = tag;
 	device_end.version = version;
-	return device_open_over(&fake_ops, &options, 0, &device, error);
+	device_end.hello_size = sizeof(struct vcrypto_inband_hello);
+}
+
+static int open_with(uint64_t tag, uint32_t version, char **error)
+{
+	const struct vcrypto_device_options options = {.socket = "none",
+	                                               .depth = DEPTH,
+	                                               .memory = 65536,
+	                                               .timeout_ms = 2000,
+	                                               .hugepages = -1,
+	                                               .sessions = VCRYPTO_SESSIONS_IN_BAND};
+
+	device_end_begin(tag, version);
+	return open_options(options, error);
 }
 
 static int setup(void **state)
@@ -288,6 +305,89 @@ static void the_device_is_what_hello_says(void **state)
 	assert_int_equal(device_end.seen[0], 2);
 	/* HELLO is nobody's operation. */
 	assert_int_equal(vcrypto_queue_in_flight(queue), 0);
+}
+
+/* Sessions over the control queue, and agreement asked for. */
+static void open_asking(bool agreement)
+{
+	const struct vcrypto_device_options options = {.socket = "none",
+	                                               .depth = DEPTH,
+	                                               .memory = 65536,
+	                                               .timeout_ms = 2000,
+	                                               .hugepages = -1,
+	                                               .agreement = agreement};
+	char *error = NULL;
+
+	if (open_options(options, &error))
+		fail_msg("open: %s", error);
+	queue = vcrypto_device_queue(device, 0);
+}
+
+static const struct vcrypto_session_params x25519 = {.service = VCRYPTO_SERVICE_AKCIPHER,
+                                                     .algorithm = VCRYPTO_AKCIPHER_AGREE,
+                                                     .curve = VCRYPTO_CURVE_X25519};
+
+static void expect_curves(uint32_t curves)
+{
+	struct vcrypto_capabilities caps;
+
+	assert_int_equal(vcrypto_device_capabilities(device, &caps), 0);
+	assert_int_equal(caps.agree_curves, curves);
+	assert_int_equal(vcrypto_device_can(device, &x25519),
+	                 curves >> VCRYPTO_CURVE_X25519 & 1 ? 0 : -ENOTSUP);
+}
+
+static void who_asks_for_agreement_is_told_of_its_curves(void **state)
+{
+	const uint32_t curves = 1u << VCRYPTO_CURVE_X25519 | 1u << VCRYPTO_CURVE_P384;
+	struct vcrypto_session *session;
+
+	device_end_begin(VCRYPTO_SESSION_ID_TAG, VCRYPTO_INBAND_VERSION);
+	device_end.curves = curves;
+	open_asking(true);
+	expect_curves(curves);
+	/* HELLO and no more: sessions go the control queue's way, and the queue is as any other. */
+	assert_int_equal(vcrypto_session_create(device, &x25519, &session), 0);
+	assert_int_equal(device_end.algorithm, VCRYPTO_INBAND_AGREE);
+	assert_int_equal(device_end.seen[0], 1);
+	assert_int_equal(device_end.seen[1], 0);
+	assert_null(queue->inband);
+	assert_false(queue->layered);
+	vcrypto_session_destroy(session);
+	vcrypto_device_close(device);
+}
+
+static void who_does_not_ask_for_agreement_has_none(void **state)
+{
+	device_end_begin(VCRYPTO_SESSION_ID_TAG, VCRYPTO_INBAND_VERSION);
+	device_end.curves = 1u << VCRYPTO_CURVE_X25519;
+	open_asking(false);
+	expect_curves(0);
+	assert_int_equal(device_end.sessions, 0);
+	assert_int_equal(device_end.seen[0], 0);
+	vcrypto_device_close(device);
+}
+
+/* Without the tag; of another version; an older one, which does not write so far. */
+static void who_has_no_agreement_is_never_sent_it(void **state)
+{
+	struct vcrypto_session *session;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		device_end_begin(i == 0 ? 0x5642 : VCRYPTO_SESSION_ID_TAG,
+		                 VCRYPTO_INBAND_VERSION + (i == 1));
+		device_end.curves = UINT32_MAX;
+		if (i == 2)
+			device_end.hello_size = 64;
+		open_asking(true);
+		expect_curves(0);
+		device_end.algorithm = 0;
+		assert_int_equal(vcrypto_session_create(device, &x25519, &session), -ENOTSUP);
+		assert_int_equal(device_end.algorithm, 0);
+		assert_int_equal(device_end.seen[0], i > 0);
+		assert_string_equal(vcrypto_device_error(device), "");
+		vcrypto_device_close(device);
+	}
 }
 
 static void keys_are_wiped_when_the_session_is_there(void **state)
@@ -402,6 +502,9 @@ int main(void)
 		cmocka_unit_test(a_back_end_without_the_tag_is_never_asked),
 		cmocka_unit_test(another_version_is_left_alone),
 		cmocka_unit_test_setup_teardown(the_device_is_what_hello_says, setup, teardown),
+		cmocka_unit_test(who_asks_for_agreement_is_told_of_its_curves),
+		cmocka_unit_test(who_does_not_ask_for_agreement_has_none),
+		cmocka_unit_test(who_has_no_agreement_is_never_sent_it),
 		cmocka_unit_test_setup_teardown(keys_are_wiped_when_the_session_is_there, setup,
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(operations_that_somebody_else_took_are_kept, setup,
