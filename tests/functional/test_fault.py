@@ -133,7 +133,10 @@ def test_openssl_over_faults():
             fault(stack, name, delay="uniform:0-200", error_rate="0.1", reorder=4)
         stack.run([CASES, "cases", "jobs"], timeout=300, env=stack.openssl_env(
             foreign=False, fallback="off", deadline_ms="20000", policy="always"))
-        equal(sum(stack.ctl("engined", "status")["totals"]["fallback"].values()), 0, "fallen back")
+        fallback = stack.ctl("engined", "status")["totals"]["fallback"]
+        # Keys and points that the device refuses are none of it.
+        del fallback["notsupp"]
+        equal(sum(fallback.values()), 0, "fallen back")
         for name in ("flaky", "slow"):
             counters = stack.ctl("host", "fault", resource=name)["counters"]
             check(counters["errors"] > 0, f"{name} has failed some")
