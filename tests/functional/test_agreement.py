@@ -14,6 +14,9 @@ from vctest import check, equal, need, wait_until
 GROUPS = {"X25519": "X25519", "P-256": "ECDH, prime256v1", "P-384": "ECDH, secp384r1",
           "P-521": "ECDH, secp521r1"}
 ALWAYS = {"policy": "always"}
+# For servers and clients: with records in jobs as well, those that read and write get into each
+# other's way in openssl's programs.
+HANDSHAKES = {"offload": "x25519=always ecdh-p256=always ecdh-p384=always ecdh-p521=always"}
 # Resources without RSA, ECDSA and key agreement.
 NO_ASYMMETRIC = vctest.HOST_CONFIG.replace("  - {{name: sw, type: libcrypto, threads: 2}}\n", "") \
     .replace(", secondary: [sw]", "")
@@ -21,7 +24,7 @@ NO_ASYMMETRIC = vctest.HOST_CONFIG.replace("  - {{name: sw, type: libcrypto, thr
 
 def handshake(stack, group, arguments=(), settings=None):
     """A TLS 1.3 connection between openssl's two programs, both with the provider."""
-    env = stack.openssl_env(**(settings or ALWAYS))
+    env = stack.openssl_env(**(settings or HANDSHAKES))
     port = free_port()
     server = [need("openssl"), "s_server", "-quiet", "-accept", str(port), "-tls1_3", "-groups",
               group, "-cert", path(stack, "cert.pem"), "-key", path(stack, "key.pem"), *arguments]
@@ -57,7 +60,7 @@ def test_handshakes_with_keys_of_the_device():
         for arguments in (["-async"], []):
             for group in GROUPS:
                 with counts(stack, derive=2, generate=2):
-                    handshake(stack, group, arguments, {**ALWAYS, "generate": "on"})
+                    handshake(stack, group, arguments, {**HANDSHAKES, "generate": "on"})
 
 
 def test_handshakes_by_the_default_policy():
@@ -80,7 +83,7 @@ def test_handshakes_with_a_device_that_has_none():
     with vctest.Stack(host_config=NO_ASYMMETRIC) as stack:
         make_certificate(stack)
         for group in GROUPS:
-            handshake(stack, group)
+            handshake(stack, group, (), ALWAYS)
         equal(offloaded(stack)["derive"], 0, "derived")
         check(offloaded(stack)["aead"] > 0, "the device does the rest")
 
