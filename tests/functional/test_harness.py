@@ -84,6 +84,26 @@ def test_failures_are_reported():
         vctest.check(line in output.splitlines(), f"{line!r} in {output!r}")
 
 
+def test_crashed_leak_checker_is_given_one_more_try():
+    """And only one, and nothing else is."""
+    process = script("""
+        tries = []
+        def once():
+            tries.append(1)
+            vctest.check(len(tries) > 1, vctest.LEAK_CHECK_CRASHED)
+        def always():
+            vctest.check(False, vctest.LEAK_CHECK_CRASHED)
+        def leaks():
+            tries.append(1)
+            vctest.check(len(tries) > 3, "LeakSanitizer: detected memory leaks")
+        sys.exit(vctest.run_tests([("once", once), ("always", always), ("leaks", leaks)]))
+    """)
+    output = process.communicate(timeout=60)[0]
+    lines = [line for line in output.splitlines() if line.startswith(("ok", "not ok"))]
+    vctest.equal(lines, ["ok 1 - once", "not ok 2 - always", "not ok 3 - leaks"])
+    vctest.equal(process.returncode, 1, "exit status")
+
+
 def test_all_skipped_is_skipped():
     status, _ = outcome("""
         def test_skipped():
