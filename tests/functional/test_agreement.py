@@ -36,7 +36,7 @@ def handshake(stack, group, arguments=(), settings=None):
                                 input=b"hello\nQ\n", capture_output=True, timeout=60, check=False)
         equal(client.returncode, 0, f"{group}: the client's exit status")
         check(b"New, TLSv1.3" in client.stdout, f"{group}: {client.stdout}")
-        key = re.search(rb"Server Temp Key: (.*), \d+ bits", client.stdout)
+        key = re.search(rb"(?:Server|Peer) Temp Key: (.*), \d+ bits", client.stdout)
         check(key and key.group(1).decode() in (GROUPS[group], f"ECDH, {group}"),
               f"{group}: {key and key.group(0)}")
         equal(process.stdout.read(6), b"hello\n", f"{group}: what the server got")
