@@ -47,7 +47,9 @@ def test_engine_command():
             contains(output, word, "openssl engine")
         done = openssl(stack, "engine", "-c", "vcrypto",
                        env=stack.engine_env(block_operations="cipher"))
-        check(b"[RSA]" in done.stdout, f"blocked ciphers are offered: {done.stdout}")
+        # Only 3.5 names EC, too.
+        check(b"[RSA" in done.stdout and b"AES" not in done.stdout,
+              f"blocked ciphers are offered: {done.stdout}")
 
 
 def test_wrong_settings_are_told():
