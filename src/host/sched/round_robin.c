@@ -28,15 +28,9 @@ static unsigned int choose(struct sched *sched, struct sched_group *state,
                            const struct group *group, uint32_t candidates,
                            const struct vc_request *req)
 {
-	unsigned int at = state->at, n;
+	unsigned int at = next_of(candidates, state->at);
+	unsigned int n = (unsigned int)__builtin_popcount(candidates);
 
-	if (vc_likely(state->left) && vc_likely(state->round == sched->round) &&
-	    vc_likely(candidates >> at & 1)) {
-		state->left--;
-		return at;
-	}
-	n = (unsigned int)__builtin_popcount(candidates);
-	at = next_of(candidates, at);
 	/* If all of them are, it is its turn after all. */
 	while (n-- && is_behind(sched, state->resource[at]))
 		at = next_of(candidates, at);

@@ -114,6 +114,8 @@ int sched_choose_anew(struct sched *sched, const struct group *group, const stru
 	unsigned int at, r;
 	int pin;
 
+	if (state->choose != policy->choose)
+		state->left = 0;
 	state->choose = policy->choose;
 	for (at = 0; at < group->count; at++)
 		state->resource[at] = (uint8_t)group->resource[at]->index;
@@ -121,7 +123,8 @@ int sched_choose_anew(struct sched *sched, const struct group *group, const stru
 		able = candidates(sched, group, req, gone, &pin);
 		if (!able)
 			return -ENOTSUP;
-		at = pin >= 0 ? (unsigned int)pin : state->choose(sched, state, group, able, req);
+		at = pin >= 0 ? (unsigned int)pin
+		              : sched_policy_choose(sched, state, group, able, req);
 		r = group->resource[at]->index;
 		if (realise(sched, group->resource[at], req))
 			break;
@@ -136,19 +139,13 @@ int sched_choose_anew(struct sched *sched, const struct group *group, const stru
 	return (int)r;
 }
 
-int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req)
+int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req,
+                 unsigned int at)
 {
-	struct session_local *local = req->local;
-	struct sched_group *state = &sched->group[group->index];
-	unsigned int at, r;
+	struct resource *resource = group->resource[at];
 
-	if (vc_unlikely(local->able_epoch != sched->epoch) || vc_unlikely(sched->due))
-		return sched_choose_anew(sched, group, req, 0);
-	at = state->choose(sched, state, group, local->able, req);
-	r = state->resource[at];
-	if (vc_likely(local->handle[r] != NULL) || realise(sched, group->resource[at], req))
-		return (int)r;
-	return sched_choose_anew(sched, group, req, 0);
+	return realise(sched, resource, req) ? (int)resource->index
+	                                     : sched_choose_anew(sched, group, req, 0);
 }
 
 int sched_elsewhere(struct sched *sched, const struct group *group, const struct vc_request *req)
@@ -166,6 +163,6 @@ int sched_elsewhere(struct sched *sched, const struct group *group, const struct
 			able |= 1u << at;
 	if (!able)
 		return -1;
-	resource = group->resource[state->choose(sched, state, group, able, req)];
+	resource = group->resource[sched_policy_choose(sched, state, group, able, req)];
 	return realise(sched, resource, req) ? (int)resource->index : -1;
 }

@@ -70,10 +70,11 @@ struct sched_group {
 	/* For policies that choose for each request: so that nothing else has to be looked at. */
 	sched_choose_fn *choose;
 	uint8_t resource[GROUP_MAX_RESOURCES]; /* index, by place in the group */
-	/* What the policy remembers. */
-	uint64_t round; /* of the burst that goes to `at` */
-	uint8_t at;     /* place in the group */
-	uint8_t left;   /* of that burst */
+	/* What the policy remembers: the choice that it made last, and for how many requests more
+	 * it holds in that round. */
+	uint64_t round;
+	uint8_t at; /* place in the group */
+	uint8_t left;
 };
 
 /* A worker's own. */
@@ -149,10 +150,24 @@ static inline uint32_t sched_load(const struct sched *sched, unsigned int resour
 	return sched->instance[resource]->in_flight + list->tail - list->head;
 }
 
-/* sched_pick() where the choice is not that of the whole session; and where nothing is known. */
-int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req);
+/* sched_pick() where the session is not realised yet, and where nothing is known of it. */
+int sched_choose(struct sched *sched, const struct group *group, const struct vc_request *req,
+                 unsigned int at);
 int sched_choose_anew(struct sched *sched, const struct group *group, const struct vc_request *req,
                       uint32_t tried);
+
+/* By the policy, among what can (places as bits). Its place in the group. */
+static inline unsigned int sched_policy_choose(struct sched *sched, struct sched_group *state,
+                                               const struct group *group, uint32_t candidates,
+                                               const struct vc_request *req)
+{
+	if (state->left && vc_likely(state->round == sched->round) &&
+	    vc_likely(candidates >> state->at & 1)) {
+		state->left--;
+		return state->at;
+	}
+	return state->choose(sched, state, group, candidates, req);
+}
 
 /*
  * Choose for a request, by its session and its view (req->session, req->local): a resource that can
@@ -162,13 +177,21 @@ int sched_choose_anew(struct sched *sched, const struct group *group, const stru
 static inline int sched_pick(struct sched *sched, const struct group *group,
                              const struct vc_request *req, uint32_t tried)
 {
-	uint64_t held = req->local->choice - sched->epoch;
+	const struct session_local *local = req->local;
+	uint64_t held = local->choice - sched->epoch;
+	struct sched_group *state;
+	unsigned int at, r;
 
 	if (tried)
 		return sched_choose_anew(sched, group, req, tried);
 	if (vc_likely(held < HOST_MAX_RESOURCES))
 		return (int)held;
-	return sched_choose(sched, group, req);
+	if (vc_unlikely(local->able_epoch != sched->epoch) || vc_unlikely(sched->due))
+		return sched_choose_anew(sched, group, req, 0);
+	state = &sched->group[group->index];
+	at = sched_policy_choose(sched, state, group, local->able, req);
+	r = state->resource[at];
+	return vc_likely(local->handle[r] != NULL) ? (int)r : sched_choose(sched, group, req, at);
 }
 
 /* For a request that waits for a full resource: another of the same rank that is not full. -1:
