@@ -3,6 +3,7 @@
  * RSA keys, signatures and decryption through EVP. See cases.h.
  */
 #include "cases.h"
+#include "rsa_key.h"
 
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #include <openssl/provider.h>
 #include <openssl/rsa.h>
 
-/* Numbers are made once, for generation takes long; objects for each library context. */
+/* Numbers of each size; objects for each library context. */
 static EVP_PKEY *keys_of_env[5];
 static unsigned char *encoded[5];
 static int encoded_len[5];
@@ -33,7 +34,7 @@ static EVP_PKEY *get_key(const struct env *env, unsigned int bits)
 	const unsigned char *p;
 
 	if (!encoded[i]) {
-		EVP_PKEY *key = EVP_PKEY_Q_keygen(env->libctx, THEIRS, "RSA", (size_t)bits);
+		EVP_PKEY *key = test_rsa_key(env->libctx, bits, 2);
 
 		encoded_len[i] = i2d_PrivateKey(key, &encoded[i]);
 		EVP_PKEY_free(key);

@@ -2,13 +2,14 @@
 /*
  * Pieces of work for the engine's tests. Any thread: keys are made once and shared.
  */
+#include "rsa_key.h"
 #include "work.h"
 #include "work_agree.h"
 
 #include <errno.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <stdarg.h>
@@ -98,32 +99,6 @@ static const char *cipher_name(const struct kind *kind)
 
 /* ---- keys ---- */
 
-/* Making big keys takes seconds: they are kept in $VCRYPTO_TEST_KEYS for the next program. */
-static EVP_PKEY *rsa_key(unsigned int bits)
-{
-	const char *dir = getenv("VCRYPTO_TEST_KEYS");
-	char path[256] = "/dev/null";
-	EVP_PKEY *key = NULL;
-	FILE *file;
-
-	if (dir)
-		snprintf(path, sizeof(path), "%s/rsa%u.pem", dir, bits);
-	file = fopen(path, "r");
-	if (file) {
-		key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
-		fclose(file);
-	}
-	if (key)
-		return key;
-	key = EVP_RSA_gen(bits);
-	file = fopen(path, "w");
-	if (key && file)
-		PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL);
-	if (file)
-		fclose(file);
-	return key;
-}
-
 /* kind->key of kind->pkey. */
 static void private_init(struct kind *kind, struct vcrypto_session_params *params)
 {
@@ -149,7 +124,7 @@ static void rsa_init(struct kind *kind)
 		.rsa_hash = kind->shape == RSA_PKCS1 ? VCRYPTO_RSA_SHA256 : VCRYPTO_RSA_NO_HASH,
 	};
 
-	kind->pkey = rsa_key(kind->key_len);
+	kind->pkey = test_rsa_key(NULL, kind->key_len, 2);
 	private_init(kind, &params);
 }
 

@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 
 #include "live.h"
+#include "rsa_key.h"
 
 struct key {
 	EVP_PKEY *pkey;
@@ -249,7 +250,7 @@ static int setup(void **state)
 {
 	live_open(&live, 0, 1);
 	for (unsigned int i = 0; i < 3; i++) {
-		keys[i].pkey = EVP_RSA_gen(key_bits[i]);
+		keys[i].pkey = test_rsa_key(NULL, key_bits[i], 2);
 		if (!keys[i].pkey)
 			return -1;
 		keys[i].size = key_bits[i] / 8;

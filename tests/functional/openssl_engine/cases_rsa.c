@@ -10,12 +10,12 @@
 #include <openssl/rsa.h>
 
 #include "cases_engine.h"
+#include "rsa_key.h"
 
 #define MAX_SIZE 640
 #define SIZES 5
 #define MULTI 5 /* of three primes */
 
-/* Numbers are made once, for generation takes long. */
 static unsigned char *encoded[SIZES + 1];
 static int encoded_len[SIZES + 1];
 
@@ -27,17 +27,14 @@ void engine_rsa_cases_forget_keys(void)
 	}
 }
 
-static bool generate(unsigned int i, int bits, int primes)
+static bool encode(unsigned int i, unsigned int bits, unsigned int primes)
 {
-	RSA *rsa = RSA_new_method(NULL);
-	BIGNUM *e = BN_new();
+	EVP_PKEY *key = test_rsa_key(NULL, bits, primes);
 
-	CHECK(rsa && e && BN_set_word(e, RSA_F4));
-	CHECK(RSA_generate_multi_prime_key(rsa, bits, primes, e, NULL) == 1);
-	encoded_len[i] = i2d_RSAPrivateKey(rsa, &encoded[i]);
+	CHECK(key);
+	encoded_len[i] = i2d_PrivateKey(key, &encoded[i]);
+	EVP_PKEY_free(key);
 	CHECK(encoded_len[i] > 0);
-	RSA_free(rsa);
-	BN_free(e);
 	return true;
 }
 
@@ -52,7 +49,7 @@ static bool open_pair(const struct env *env, unsigned int i, struct rsa_pair *pa
 	const unsigned char *p;
 
 	if (!encoded[i])
-		CHECK(generate(i, i == MULTI ? 2048 : (int)i * 1024, i == MULTI ? 3 : 2));
+		CHECK(encode(i, i == MULTI ? 2048 : i * 1024, i == MULTI ? 3 : 2));
 	p = encoded[i];
 	pair->theirs = d2i_RSAPrivateKey(NULL, &p, encoded_len[i]);
 	p = encoded[i];

@@ -16,6 +16,7 @@
 #include <openssl/rsa.h>
 
 #include "keys.h"
+#include "rsa_key.h"
 #include "wire/virtio_crypto.h"
 
 #define MAX_KEYS 16
@@ -49,7 +50,7 @@ static unsigned int find(unsigned int bits)
 		i++;
 	assert_true(i < MAX_KEYS - 1);
 	if (!keys[i].bits) {
-		EVP_PKEY *pkey = EVP_RSA_gen(bits);
+		EVP_PKEY *pkey = test_rsa_key(NULL, bits, 2);
 
 		assert_non_null(pkey);
 		keys[i].bits = bits;

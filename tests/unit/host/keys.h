@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RSA and EC keys for tests, made by libcrypto once for each process: DER as sessions take it. Not
+ * RSA and EC keys for tests, made by libcrypto: DER as sessions take it. Not
  * from our own code, so that the reader of DER meets what others write.
  */
 #ifndef VC_TEST_KEYS_H
