@@ -365,7 +365,7 @@ def resident_mib(pid):
 
 def show(result, ratios):
     against = result["against"]
-    line = f"{result['name']:<16} {result['value']:>12,.2f} {result['unit']:<12}"
+    line = f"{result['name']:<26} {result['value']:>12,.2f} {result['unit']:<12}"
     if against:
         line += f" {against['value']:>12,.2f} {result['ratio']:>7.2f}"
         if len(ratios) > 1:
@@ -380,7 +380,7 @@ def describe(huge, options):
           f"{HOST_CPU}; depth {DEPTH}; {huge} huge pages of 2 MiB;\n"
           f"{options.rounds} rounds of {options.seconds} s; medians (ratios: median, least to "
           "most)\n")
-    print(f"{'':<16} {'vcrypto':>12} {'':<12} {'against':>12} {'ratio':>7}")
+    print(f"{'':<26} {'vcrypto':>12} {'':<12} {'against':>12} {'ratio':>7}")
 
 
 def main():
