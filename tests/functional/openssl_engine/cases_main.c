@@ -3,202 +3,68 @@
  * The ENGINE on live daemons, as OPENSSL_CONF loads it into this program, as the default for
  * nothing:
  *
- *   test-engine-cases cases sync|jobs          every case once
- *   test-engine-cases load PROCESSES THREADS   some cases, everywhere at once
- *   test-engine-cases until-eof sync|jobs      again and again until standard input ends; a line
- *                                              for each round
- *   test-engine-cases abandon N                jobs that are left while they wait
- *   test-engine-cases reload N                 the ENGINE comes and goes
+ *   test-engine-cases COMMAND [ARGUMENT]...    see live.h; reload: the ENGINE comes and goes
  *   test-engine-cases commands                 good ones and bad ones
  *   test-engine-cases strict                   nothing can be offloaded, and FALLBACK is off
  *
  * Exit status 0: all is as with OpenSSL's own; 1: not.
  */
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <openssl/async.h>
 #include <openssl/conf.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
 #include "cases_engine.h"
-
-/* What the older interface does not have, or we do not. */
-static const char *const not_here[] = {"cbc: TLS records", "stitched: several records at once",
-                                       "ciphers: other names"};
-
-static bool is_here(const struct test_case *one)
-{
-	for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++) {
-		if (!strcmp(one->name, not_here[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool run_one(const struct test_case *one, const struct env *env, bool jobs)
-{
-	bool ok;
-
-	ERR_clear_error();
-	ok = !is_here(one) || (jobs ? run_in_job(one->run, env, NULL) : one->run(env));
-	if (!ok) {
-		fprintf(stderr, "failed: %s\n", one->name);
-		ERR_print_errors_fp(stderr);
-	}
-	return ok;
-}
-
-static bool run_cases(const struct test_case *cases, const struct env *env, bool jobs)
-{
-	for (; cases->name; cases++) {
-		if (!run_one(cases, env, jobs))
-			return false;
-	}
-	return true;
-}
-
-static bool run_all(const struct env *env, bool jobs)
-{
-	return run_cases(engine_rsa_cases, env, jobs) && run_cases(engine_ec_cases, env, jobs) &&
-	       run_cases(cipher_cases, env, jobs) && run_cases(stitched_cases, env, jobs) &&
-	       run_cases(gcm_cases, env, jobs) && run_cases(engine_pipe_cases, env, jobs);
-}
-
-/* --------------------------------------------------------------------------------------- load */
-
-static ENGINE *the_engine;
-static int all_well;
-
-/* arg: not NULL for jobs. Gives &all_well back if it is. */
-static void *load_thread(void *arg)
-{
-	struct env env = {.engine = the_engine, .large = 1 << 16};
-	bool jobs = arg != NULL, ok;
-
-	ok = run_one(&cipher_cases[1], &env, jobs) && run_one(&stitched_cases[2], &env, jobs) &&
-	     run_one(&engine_rsa_cases[1], &env, jobs) &&
-	     run_one(&engine_ec_cases[0], &env, jobs) && run_one(&engine_pipe_cases[1], &env, jobs);
-	ASYNC_cleanup_thread();
-	return ok ? &all_well : NULL;
-}
-
-static bool load_process(unsigned int threads)
-{
-	pthread_t thread[64];
-	static int jobs_wanted;
-	bool ok = true;
-
-	for (unsigned int i = 0; i < threads && i < 64; i++) {
-		if (pthread_create(&thread[i], NULL, load_thread, i % 2 ? &jobs_wanted : NULL))
-			return false;
-	}
-	for (unsigned int i = 0; i < threads && i < 64; i++) {
-		void *result;
-
-		pthread_join(thread[i], &result);
-		ok &= result == &all_well;
-	}
-	return ok;
-}
-
-/* The parent has used the ENGINE before it forks: children must find their own way. */
-static bool load(const struct env *env, unsigned int processes, unsigned int threads)
-{
-	bool ok = run_one(&engine_rsa_cases[1], env, false);
-
-	for (unsigned int i = 0; i < processes; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0)
-			exit(load_process(threads) ? 0 : 1);
-		ok &= pid > 0;
-	}
-	for (unsigned int i = 0; i < processes; i++) {
-		int status = -1;
-
-		ok &= wait(&status) > 0 && status == 0;
-	}
-	return ok;
-}
-
-static bool until_eof(const struct env *env, bool jobs)
-{
-	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-
-	for (unsigned int round = 1; poll(&input, 1, 0) == 0; round++) {
-		if (!run_one(&cipher_cases[1], env, jobs) ||
-		    !run_one(&engine_pipe_cases[1], env, jobs) ||
-		    !run_one(&engine_rsa_cases[1], env, jobs) ||
-		    !run_one(&engine_ec_cases[0], env, jobs))
-			return false;
-		printf("%u\n", round);
-		fflush(stdout);
-	}
-	return true;
-}
-
-/* ------------------------------------------------------------------------- comings and goings */
+#include "openssl/live.h"
 
 #define PIECE 16384
 
-struct abandoned {
-	EVP_CIPHER_CTX *ctx;
-	uint8_t *data;
-};
-
-static int abandoned_job(void *arg)
+/* What the older interface does not have, or we do not. */
+static bool leave_out(const struct test_case *one)
 {
-	const struct abandoned *a = arg;
-	int n;
+	static const char *const names[] = {"cbc: TLS records", "stitched: several records at once",
+	                                    "ciphers: other names"};
 
-	return EVP_CipherUpdate(a->ctx, a->data, &n, a->data, PIECE);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(one->name, names[i]))
+			return true;
+	}
+	return false;
 }
 
-/* What SSL_free() does to a connection whose job waits: all goes, and it is never resumed. */
-static bool abandon_one(ENGINE *e, unsigned int *paused)
+static bool all(const struct env *env, bool jobs)
 {
-	struct abandoned a = {EVP_CIPHER_CTX_new(), malloc(PIECE)};
-	ASYNC_WAIT_CTX *wait_ctx = ASYNC_WAIT_CTX_new();
-	ASYNC_JOB *job = NULL;
-	int result, state;
-
-	CHECK(a.ctx && a.data && wait_ctx);
-	test_fill(a.data, PIECE);
-	CHECK(EVP_CipherInit_ex(a.ctx, EVP_aes_256_cbc(), e, a.data, a.data, 1) == 1);
-	state = ASYNC_start_job(&job, wait_ctx, &result, abandoned_job, &a, sizeof(a));
-	CHECK(state == ASYNC_PAUSE || state == ASYNC_FINISH);
-	*paused += state == ASYNC_PAUSE;
-	EVP_CIPHER_CTX_free(a.ctx);
-	ASYNC_WAIT_CTX_free(wait_ctx);
-	free(a.data);
-	return true;
+	return live_cases(engine_rsa_cases, env, jobs) && live_cases(engine_ec_cases, env, jobs) &&
+	       live_cases(cipher_cases, env, jobs) && live_cases(stitched_cases, env, jobs) &&
+	       live_cases(gcm_cases, env, jobs) && live_cases(engine_pipe_cases, env, jobs);
 }
 
-static bool abandon(const struct env *env, unsigned int n)
+static bool before_fork(const struct env *env)
 {
-	unsigned int paused = 0;
-
-	for (unsigned int i = 0; i < n; i++)
-		CHECK(abandon_one(env->engine, &paused));
-	CHECK(paused > n / 2);
-	/* And all goes on. */
-	return run_one(&cipher_cases[1], env, true);
+	return live_one(&engine_rsa_cases[1], env, false);
 }
 
-static unsigned int open_files(void)
+static bool again(const struct env *env, bool jobs)
 {
-	unsigned int n = 0;
+	return live_one(&cipher_cases[1], env, jobs) && live_one(&engine_pipe_cases[1], env, jobs) &&
+	       live_one(&engine_rsa_cases[1], env, jobs) && live_one(&engine_ec_cases[0], env, jobs);
+}
 
-	for (int fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
+static bool some(const struct env *env, bool jobs)
+{
+	return live_one(&stitched_cases[2], env, jobs) && again(env, jobs);
+}
+
+static bool afterwards(const struct env *env)
+{
+	return live_one(&cipher_cases[1], env, true);
+}
+
+static bool encrypts(const struct env *env, unsigned int i, EVP_CIPHER_CTX *ctx, const uint8_t *key)
+{
+	return EVP_CipherInit_ex(ctx, EVP_aes_256_cbc(), env->engine, key, key, 1) == 1;
 }
 
 /* The module, which OPENSSL_CONF must not have loaded, as an ENGINE in no list. NULL on failure. */
@@ -217,30 +83,29 @@ static ENGINE *load_object(void)
 	return NULL;
 }
 
-static bool reload_one(void)
+static bool reload(void)
 {
 	struct env env = {.engine = load_object(), .large = 1 << 16};
 
 	CHECK(env.engine);
 	CHECK(ENGINE_ctrl_cmd_string(env.engine, "POLICY", "always", 0));
 	CHECK(ENGINE_init(env.engine));
-	CHECK(run_one(&cipher_cases[2], &env, false) && run_one(&cipher_cases[2], &env, true));
-	CHECK(run_one(&engine_rsa_cases[1], &env, false));
+	CHECK(live_one(&cipher_cases[2], &env, false) && live_one(&cipher_cases[2], &env, true));
+	CHECK(live_one(&engine_rsa_cases[1], &env, false));
 	CHECK(ENGINE_finish(env.engine) && ENGINE_free(env.engine));
 	return true;
 }
 
-static bool reload(unsigned int n)
-{
-	unsigned int files;
-
-	CHECK(reload_one());
-	files = open_files();
-	for (unsigned int i = 0; i < n; i++)
-		CHECK(reload_one());
-	CHECK(open_files() <= files);
-	return true;
-}
+static const struct live_front_end engine = {
+	.leave_out = leave_out,
+	.all = all,
+	.before_fork = before_fork,
+	.some = some,
+	.again = again,
+	.afterwards = afterwards,
+	.encrypts = encrypts,
+	.reload = reload,
+};
 
 /* ------------------------------------------------------------------------------------ commands */
 
@@ -348,41 +213,27 @@ static bool strict(const struct env *env)
 
 /* ---------------------------------------------------------------------------------------- main */
 
-static bool run(int argc, char **argv, const struct env *env)
-{
-	bool jobs = argc > 2 && !strcmp(argv[2], "jobs");
-
-	if (argc > 2 && !strcmp(argv[1], "cases"))
-		return run_all(env, jobs);
-	if (argc > 3 && !strcmp(argv[1], "load"))
-		return load(env, (unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
-	if (argc > 2 && !strcmp(argv[1], "until-eof"))
-		return until_eof(env, jobs);
-	if (argc > 2 && !strcmp(argv[1], "abandon"))
-		return abandon(env, (unsigned int)atoi(argv[2]));
-	return argc > 1 && !strcmp(argv[1], "strict") && strict(env);
-}
-
 int main(int argc, char **argv)
 {
-	struct env env = {.large = 1 << 20};
-	bool ok;
+	bool whole = argc > 1 && !strcmp(argv[1], "cases"), ok;
+	struct env env = {.large = whole ? 1 << 20 : 1 << 16};
 
+	live_front_end = &engine;
 	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	if (argc > 1 && !strcmp(argv[1], "commands"))
 		return commands() ? 0 : 1;
 	if (argc > 2 && !strcmp(argv[1], "reload")) {
-		ok = reload((unsigned int)atoi(argv[2]));
+		ok = live_reload((unsigned int)atoi(argv[2]));
 		engine_rsa_cases_forget_keys();
 		return ok ? 0 : 1;
 	}
-	the_engine = env.engine = ENGINE_by_id("vcrypto");
+	env.engine = ENGINE_by_id("vcrypto");
 	if (!env.engine || !ENGINE_init(env.engine)) {
 		ERR_print_errors_fp(stderr);
 		fprintf(stderr, "the ENGINE is not loaded\n");
 		return 1;
 	}
-	ok = run(argc, argv, &env);
+	ok = argc > 1 && !strcmp(argv[1], "strict") ? strict(&env) : live_run(argc, argv, &env);
 	engine_rsa_cases_forget_keys();
 	ENGINE_finish(env.engine);
 	ENGINE_free(env.engine);
