@@ -2,8 +2,8 @@
 /*
  * Pieces of work for the engine's tests. Any thread: keys are made once and shared.
  */
-#include "rsa_key.h"
 #include "work.h"
+#include "rsa_key.h"
 #include "work_agree.h"
 
 #include <errno.h>

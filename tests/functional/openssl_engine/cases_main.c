@@ -48,8 +48,10 @@ static bool before_fork(const struct env *env)
 
 static bool again(const struct env *env, bool jobs)
 {
-	return live_one(&cipher_cases[1], env, jobs) && live_one(&engine_pipe_cases[1], env, jobs) &&
-	       live_one(&engine_rsa_cases[1], env, jobs) && live_one(&engine_ec_cases[0], env, jobs);
+	return live_one(&cipher_cases[1], env, jobs) &&
+	       live_one(&engine_pipe_cases[1], env, jobs) &&
+	       live_one(&engine_rsa_cases[1], env, jobs) &&
+	       live_one(&engine_ec_cases[0], env, jobs);
 }
 
 static bool some(const struct env *env, bool jobs)
