@@ -47,7 +47,7 @@ bool live_cases(const struct test_case *cases, const struct env *env, bool jobs)
 
 struct thread {
 	pthread_t id;
-	struct env env;
+	const struct env *env;
 	bool jobs, ok;
 };
 
@@ -55,7 +55,7 @@ static void *load_thread(void *arg)
 {
 	struct thread *thread = arg;
 
-	thread->ok = live_front_end->some(&thread->env, thread->jobs);
+	thread->ok = live_front_end->some(thread->env, thread->jobs);
 	ASYNC_cleanup_thread();
 	return NULL;
 }
@@ -66,7 +66,7 @@ static bool load_process(const struct env *env, unsigned int threads)
 	bool ok = threads <= MOST_THREADS;
 
 	for (unsigned int i = 0; ok && i < threads; i++) {
-		thread[i] = (struct thread){.env = *env, .jobs = i % 2};
+		thread[i] = (struct thread){.env = env, .jobs = i % 2};
 		if (pthread_create(&thread[i].id, NULL, load_thread, &thread[i]))
 			return false;
 	}
@@ -188,10 +188,10 @@ bool live_run(int argc, char **argv, struct env *env)
 	bool jobs = argc > 2 && !strcmp(argv[2], "jobs");
 
 	if (!strcmp(command, "cases")) {
-		if (argc > 3)
-			env->large = strtoul(argv[3], NULL, 10);
+		env->large = argc > 3 ? strtoul(argv[3], NULL, 10) : 1 << 20;
 		return live_front_end->all(env, jobs);
 	}
+	env->large = 1 << 16;
 	if (!strcmp(command, "until-eof"))
 		return until_eof(env, jobs);
 	if (!strcmp(command, "abandon"))

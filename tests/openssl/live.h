@@ -40,7 +40,7 @@ bool live_cases(const struct test_case *cases, const struct env *env, bool jobs)
 
 /* The last command. */
 bool live_reload(unsigned int n);
-/* The others. False: it failed, or there is no such command. */
+/* The others; sets env->large. False: it failed, or there is no such command. */
 bool live_run(int argc, char **argv, struct env *env);
 
 #endif

@@ -86,8 +86,8 @@ static const struct live_front_end provider = {
 
 int main(int argc, char **argv)
 {
-	bool whole = argc > 1 && !strcmp(argv[1], "cases"), ok;
-	struct env env = {.large = whole ? 1 << 20 : 1 << 16};
+	struct env env = {0};
+	bool ok;
 
 	live_front_end = &provider;
 	if (!OSSL_PROVIDER_available(NULL, "vcrypto")) {
