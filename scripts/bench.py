@@ -38,8 +38,8 @@ DEVICES = 64
 DEPTH = 256
 RSA_DEPTH = 64
 IDLE_SECONDS = 10
-ROWS = ("cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,qos,hostile,"
-        "failover,sched,pool,sessions,memory,idle,wake")
+ROWS = ("stalls,cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,qos,"
+        "hostile,failover,sched,pool,sessions,memory,idle,wake")
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HOSTILE_SIZES = (1024, 16384)
 HUGE_PAGES = 640
@@ -113,6 +113,7 @@ class Bench:
         self.vctest = vctest
         self.perf_program = vctest.program("vcrypto-perf")
         self.wake_program = os.path.join(vctest.BUILD, "tests/bench/bench-wake")
+        self.stall_program = os.path.join(vctest.BUILD, "tests/bench/bench-stall")
         self.rounds = options.rounds
         self.seconds = options.seconds
         self.bare = BareMetal(huge, options.seconds)
@@ -167,6 +168,13 @@ class Bench:
 
     def cbc_hmac_sha1(self):
         self.host("cbc_hmac_sha1", "aes-128-cbc-hmac-sha1", BULK_SIZES)
+
+    def stalls(self):
+        """What the machine itself does to everything that is measured on it."""
+        rows = [json.loads(run([self.stall_program, str(DRIVER_CPU), str(HOST_CPU)]))
+                for _ in range(self.rounds)]
+        self.add("machine.stalls", "1/s", [(row["per_s"], None) for row in rows], "")
+        self.add("machine.stalled", "per cent", [(row["percent"], None) for row in rows], "")
 
     def kicks(self):
         """Of all that was measured so far."""
