@@ -3,8 +3,10 @@
 that asks for little. One process drives all four from one thread, in every run alike; where the
 others are to be idle, their devices are there and get nothing to do.
 """
+import collections
 import json
 import os
+import pathlib
 
 from bench_peers import DRIVER_CPU, HOST_CPU, BenchError, run
 
@@ -17,10 +19,11 @@ LIGHT_RATE = 10000
 # The driver looks after the light device between any two bursts: short ones.
 BURST = 8
 FLOOD_SECONDS = 2
-# Many and short, the others idle and not in turn: a virtual machine is taken away in bouts, and p99
-# is then what the bout was.
+# Many and short, the others idle and not in turn: a virtual machine is taken away in bouts, which
+# have to reach both sides alike. A round is all windows of a side together.
 LIGHT_SECONDS = 0.5
-LIGHT_WINDOWS = 4
+LIGHT_WINDOWS = 6
+SHARES = (0.5, 0.99)
 
 CONFIG = f"""\
 workers: [{HOST_CPU}]
@@ -31,16 +34,32 @@ devices:
 
 
 def perf(bench, stack, seconds, *targets):
-    """Results of each device, as (name, settings)."""
+    """Results of each device, as (name, settings), and how many of the last one's operations took
+    how many microseconds."""
     sockets = [a for name, settings in targets
                for a in ("--socket", os.path.join(stack.dir, f"{name}.sock") + settings)]
+    file = os.path.join(stack.dir, "latencies")
     text = run([bench.perf_program, *sockets, "--in-place", "--algo", "aes-128-cbc", "--size",
                 str(FLOOD_SIZE), "--depth", str(FLOOD_DEPTH), "--burst", str(BURST), "--seconds",
-                str(seconds), "--cpu", str(DRIVER_CPU), "--each", "--json"])
+                str(seconds), "--cpu", str(DRIVER_CPU), "--each", "--json", "--latencies", file])
     rows = json.loads(text)
     if any(row["errors"] for row in rows):
         raise BenchError("vcrypto-perf: errors")
-    return rows
+    latencies = collections.Counter()
+    for line in pathlib.Path(file).read_text("ascii").splitlines():
+        number, microseconds, count = line.split()
+        if int(number) == len(targets) - 1:
+            latencies[float(microseconds)] += int(count)
+    return [row["ops_per_s"] for row in rows], latencies
+
+
+def quantile(latencies, share):
+    wanted = share * latencies.total()
+    for microseconds in sorted(latencies):
+        wanted -= latencies[microseconds]
+        if wanted <= 0:
+            return microseconds
+    return 0.0
 
 
 def weight_error(rates):
@@ -50,15 +69,15 @@ def weight_error(rates):
 
 
 def measure_light(bench, stack, size, floods, errors):
-    """(beside, alone) of each pair of windows, of one round."""
+    """Quantiles of one round, as (beside, alone) of each."""
     light = ("light", f",depth=1,rate={LIGHT_RATE},size={size}")
-    pairs = []
+    alone, beside = collections.Counter(), collections.Counter()
     for _ in range(LIGHT_WINDOWS):
-        alone = perf(bench, stack, LIGHT_SECONDS, *((f, ",rate=0") for f in floods), light)[-1]
-        *flooding, beside = perf(bench, stack, LIGHT_SECONDS, *((f, "") for f in floods), light)
-        errors.append((weight_error([row["ops_per_s"] for row in flooding]), None))
-        pairs.append((beside, alone))
-    return pairs
+        alone += perf(bench, stack, LIGHT_SECONDS, *((f, ",rate=0") for f in floods), light)[1]
+        rates, latencies = perf(bench, stack, LIGHT_SECONDS, *((f, "") for f in floods), light)
+        errors.append((weight_error(rates[:-1]), None))
+        beside += latencies
+    return [(quantile(beside, share), quantile(alone, share)) for share in SHARES]
 
 
 def measure(bench):
@@ -66,17 +85,16 @@ def measure(bench):
     errors, pairs = [], {size: [] for size in LIGHT_SIZES}
     with bench.vctest.Stack(host_config=CONFIG, engined=False) as stack:
         for _ in range(bench.rounds):
-            rows = perf(bench, stack, FLOOD_SECONDS, *((f, "") for f in floods))
-            errors.append((weight_error([row["ops_per_s"] for row in rows]), None))
+            rates, _ = perf(bench, stack, FLOOD_SECONDS, *((f, "") for f in floods))
+            errors.append((weight_error(rates), None))
             for size in LIGHT_SIZES:
-                pairs[size] += measure_light(bench, stack, size, floods, errors)
+                pairs[size].append(measure_light(bench, stack, size, floods, errors))
     bench.add("qos.weight_error", "per cent", errors, "")
     # Where the machine stalls about as often as one request in a hundred, p99 is its stalls'; the
     # median is what they do not reach.
     for size in LIGHT_SIZES:
         suffix = "" if size == LIGHT_SIZES[0] else f".{size}"
-        for row in "p50", "p99":
-            both = [(beside[f"{row}_us"], alone[f"{row}_us"]) for beside, alone in pairs[size]]
+        for row, *both in zip(("p50", "p99"), *pairs[size]):
             bench.add(f"qos.light_{row}{suffix}", "µs", both, "the others idle")
         ratios = [(beside / alone, None) for beside, alone in both]
         bench.add(f"qos.light_p99_ratio{suffix}", "times", ratios, "")

@@ -5,7 +5,9 @@
 #ifndef VC_PERF_HISTOGRAM_H
 #define VC_PERF_HISTOGRAM_H
 
+#include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define HISTOGRAM_BITS 5
 #define HISTOGRAM_STEPS (1u << HISTOGRAM_BITS)
@@ -36,6 +38,18 @@ static inline void histogram_merge(struct histogram *to, const struct histogram 
 	to->count += from->count;
 }
 
+/* The middle of a bucket. */
+static inline double histogram_value(unsigned int index)
+{
+	unsigned int shift;
+
+	if (index < HISTOGRAM_STEPS)
+		return index;
+	shift = index / HISTOGRAM_STEPS - 1;
+	return ((double)(HISTOGRAM_STEPS + index % HISTOGRAM_STEPS) + 0.5) *
+	       (double)(1ull << shift);
+}
+
 /* The value that share (0 to 1) of all are not above; 0 if there are none. */
 static inline double histogram_quantile(const struct histogram *histogram, double share)
 {
@@ -43,17 +57,21 @@ static inline double histogram_quantile(const struct histogram *histogram, doubl
 
 	for (unsigned int i = 0; i < 64 * HISTOGRAM_STEPS; i++) {
 		seen += (double)histogram->bucket[i];
-		if (!histogram->bucket[i] || seen < wanted)
-			continue;
-		if (i < HISTOGRAM_STEPS)
-			return i;
-		unsigned int shift = i / HISTOGRAM_STEPS - 1;
-
-		/* The middle of the bucket. */
-		return ((double)(HISTOGRAM_STEPS + i % HISTOGRAM_STEPS) + 0.5) *
-		       (double)(1ull << shift);
+		if (histogram->bucket[i] && seen >= wanted)
+			return histogram_value(i);
 	}
 	return 0;
+}
+
+/* A line for each bucket with something in it: number, value / unit, how many. 0 or -EIO. */
+static inline int histogram_write(const struct histogram *histogram, unsigned int number,
+                                  double unit, FILE *file)
+{
+	for (unsigned int i = 0; i < 64 * HISTOGRAM_STEPS; i++)
+		if (histogram->bucket[i])
+			fprintf(file, "%u %.3f %llu\n", number, histogram_value(i) / unit,
+			        (unsigned long long)histogram->bucket[i]);
+	return fflush(file) ? -EIO : 0;
 }
 
 #endif

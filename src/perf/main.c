@@ -77,6 +77,7 @@ static const char usage_text[] =
 	"  --ring KIND        kind of the rings: auto (default), split or packed\n"
 	"  --timeline FILE    write how many were done in each millisecond (one algorithm, one\n"
 	"                     size)\n"
+	"  --latencies FILE   write how many operations of each device took how long (the same)\n"
 	"  --ceiling          no device: how fast this program itself could be\n"
 	"  --each             a line for each device, not for all of them together\n"
 	"  --json             print a list of objects\n"
@@ -101,6 +102,7 @@ enum option_id {
 	OPTION_SESSION_VIA,
 	OPTION_RING,
 	OPTION_TIMELINE,
+	OPTION_LATENCIES,
 	OPTION_CEILING,
 	OPTION_EACH,
 	OPTION_JSON,
@@ -125,6 +127,7 @@ static const struct option options[] = {
 	{"session-via", required_argument, NULL, OPTION_SESSION_VIA},
 	{"ring", required_argument, NULL, OPTION_RING},
 	{"timeline", required_argument, NULL, OPTION_TIMELINE},
+	{"latencies", required_argument, NULL, OPTION_LATENCIES},
 	{"ceiling", no_argument, NULL, OPTION_CEILING},
 	{"each", no_argument, NULL, OPTION_EACH},
 	{"json", no_argument, NULL, OPTION_JSON},
@@ -328,6 +331,9 @@ static void option_take(struct arguments *a, int option, char *value)
 	case OPTION_TIMELINE:
 		a->run.timeline = file(value);
 		break;
+	case OPTION_LATENCIES:
+		a->run.latencies = file(value);
+		break;
 	case OPTION_CEILING:
 		a->ceiling = true;
 		break;
@@ -377,8 +383,9 @@ static void arguments_parse(struct arguments *a, int argc, char **argv)
 	}
 	if (a->target_count > 1 && (a->run.sleep || a->sessions || a->ceiling))
 		usage_error("several --socket do not go with --sleep, --sessions or --ceiling");
-	if (a->run.timeline && (a->algo_count > 1 || a->size_count > 1 || a->sessions))
-		usage_error("--timeline is for one algorithm and one size");
+	if ((a->run.timeline || a->run.latencies) &&
+	    (a->algo_count > 1 || a->size_count > 1 || a->sessions))
+		usage_error("--timeline and --latencies are for one algorithm and one size");
 	if (a->pci && (a->target_count || a->ceiling))
 		usage_error("--pci does not go with --socket or --ceiling");
 	if (a->pci) {

@@ -209,9 +209,11 @@ static void result_finish(struct run_result *result, const struct histogram *lat
 
 /* What came of all, and of each. */
 static int results_make(struct runner *runners, unsigned int count, unsigned int queues,
-                        double seconds, struct run_result *result, struct run_result *each)
+                        double seconds, FILE *latencies, struct run_result *result,
+                        struct run_result *each)
 {
 	struct histogram *latency = calloc(2, sizeof(*latency));
+	int err = 0;
 
 	if (!latency)
 		return -ENOMEM;
@@ -226,10 +228,13 @@ static int results_make(struct runner *runners, unsigned int count, unsigned int
 		result_finish(&of_device, &latency[1], seconds);
 		if (each)
 			each[d] = of_device;
+		if (latencies && !err)
+			err = histogram_write(&latency[1], d, (double)clock_ticks_per_us(),
+			                      latencies);
 	}
 	result_finish(result, &latency[0], seconds);
 	free(latency);
-	return 0;
+	return err;
 }
 
 /* Queue i / count of device i, with all of them linked that one thread has. */
@@ -290,7 +295,8 @@ int run(const struct run_load *loads, unsigned int count, const struct run_optio
 		err = runners_run(runners, queues, n, &phase, options, &seconds);
 	}
 	if (!err)
-		err = results_make(runners, count, queues, seconds, result, each);
+		err = results_make(runners, count, queues, seconds, options->latencies, result,
+		                   each);
 	if (!err && options->timeline)
 		err = timelines_write(runners, n, options->timeline);
 	for (unsigned int i = 0; i < n && runners; i++)

@@ -31,7 +31,8 @@ struct run_options {
 	enum run_verify verify;
 	bool sleep;
 	bool in_place;
-	FILE *timeline; /* for completions over time; NULL: none */
+	FILE *timeline;  /* for completions over time; NULL: none */
+	FILE *latencies; /* for how many operations of each device took how long; NULL */
 };
 
 struct run_result {

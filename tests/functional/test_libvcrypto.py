@@ -5,6 +5,7 @@
 import glob
 import json
 import os
+import pathlib
 import subprocess
 import tempfile
 
@@ -280,6 +281,24 @@ def test_perf_counts_what_the_host_counts():
             gbit = result["ops_per_s"] * result["size"] * 8 / 1e9
             check(result["p50_us"] > 0, "some latencies were taken")
             check(abs(gbit - result["gbit_per_s"]) <= 0.01 * gbit + 0.001, "Gbit/s fit ops/s")
+
+
+def test_perf_writes_latencies():
+    with vctest.Stack(engined=False) as stack:
+        file = pathlib.Path(stack.dir, "latencies")
+        result, = perf_json(stack, "--algo", "aes-128-cbc", "--size", "1024", "--latencies",
+                            str(file), *QUICK)
+        lines = [line.split() for line in file.read_text("ascii").splitlines()]
+        equal({number for number, _, _ in lines}, {"0"})
+        times = [float(microseconds) for _, microseconds, _ in lines]
+        equal(times, sorted(times))
+        half = sum(int(count) for _, _, count in lines) / 2
+        check(half > 0, "some latencies were written")
+        for _, microseconds, count in lines:
+            half -= int(count)
+            if half <= 0:
+                check(abs(float(microseconds) - result["p50_us"]) < 0.01, "their median is p50_us")
+                break
 
 
 def test_perf_sleeps_when_told():
