@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to the crypto-mb resource: Intel's multi-buffer RSA and ECDSA (libcrypto-mb), which does
- * the same operation with eight keys at once, in the lanes of AVX-512 registers.
+ * Private to the crypto-mb resource: Intel's multi-buffer RSA, ECDSA and ECDH
+ * (libcrypto-mb), which does the same operation with eight keys at once, in the lanes of AVX-512
+ * registers.
  */
 #ifndef VC_HOST_RESOURCE_CRYPTO_MB_H
 #define VC_HOST_RESOURCE_CRYPTO_MB_H
@@ -30,6 +31,10 @@ enum mb_class {
 	MB_ECDSA_SIGN_P384,
 	MB_ECDSA_VERIFY_P256,
 	MB_ECDSA_VERIFY_P384,
+	MB_DERIVE_P256,
+	MB_DERIVE_P384,
+	MB_GENERATE_P256,
+	MB_GENERATE_P384,
 	MB_CLASSES,
 	MB_NONE /* not for lanes */
 };
@@ -85,7 +90,19 @@ enum mb_class mb_ecdsa_class(const struct session_params *params, unsigned int k
 void mb_ecdsa_run(enum mb_class class, struct vc_request *const *reqs, unsigned int n,
                   struct mb_scratch *scratch);
 
-/* A big-endian number as words. */
+/* A secret number from 1 to the order of the curve less 1, each as likely, as so many words as the
+ * order has. */
+bool mb_ec_draw(unsigned int curve, uint64_t *number);
+
+/* crypto_mb_agree.c: the same for ECDH, whose sessions have no key. thread: of libcrypto,
+ * which looks at points. */
+bool mb_agree_can(const struct session_params *params);
+enum mb_class mb_agree_class(const struct session_params *params, unsigned int kind);
+void mb_agree_run(enum mb_class class, struct vc_request *const *reqs, unsigned int n,
+                  struct lc_thread *thread);
+
+/* A big-endian number as words, and back (8 * count bytes). */
 void mb_words(uint64_t *words, unsigned int count, const uint8_t *number, size_t len);
+void mb_bytes(uint8_t *number, const uint64_t *words, unsigned int count);
 
 #endif

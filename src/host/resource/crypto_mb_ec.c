@@ -103,8 +103,7 @@ static void digest_fit(uint8_t *block, size_t size, const uint8_t *digest, size_
 	memcpy(block + size - length, digest, length);
 }
 
-/* A secret number from 1 to the order less 1, each as likely. */
-static bool draw(unsigned int curve, uint64_t *k)
+bool mb_ec_draw(unsigned int curve, uint64_t *words)
 {
 	size_t size = order_size(curve);
 	uint8_t number[MB_EC_BYTES];
@@ -115,7 +114,7 @@ static bool draw(unsigned int curve, uint64_t *k)
 		ok = RAND_priv_bytes(number, (int)size) > 0;
 	} while (ok && !der_ec_scalar_ok(curve, number, size));
 	if (ok)
-		mb_words(k, (unsigned int)size / 8, number, size);
+		mb_words(words, (unsigned int)size / 8, number, size);
 	secmem_wipe(number, sizeof(number));
 	return ok;
 }
@@ -204,7 +203,7 @@ static bool lane_begin(struct lane *lane, struct vc_request *req, unsigned int c
 	if (req->kind == VC_REQUEST_AK_SIGN) {
 		digest_fit(lane->digest, size, req->src, req->length);
 		req->status = VC_STATUS_RESOURCE;
-		return draw(curve, lane->k);
+		return mb_ec_draw(curve, lane->k);
 	}
 	digest_fit(lane->digest, size, req->tag, req->tag_len);
 	req->status = VIRTIO_CRYPTO_KEY_REJECTED;

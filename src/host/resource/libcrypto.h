@@ -141,6 +141,8 @@ uint8_t lc_agree(struct lc_thread *thread, struct vc_request *req, const struct 
 bool lc_rsa_can(const struct session_params *params);
 bool lc_ecdsa_can(const struct session_params *params);
 bool lc_agree_can(const struct session_params *params);
+/* Does that point (SEC 1, uncompressed) lie on the NIST curve of a session of key agreement? */
+bool lc_agree_point_ok(struct lc_thread *thread, struct lc_session *session, const uint8_t *bytes);
 /* For both: the operation begun. */
 int lc_operation_begin(EVP_PKEY_CTX *context, unsigned int kind);
 

@@ -183,6 +183,22 @@ out:
 	return status;
 }
 
+bool lc_agree_point_ok(struct lc_thread *thread, struct lc_session *session, const uint8_t *bytes)
+{
+	const struct agree_curve *curve = agree_curve_find(session->params->curve);
+	struct lc_agree *agree = &session->local[thread->index].agree;
+	EC_POINT *point = NULL;
+	bool ok;
+
+	if (ec_begin(thread, session->params, agree))
+		point = EC_POINT_new(agree->group);
+	ok = point && read_point(agree, point, bytes, curve->point_len);
+	if (!ok)
+		ERR_clear_error();
+	EC_POINT_free(point);
+	return ok;
+}
+
 uint8_t lc_agree(struct lc_thread *thread, struct vc_request *req, const struct lc_session *session,
                  struct lc_local *local)
 {

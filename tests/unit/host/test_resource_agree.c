@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key agreement of the libcrypto resource: RFC 7748's numbers, agreement with libcrypto used
- * directly on every curve, keys that it makes, and keys and points that are none.
+ * Key agreement of the libcrypto resource, or of the one named: RFC 7748's numbers, agreement with
+ * libcrypto used directly on every curve, keys that it makes, and keys and points that are none.
+ * Each operation in company, which crypto-mb does at once.
  */
 #include "akcipher_fixture.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -27,6 +29,25 @@ static const struct {
 };
 #define CURVES vc_array_size(curves)
 #define ROOM (AGREE_MAX_PRIVATE + AGREE_MAX_POINT)
+#define COMPANY 8
+
+static const char *type = "libcrypto";
+static struct fixture fixture;
+
+static int open_it(void **state)
+{
+	fixture_open(&fixture, type, 2);
+	*state = &fixture;
+	return 0;
+}
+
+static int close_it(void **state)
+{
+	fixture_close(*state);
+	return 0;
+}
+
+#define agree_test(t) cmocka_unit_test_setup_teardown(t, open_it, close_it)
 
 /* A key pair of libcrypto's, and as it goes on the wire. */
 struct pair {
@@ -56,22 +77,31 @@ static void pair_make(struct pair *p, unsigned int c)
 	assert_int_equal(point_len, curves[c].point_len);
 }
 
-/* What libcrypto agrees on with whoever has that point. */
-static void reference_derive(const struct pair *p, unsigned int c, const uint8_t *point,
-                             uint8_t *secret)
+/* What libcrypto agrees on with whoever has that point. False: on nothing. */
+static bool reference_try(const struct pair *p, unsigned int c, const uint8_t *point,
+                          uint8_t *secret)
 {
 	EVP_PKEY *peer = EVP_PKEY_new();
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(p->pkey, NULL);
 	size_t length = curves[c].private_len;
+	bool ok;
 
 	assert_int_equal(EVP_PKEY_copy_parameters(peer, p->pkey), 1);
 	assert_int_equal(EVP_PKEY_set1_encoded_public_key(peer, point, curves[c].point_len), 1);
 	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
 	assert_int_equal(EVP_PKEY_derive_set_peer(ctx, peer), 1);
-	assert_int_equal(EVP_PKEY_derive(ctx, secret, &length), 1);
-	assert_int_equal(length, curves[c].private_len);
+	ok = EVP_PKEY_derive(ctx, secret, &length) == 1;
+	if (ok)
+		assert_int_equal(length, curves[c].private_len);
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(peer);
+	return ok;
+}
+
+static void reference_derive(const struct pair *p, unsigned int c, const uint8_t *point,
+                             uint8_t *secret)
+{
+	assert_true(reference_try(p, c, point, secret));
 }
 
 static void agree_open(struct fixture *f, struct akcipher_session *s, unsigned int c)
@@ -83,19 +113,69 @@ static void agree_open(struct fixture *f, struct akcipher_session *s, unsigned i
 	session_realise(f, s);
 }
 
+static bool can(const struct fixture *f, unsigned int c)
+{
+	const struct session_params params = {.service = VIRTIO_CRYPTO_SERVICE_AKCIPHER,
+	                                      .akcipher = VCRYPTO_INBAND_AGREE,
+	                                      .curve = curves[c].curve};
+
+	return f->resource->ops->can(f->resource, &params);
+}
+
+/* The requests that are at the resource together. */
+struct company {
+	uint8_t in[COMPANY][ROOM], out[COMPANY][ROOM];
+	uint8_t status[COMPANY];
+};
+
+static void company_run(struct fixture *f, const struct akcipher_session *s, unsigned int c,
+                        uint8_t kind, struct company *all)
+{
+	uint32_t pair = (uint32_t)curves[c].private_len + curves[c].point_len;
+	struct vc_request *reqs = requests_new(COMPANY);
+
+	for (unsigned int i = 0; i < COMPANY; i++) {
+		reqs[i].handle = s->handle;
+		reqs[i].kind = kind;
+		reqs[i].src = all->in[i];
+		reqs[i].length = kind == VC_REQUEST_AK_DERIVE ? pair : 0;
+		reqs[i].dst = all->out[i];
+		reqs[i].dst_len = ROOM;
+	}
+	fixture_run(f, reqs, COMPANY, COMPANY);
+	for (unsigned int i = 0; i < COMPANY; i++) {
+		all->status[i] = reqs[i].status;
+		if (reqs[i].status == VIRTIO_CRYPTO_OK)
+			assert_int_equal(reqs[i].result_len, kind == VC_REQUEST_AK_DERIVE
+			                                             ? curves[c].private_len
+			                                             : pair);
+	}
+	free(reqs);
+}
+
+static void company_put(struct company *all, unsigned int i, unsigned int c, const uint8_t *private,
+                        const uint8_t *point)
+{
+	memcpy(all->in[i], private, curves[c].private_len);
+	memcpy(all->in[i] + curves[c].private_len, point, curves[c].point_len);
+}
+
+/* The same for everybody. */
 static uint8_t derive(struct fixture *f, const struct akcipher_session *s, unsigned int c,
                       const uint8_t *private, const uint8_t *point, uint8_t *secret)
 {
-	uint32_t private_len = curves[c].private_len, n = ROOM;
-	uint8_t in[ROOM], status;
+	struct company all;
 
-	memcpy(in, private, private_len);
-	memcpy(in + private_len, point, curves[c].point_len);
-	status = operate(f, s, VC_REQUEST_AK_DERIVE, in, private_len + curves[c].point_len, NULL, 0,
-	                 secret, &n);
-	if (status == VIRTIO_CRYPTO_OK)
-		assert_int_equal(n, private_len);
-	return status;
+	for (unsigned int i = 0; i < COMPANY; i++)
+		company_put(&all, i, c, private, point);
+	company_run(f, s, c, VC_REQUEST_AK_DERIVE, &all);
+	for (unsigned int i = 0; i < COMPANY; i++) {
+		assert_int_equal(all.status[i], all.status[0]);
+		if (all.status[0] == VIRTIO_CRYPTO_OK)
+			assert_memory_equal(all.out[i], all.out[0], curves[c].private_len);
+	}
+	memcpy(secret, all.out[0], curves[c].private_len);
+	return all.status[0];
 }
 
 static void from_hex(const char *hex, uint8_t *out)
@@ -119,6 +199,8 @@ static void x25519_gives_the_numbers_of_its_rfc(void **state)
 	struct fixture *f = *state;
 	struct akcipher_session s;
 
+	if (!can(f, 0))
+		skip();
 	agree_open(f, &s, 0);
 	for (unsigned int i = 0; i < vc_array_size(known); i++) {
 		from_hex(known[i][0], private);
@@ -137,6 +219,8 @@ static void x25519_does_so_a_thousand_times(void **state)
 	struct fixture *f = *state;
 	struct akcipher_session s;
 
+	if (!can(f, 0))
+		skip();
 	agree_open(f, &s, 0);
 	for (unsigned int i = 1; i <= 1000; i++) {
 		assert_int_equal(derive(f, &s, 0, k, u, secret), VIRTIO_CRYPTO_OK);
@@ -153,27 +237,133 @@ static void x25519_does_so_a_thousand_times(void **state)
 	session_close(f, &s);
 }
 
+/* Coordinates near zero and near the prime (whose own and larger ones stand for what is left of
+ * them modulo the prime; RFC 7748, 5), those with long runs of ones, and the highest bit, which
+ * does not count. */
+static void coordinate_make(uint8_t *u, unsigned int i)
+{
+	unsigned int from = test_random() % 256, to = test_random() % 256;
+
+	switch (i % 4) {
+	case 0: /* from 2^255 - 64 on: the prime is 2^255 - 19 */
+		memset(u, 0xff, 32);
+		u[0] = (uint8_t)(0xc0 + i / 4 % 64);
+		break;
+	case 1:
+		memset(u, 0, 32);
+		u[0] = (uint8_t)(i / 4);
+		break;
+	case 2:
+		memset(u, 0, 32);
+		for (unsigned int bit = from; bit < to; bit++)
+			u[bit / 8] |= (uint8_t)(1u << bit % 8);
+		break;
+	default:
+		memset(u, 0xff, 32);
+		for (unsigned int bit = from; bit < to; bit++)
+			u[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+	}
+	u[31] = (uint8_t)((u[31] & 0x7f) | (test_random() & 0x80));
+}
+
+static void x25519_takes_every_coordinate(void **state)
+{
+	struct fixture *f = *state;
+	struct akcipher_session s;
+	struct company all;
+
+	if (!can(f, 0))
+		skip();
+	agree_open(f, &s, 0);
+	for (unsigned int round = 0; round < 200; round++) {
+		for (unsigned int i = 0; i < COMPANY; i++) {
+			random_fill(all.in[i], 32);
+			coordinate_make(all.in[i] + 32, round * COMPANY + i);
+		}
+		company_run(f, &s, 0, VC_REQUEST_AK_DERIVE, &all);
+		for (unsigned int i = 0; i < COMPANY; i++) {
+			struct pair p = {.pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL,
+			                                                      all.in[i], 32)};
+			uint8_t expected[ROOM];
+
+			if (!reference_try(&p, 0, all.in[i] + 32, expected)) {
+				assert_int_equal(all.status[i], VIRTIO_CRYPTO_KEY_REJECTED);
+			} else {
+				assert_int_equal(all.status[i], VIRTIO_CRYPTO_OK);
+				assert_memory_equal(all.out[i], expected, 32);
+			}
+			EVP_PKEY_free(p.pkey);
+		}
+	}
+	session_close(f, &s);
+}
+
 static void every_curve_agrees_with_libcrypto(void **state)
 {
 	struct fixture *f = *state;
 
 	for (unsigned int c = 0; c < CURVES; c++) {
-		uint8_t secret[ROOM], expected[ROOM];
 		struct akcipher_session s;
 
+		if (!can(f, c))
+			continue;
 		agree_open(f, &s, c);
-		for (unsigned int i = 0; i < 20; i++) {
+		for (unsigned int round = 0; round < 10; round++) {
+			uint8_t expected[COMPANY][ROOM];
+			struct company all;
 			struct pair a, b;
 
-			pair_make(&a, c);
-			pair_make(&b, c);
-			reference_derive(&b, c, a.point, expected);
-			assert_int_equal(derive(f, &s, c, a.private, b.point, secret),
-			                 VIRTIO_CRYPTO_OK);
-			assert_memory_equal(secret, expected, curves[c].private_len);
-			EVP_PKEY_free(a.pkey);
-			EVP_PKEY_free(b.pkey);
+			for (unsigned int i = 0; i < COMPANY; i++) {
+				pair_make(&a, c);
+				pair_make(&b, c);
+				reference_derive(&b, c, a.point, expected[i]);
+				company_put(&all, i, c, a.private, b.point);
+				EVP_PKEY_free(a.pkey);
+				EVP_PKEY_free(b.pkey);
+			}
+			company_run(f, &s, c, VC_REQUEST_AK_DERIVE, &all);
+			for (unsigned int i = 0; i < COMPANY; i++) {
+				assert_int_equal(all.status[i], VIRTIO_CRYPTO_OK);
+				assert_memory_equal(all.out[i], expected[i], curves[c].private_len);
+			}
 		}
+		session_close(f, &s);
+	}
+}
+
+static void one_that_is_rejected_harms_no_other(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int c = 0; c < CURVES; c++) {
+		uint8_t expected[ROOM];
+		struct akcipher_session s;
+		struct pair a, b;
+
+		if (!can(f, c))
+			continue;
+		agree_open(f, &s, c);
+		pair_make(&a, c);
+		pair_make(&b, c);
+		reference_derive(&b, c, a.point, expected);
+		for (unsigned int wrong = 0; wrong < COMPANY; wrong++) {
+			struct company all;
+
+			for (unsigned int i = 0; i < COMPANY; i++)
+				company_put(&all, i, c, a.private, b.point);
+			memset(all.in[wrong] + curves[c].private_len, 0, curves[c].point_len);
+			company_run(f, &s, c, VC_REQUEST_AK_DERIVE, &all);
+			for (unsigned int i = 0; i < COMPANY; i++) {
+				assert_int_equal(all.status[i], i == wrong
+				                                        ? VIRTIO_CRYPTO_KEY_REJECTED
+				                                        : VIRTIO_CRYPTO_OK);
+				if (i != wrong)
+					assert_memory_equal(all.out[i], expected,
+					                    curves[c].private_len);
+			}
+		}
+		EVP_PKEY_free(a.pkey);
+		EVP_PKEY_free(b.pkey);
 		session_close(f, &s);
 	}
 }
@@ -183,27 +373,29 @@ static void keys_that_are_made_agree(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned int c = 0; c < CURVES; c++) {
-		uint8_t made[ROOM], last[ROOM] = {0}, secret[ROOM], expected[ROOM];
-		uint32_t pair = (uint32_t)curves[c].private_len + curves[c].point_len;
+		uint8_t secret[ROOM], expected[ROOM];
+		struct company made;
 		struct akcipher_session s;
 		struct pair peer;
 
+		if (!can(f, c))
+			continue;
 		agree_open(f, &s, c);
 		pair_make(&peer, c);
-		for (unsigned int i = 0; i < 20; i++) {
-			uint32_t n = ROOM;
-
-			assert_int_equal(
-				operate(f, &s, VC_REQUEST_AK_GENERATE, made, 0, NULL, 0, made, &n),
-				VIRTIO_CRYPTO_OK);
-			assert_int_equal(n, pair);
-			assert_memory_not_equal(made, last, curves[c].private_len);
-			memcpy(last, made, sizeof(last));
-			/* Its point with the peer's number, and the other way round. */
-			reference_derive(&peer, c, made + curves[c].private_len, expected);
-			assert_int_equal(derive(f, &s, c, made, peer.point, secret),
-			                 VIRTIO_CRYPTO_OK);
-			assert_memory_equal(secret, expected, curves[c].private_len);
+		for (unsigned int round = 0; round < 3; round++) {
+			company_run(f, &s, c, VC_REQUEST_AK_GENERATE, &made);
+			for (unsigned int i = 0; i < COMPANY; i++) {
+				assert_int_equal(made.status[i], VIRTIO_CRYPTO_OK);
+				for (unsigned int j = 0; j < i; j++)
+					assert_memory_not_equal(made.out[i], made.out[j],
+					                        curves[c].private_len);
+				/* Its point with the peer's number, and the other way round. */
+				reference_derive(&peer, c, made.out[i] + curves[c].private_len,
+				                 expected);
+				assert_int_equal(derive(f, &s, c, made.out[i], peer.point, secret),
+				                 VIRTIO_CRYPTO_OK);
+				assert_memory_equal(secret, expected, curves[c].private_len);
+			}
 		}
 		EVP_PKEY_free(peer.pkey);
 		session_close(f, &s);
@@ -220,6 +412,8 @@ static void numbers_out_of_range_are_rejected(void **state)
 		struct pair p;
 		BIGNUM *order = NULL;
 
+		if (!can(f, c))
+			continue;
 		agree_open(f, &s, c);
 		pair_make(&p, c);
 		memset(number, 0, sizeof(number));
@@ -254,6 +448,8 @@ static void points_that_are_none_are_rejected(void **state)
 		struct akcipher_session s;
 		struct pair p;
 
+		if (!can(f, c))
+			continue;
 		agree_open(f, &s, c);
 		pair_make(&p, c);
 		for (unsigned int i = 0; i < 6; i++) {
@@ -297,6 +493,8 @@ static void x25519_that_gives_zero_is_rejected(void **state)
 	struct akcipher_session s;
 	struct pair p;
 
+	if (!can(f, 0))
+		skip();
 	agree_open(f, &s, 0);
 	pair_make(&p, 0);
 	for (unsigned int i = 0; i < vc_array_size(points); i++) {
@@ -323,6 +521,8 @@ static void sessions_are_curves_without_keys(void **state)
 
 	assert_int_equal(session_params_check(&params), 0);
 	assert_string_equal(session_params_name(&params, name, sizeof(name)), "ecdh-p256");
+	params.curve = VCRYPTO_INBAND_X25519;
+	assert_string_equal(session_params_name(&params, name, sizeof(name)), "x25519");
 	params.key = key;
 	params.key_len = sizeof(key);
 	assert_int_equal(session_params_check(&params), -EKEYREJECTED);
@@ -334,27 +534,45 @@ static void sessions_are_curves_without_keys(void **state)
 
 		params.curve = (uint8_t)curve;
 		assert_int_equal(session_params_check(&params), known ? 0 : -ENOTSUP);
+		if (!strcmp(type, "crypto-mb"))
+			known = curve == VIRTIO_CRYPTO_CURVE_NIST_P256 ||
+			        curve == VIRTIO_CRYPTO_CURVE_NIST_P384;
 		assert_int_equal(f->resource->ops->can(f->resource, &params), known);
 	}
-	agree_open(f, &s, 0);
-	assert_string_equal(session_params_name(&s.params, name, sizeof(name)), "x25519");
+	agree_open(f, &s, 1);
 	assert_int_equal(operate(f, &s, VC_REQUEST_AK_SIGN, key, 32, NULL, 0, out, &n),
 	                 VIRTIO_CRYPTO_NOTSUPP);
 	session_close(f, &s);
 }
 
-int main(void)
+/* crypto-mb does nothing without AVX-512 IFMA. */
+static bool cpu_has_ifma(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 21 & 1;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		akcipher_test(x25519_gives_the_numbers_of_its_rfc),
-		akcipher_test(x25519_does_so_a_thousand_times),
-		akcipher_test(every_curve_agrees_with_libcrypto),
-		akcipher_test(keys_that_are_made_agree),
-		akcipher_test(numbers_out_of_range_are_rejected),
-		akcipher_test(points_that_are_none_are_rejected),
-		akcipher_test(x25519_that_gives_zero_is_rejected),
-		akcipher_test(sessions_are_curves_without_keys),
+		agree_test(x25519_gives_the_numbers_of_its_rfc),
+		agree_test(x25519_does_so_a_thousand_times),
+		agree_test(x25519_takes_every_coordinate),
+		agree_test(every_curve_agrees_with_libcrypto),
+		agree_test(one_that_is_rejected_harms_no_other),
+		agree_test(keys_that_are_made_agree),
+		agree_test(numbers_out_of_range_are_rejected),
+		agree_test(points_that_are_none_are_rejected),
+		agree_test(x25519_that_gives_zero_is_rejected),
+		agree_test(sessions_are_curves_without_keys),
 	};
 
+	if (argc > 1)
+		type = argv[1];
+	if (!strcmp(type, "crypto-mb") && !cpu_has_ifma()) {
+		print_message("this CPU has no AVX-512 IFMA\n");
+		return 77;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
