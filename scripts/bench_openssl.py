@@ -71,9 +71,9 @@ def both_daemons(bench):
         yield stack
 
 
-def pairs_of(bench, stack, parse, theirs, ours):
+def pairs_of(bench, stack, parse, theirs, ours, **settings):
     """Both sides, one after the other, as often as there are rounds."""
-    env = stack.openssl_env()
+    env = stack.openssl_env(**settings)
     return [(parse(bench.openssl_speed(env, *ours)),
              parse(bench.openssl_speed(bench.plain_env, *theirs))) for _ in range(bench.rounds)]
 
@@ -94,10 +94,12 @@ def jobs(bench, stack):
 
 
 def synchronous(bench, stack):
-    """One caller that waits for each signature."""
-    pairs = pairs_of(bench, stack, openssl_speed.signs_per_second, ["rsa2048"], ["rsa2048"])
-    bench.add("ossl.rsa2048_sync_extra_us", "µs",
-              [(1e6 / ours - 1e6 / theirs, None) for ours, theirs in pairs], "")
+    """One caller that waits for each signature, asleep and looking on."""
+    for name, settings in (("", {}), (".spin", {"spin_us": "1000"})):
+        pairs = pairs_of(bench, stack, openssl_speed.signs_per_second, ["rsa2048"], ["rsa2048"],
+                         **settings)
+        bench.add(f"ossl.rsa2048_sync_extra_us{name}", "µs",
+                  [(1e6 / ours - 1e6 / theirs, None) for ours, theirs in pairs], "")
 
 
 def crowd_rate(bench, stack, processes, n, work):

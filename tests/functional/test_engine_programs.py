@@ -43,7 +43,7 @@ def test_engine_command():
         contains(output, "(vcrypto) vcrypto ", "openssl engine")
         contains(output, "[ available ]", "openssl engine")
         for word in ("RSA", "AES-128-CBC", "AES-256-CBC-HMAC-SHA256", "id-aes128-GCM", "SOCKET",
-                     "DEADLINE_MS", "FALLBACK", "MIN_SIZE", "POLICY"):
+                     "DEADLINE_MS", "SPIN_US", "FALLBACK", "MIN_SIZE", "POLICY"):
             contains(output, word, "openssl engine")
         done = openssl(stack, "engine", "-c", "vcrypto",
                        env=stack.engine_env(block_operations="cipher"))

@@ -119,7 +119,7 @@ def test_wrong_settings_are_refused():
                                   ("fallback", "maybe", "maybe"),
                                   ("offload", "rsa=always p257=always", "p257=always"),
                                   ("block-operations", "cipher,digest", "digest"),
-                                  ("deadline-ms", "-1", "-1")):
+                                  ("deadline-ms", "-1", "-1"), ("spin-us", "long", "long")):
             said = refusal(stack.openssl_env(**{name.replace("-", "_"): value}))
             check(f'bad value of "{name}" in openssl.cnf: "{part}"' in said, said)
             env = stack.openssl_env()

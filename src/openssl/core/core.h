@@ -30,6 +30,9 @@ struct core_key;
 struct core_options {
 	char socket[108];         /* engined.sock; "" for the runtime directory's */
 	unsigned int deadline_ms; /* how long an operation may take; 0 for the default, 1000 */
+	/* How long a synchronous caller looks before it sleeps, always; 0 for the default, 20, and
+	 * hardly ever where that is in vain. */
+	unsigned int spin_us;
 };
 
 /*

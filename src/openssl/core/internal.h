@@ -263,6 +263,7 @@ struct thread *process_thread(struct process *process);
 /* A reference to the live connection of the process, NULL: none. */
 struct connection *process_connection(struct process *process);
 unsigned int process_deadline_ms(void);
+unsigned int process_spin_us(void); /* 0: as it turns out best */
 /* How long a probe may take (breaker.c). */
 uint64_t process_probe_ns(void);
 void process_count_fallback(struct process *process, struct connection *connection,

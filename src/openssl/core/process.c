@@ -43,7 +43,8 @@ void core_configure(const struct core_options *wanted)
 		atomic_store(&options_state, 2);
 	} else if (atomic_load(&options_state) == 2 &&
 	           (strncmp(options.socket, wanted->socket, sizeof(options.socket)) != 0 ||
-	            options.deadline_ms != wanted->deadline_ms)) {
+	            options.deadline_ms != wanted->deadline_ms ||
+	            options.spin_us != wanted->spin_us)) {
 		log_warning("vcrypto is configured differently in one process; the first counts");
 	}
 }
@@ -53,6 +54,11 @@ unsigned int process_deadline_ms(void)
 	unsigned int ms = atomic_load(&options_state) == 2 ? options.deadline_ms : 0;
 
 	return ms ? ms : DEFAULT_DEADLINE_MS;
+}
+
+unsigned int process_spin_us(void)
+{
+	return atomic_load(&options_state) == 2 ? options.spin_us : 0;
 }
 
 uint64_t process_probe_ns(void)

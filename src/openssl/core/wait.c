@@ -73,28 +73,42 @@ static bool spin_waking(struct slot_ref ref)
 	return false;
 }
 
-static bool spin(struct slot_ref ref)
+static bool spin_for(struct slot_ref ref, uint64_t ns)
 {
-	atomic_uint *counter = &ref.channel->spin_misses;
-	unsigned int i, misses = atomic_load_explicit(counter, memory_order_relaxed);
-	uint64_t end;
+	uint64_t end = clock_now_ns() + ns;
 
-	if (misses >= SPIN_MISSES && misses % SPIN_RETRY != 0) {
-		atomic_store_explicit(counter, misses + 1, memory_order_relaxed);
-		return channel_done(ref);
-	}
-	end = clock_now_ns() + SPIN_NS;
 	do {
-		for (i = 0; i < 32; i++) {
-			if (channel_done(ref)) {
-				atomic_store_explicit(counter, 0, memory_order_relaxed);
+		for (unsigned int i = 0; i < 32; i++) {
+			if (channel_done(ref))
 				return true;
-			}
 			cpu_relax();
 		}
 	} while (clock_now_ns() < end);
-	atomic_store_explicit(counter, misses + 1, memory_order_relaxed);
 	return false;
+}
+
+static bool spin(struct slot_ref ref)
+{
+	atomic_uint *counter = &ref.channel->spin_misses;
+	unsigned int misses = atomic_load_explicit(counter, memory_order_relaxed);
+	bool in_vain = misses >= SPIN_MISSES && misses % SPIN_RETRY != 0;
+
+	if (!in_vain && spin_for(ref, SPIN_NS)) {
+		atomic_store_explicit(counter, 0, memory_order_relaxed);
+		return true;
+	}
+	atomic_store_explicit(counter, misses + 1, memory_order_relaxed);
+	return in_vain && channel_done(ref);
+}
+
+/* Without sleeping. */
+static bool look(const struct run *run, struct slot_ref ref)
+{
+	unsigned int spin_us = process_spin_us();
+
+	if (spin_us)
+		return spin_for(ref, spin_us * UINT64_C(1000));
+	return run->woke ? spin_waking(ref) : spin(ref);
 }
 
 /* See that we are told when it is done. False: it is done. */
@@ -141,7 +155,7 @@ static int wait_synchronously(struct run *run, struct slot_ref ref)
 {
 	uint64_t now, sleep = SLEEP_FIRST_NS;
 
-	if (run->woke ? spin_waking(ref) : spin(ref))
+	if (look(run, ref))
 		return 0;
 	for (;;) {
 		if (channel_done(ref))

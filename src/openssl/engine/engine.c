@@ -103,6 +103,8 @@ static const ENGINE_CMD_DEFN commands[] = {
 	{COMMAND(SOCKET), "SOCKET", "Path of vcrypto-engined's socket", ENGINE_CMD_FLAG_STRING},
 	{COMMAND(DEADLINE), "DEADLINE_MS", "Milliseconds until software does it instead",
          ENGINE_CMD_FLAG_STRING},
+	{COMMAND(SPIN), "SPIN_US", "Microseconds that a caller without jobs looks before it sleeps",
+         ENGINE_CMD_FLAG_STRING},
 	{0, NULL, NULL, 0},
 };
 
@@ -142,8 +144,9 @@ static int set_value(enum policy_setting setting, const char *text)
 	struct policy_error error = {.setting = setting};
 	struct policy policy;
 
-	/* The client of the daemon is told these two once. */
-	if ((setting == POLICY_SET_SOCKET || setting == POLICY_SET_DEADLINE) &&
+	/* The client of the daemon is told these once. */
+	if ((setting == POLICY_SET_SOCKET || setting == POLICY_SET_DEADLINE ||
+	     setting == POLICY_SET_SPIN) &&
 	    atomic_load(&started) && strcmp(value, text) != 0) {
 		ENGINE_RAISE(TOO_LATE, "%s has to be set before the ENGINE is initialised",
 		             commands[setting].cmd_name);

@@ -25,6 +25,7 @@ const char *const policy_names[POLICY_SETTINGS] = {
 	[POLICY_SET_OFFLOAD] = "offload",   [POLICY_SET_BLOCK] = "block-operations",
 	[POLICY_SET_GENERATE] = "generate", [POLICY_SET_FALLBACK] = "fallback",
 	[POLICY_SET_SOCKET] = "socket",     [POLICY_SET_DEADLINE] = "deadline-ms",
+	[POLICY_SET_SPIN] = "spin-us",
 };
 
 /* So many records at once are worth waiting for. */
@@ -185,13 +186,13 @@ static int parse_socket(struct policy *policy, const char *text)
 	return 0;
 }
 
-static int parse_deadline(struct policy *policy, const char *text)
+static int parse_time(const char *text, unsigned long max, unsigned int *time)
 {
 	unsigned long number;
 
-	if (parse_number(text, 3600ul * 1000, &number))
+	if (parse_number(text, max, &number))
 		return -EINVAL;
-	policy->deadline_ms = (unsigned int)number;
+	*time = (unsigned int)number;
 	return 0;
 }
 
@@ -239,7 +240,9 @@ static int parse_setting(struct policy *policy, enum policy_setting setting, con
 	case POLICY_SET_SOCKET:
 		return parse_socket(policy, text);
 	case POLICY_SET_DEADLINE:
-		return parse_deadline(policy, text);
+		return parse_time(text, 3600ul * 1000, &policy->deadline_ms);
+	case POLICY_SET_SPIN:
+		return parse_time(text, 100ul * 1000, &policy->spin_us);
 	default:
 		return -EINVAL;
 	}
@@ -287,7 +290,8 @@ int policy_parse(struct policy *policy, const struct policy_texts *texts,
 
 void policy_start_core(const struct policy *policy)
 {
-	struct core_options options = {.deadline_ms = policy->deadline_ms};
+	struct core_options options = {.deadline_ms = policy->deadline_ms,
+	                               .spin_us = policy->spin_us};
 
 	for (size_t i = 0; i < sizeof(options.socket) && policy->socket[i]; i++)
 		options.socket[i] = policy->socket[i];

@@ -64,6 +64,7 @@ struct policy {
 	bool fallback;    /* software when the transport fails; else the operation fails */
 	char socket[108]; /* "" for the default */
 	unsigned int deadline_ms;
+	unsigned int spin_us; /* 0 for the default */
 };
 
 enum policy_setting {
@@ -74,6 +75,7 @@ enum policy_setting {
 	POLICY_SET_FALLBACK,
 	POLICY_SET_SOCKET,
 	POLICY_SET_DEADLINE,
+	POLICY_SET_SPIN,
 	POLICY_SET_GENERATE, /* of the provider only, and so the last */
 	POLICY_SETTINGS
 };

@@ -45,6 +45,7 @@ static void test_defaults(void **state)
 	assert_true(policy.fallback);
 	assert_false(policy.generate);
 	assert_int_equal(policy.deadline_ms, 0);
+	assert_int_equal(policy.spin_us, 0);
 	assert_string_equal(policy.socket, "");
 }
 
@@ -57,6 +58,7 @@ static void test_every_setting(void **state)
 	                                              [POLICY_SET_MIN_SIZE] = "0",
 	                                              [POLICY_SET_SOCKET] = "/x/y.sock",
 	                                              [POLICY_SET_DEADLINE] = "250",
+	                                              [POLICY_SET_SPIN] = "300",
 	                                              [POLICY_SET_BLOCK] = "cipher",
 	                                              [POLICY_SET_OFFLOAD] = "ctr=never"}});
 
@@ -71,6 +73,7 @@ static void test_every_setting(void **state)
 	assert_true(policy.generate);
 	assert_true(policy.blocked[POLICY_OP_CIPHER]);
 	assert_int_equal(policy.deadline_ms, 250);
+	assert_int_equal(policy.spin_us, 300);
 	assert_string_equal(policy.socket, "/x/y.sock");
 }
 
@@ -166,6 +169,7 @@ static void test_wrong_settings_are_named(void **state)
 	refused(POLICY_SET_MIN_SIZE, "", "");
 	refused(POLICY_SET_MIN_SIZE, "99999999999999999999", "99999999999999999999");
 	refused(POLICY_SET_DEADLINE, "1.5", "1.5");
+	refused(POLICY_SET_SPIN, "100001", "100001");
 	refused(POLICY_SET_OFFLOAD, "rsa=always, p257=always", "p257=always");
 	refused(POLICY_SET_OFFLOAD, "rsa=2048", "rsa=2048");
 	refused(POLICY_SET_OFFLOAD, "gcm=often gcm=1", "gcm=often");
