@@ -4,6 +4,7 @@
 they offload, and what is said of wrong ones."""
 
 import contextlib
+import resource
 import ssl
 import subprocess
 
@@ -103,6 +104,24 @@ def test_the_environment_comes_before_the_file():
         env["VCRYPTO_OFFLOAD"] = "rsa=never"
         with nothing_offloaded(stack):
             openssl(stack, *WORK["signature"][1], env=env)
+
+
+def sleeps_per_signature(stack, **settings):
+    """Of a program without jobs: how often it gives its CPU away to wait."""
+    before = offloaded(stack)["rsa_sign"], resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw
+    openssl(stack, "speed", "-elapsed", "-seconds", "2", "rsa2048",
+            env=stack.openssl_env(**settings))
+    after = offloaded(stack)["rsa_sign"], resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw
+    check(after[0] - before[0] > 4, f"{after[0] - before[0]} signatures offloaded")
+    return (after[1] - before[1]) / (after[0] - before[0])
+
+
+def test_who_spins_does_not_sleep():
+    with vctest.Stack() as stack:
+        asleep = sleeps_per_signature(stack, deadline_ms="20000")
+        spinning = sleeps_per_signature(stack, deadline_ms="20000", spin_us="100000")
+        check(asleep > 0.5, f"{asleep} sleeps for each signature")
+        check(spinning < 0.3, f"{spinning} sleeps for each signature, with spin-us")
 
 
 def refusal(env):
