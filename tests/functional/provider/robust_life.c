@@ -144,8 +144,8 @@ bool reloads(char **arguments)
 	}
 	pthread_join(thread, &result);
 	CHECK(result == &all_well);
-	/* What allocates (a sanitizer more than others) maps something now and then; what is lost with
-	 * each reload is more. */
+	/* What allocates (a sanitizer more than others) maps something now and then; what is lost
+	 * with each reload is more. */
 	if (open_files() > files || mappings() > maps + (RELOADS - 10) / 2)
 		fprintf(stderr, "files %u, %u; mappings %u, %u\n", files, open_files(), maps,
 		        mappings());
