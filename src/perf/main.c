@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "perf/ceiling.h"
+#include "perf/interrupt.h"
 #include "perf/report.h"
 #include "perf/sessions.h"
 
@@ -560,7 +561,7 @@ static bool measure_sizes(struct arguments *a, const struct workload *w)
 
 	if (w->kind == WORKLOAD_RSA)
 		return measure(a, w, w->bits / 8);
-	for (unsigned int i = 0; i < a->size_count && good; i++)
+	for (unsigned int i = 0; i < a->size_count && good && !interrupted(); i++)
 		good = measure(a, w, a->sizes[i]);
 	return good;
 }
@@ -589,7 +590,7 @@ int main(int argc, char **argv)
 			workload_fini(&w);
 		}
 	}
-	for (unsigned int i = 0; i < a.algo_count && good; i++) {
+	for (unsigned int i = 0; i < a.algo_count && good && !interrupted(); i++) {
 		workload_make(&a, &w, a.algos[i]);
 		good = a.sessions ? measure_sessions(&a, &w) : measure_sizes(&a, &w);
 		workload_fini(&w);

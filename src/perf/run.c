@@ -8,9 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "base/util.h"
+#include "perf/interrupt.h"
 #include "perf/runner.h"
 
 #define WARM_UP_SECONDS 0.1
@@ -96,15 +97,6 @@ static int runner_init(struct runner *r)
 	return 0;
 }
 
-static void pause_seconds(double seconds)
-{
-	struct timespec t = {.tv_sec = (time_t)seconds,
-	                     .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
-		;
-}
-
 static double bytes_of(const struct run_load *load)
 {
 	return load->workload->kind == WORKLOAD_RSA ? load->workload->bits / 8.0 : load->size;
@@ -158,21 +150,23 @@ static bool something_measured(struct runner *runners, unsigned int n)
 static int runners_run(struct runner *runners, unsigned int threads, unsigned int n,
                        atomic_int *phase, const struct run_options *options, double *seconds)
 {
+	struct interrupt interrupt;
 	uint64_t start_ns = 0;
 	int error = 0;
 
+	interrupt_begin(&interrupt);
 	for (unsigned int i = 0; i < threads && !error; i++) {
 		error = -pthread_create(&runners[i].thread, NULL, runner_main, &runners[i]);
 		runners[i].started = !error;
 	}
 	if (!error) {
-		pause_seconds(WARM_UP_SECONDS);
+		interrupt_wait(&interrupt, WARM_UP_SECONDS);
 		start_ns = clock_now_ns();
 		atomic_store(phase, MEASURE);
-		pause_seconds(options->seconds);
+		interrupt_wait(&interrupt, options->seconds);
 		/* Something at least, however slow the device or busy the machine. */
 		while (!something_measured(runners, n) && clock_now_ns() - start_ns < STALL_NS)
-			pause_seconds(0.01);
+			usleep(10000);
 	}
 	atomic_store(phase, STOP);
 	*seconds = (double)(clock_now_ns() - start_ns) / 1e9;
@@ -182,6 +176,7 @@ static int runners_run(struct runner *runners, unsigned int threads, unsigned in
 		if (!error)
 			error = runners[i].failed;
 	}
+	interrupt_end(&interrupt);
 	return error;
 }
 

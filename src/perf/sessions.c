@@ -9,9 +9,11 @@
 #include <stdlib.h>
 
 #include "base/util.h"
+#include "perf/interrupt.h"
 
 #define WARM_UP_NS 100000000ull
 #define LOOK_EVERY 256 /* sessions, at the clock */
+#define INTERRUPT_EVERY_NS 10000000u
 
 struct ring {
 	struct vcrypto_session **session;
@@ -61,9 +63,11 @@ int sessions_run(struct vcrypto_device *device, const struct vcrypto_session_par
 	struct ring ring = {.session = calloc(depth, sizeof(struct vcrypto_session *)),
 	                    .depth = depth};
 	uint64_t start_ns = clock_now_ns() + WARM_UP_NS, now_ns = 0, looked = 0, before = 0,
-		 count = 0, end_ns = start_ns + (uint64_t)(seconds * 1e9);
+		 count = 0, end_ns = start_ns + (uint64_t)(seconds * 1e9), next_ns = start_ns;
 	int n = ring.session ? 0 : -ENOMEM;
+	struct interrupt interrupt;
 
+	interrupt_begin(&interrupt);
 	if (!n && cpu >= 0)
 		n = thread_pin(cpu);
 	while (n >= 0 && now_ns < end_ns) {
@@ -81,7 +85,14 @@ int sessions_run(struct vcrypto_device *device, const struct vcrypto_session_par
 			before = count;
 		if (n >= 0 && !vcrypto_device_alive(device))
 			n = -EPIPE;
+		/* It is a system call, and there must be something to tell of. */
+		if (now_ns < next_ns || count == before)
+			continue;
+		next_ns = now_ns + INTERRUPT_EVERY_NS;
+		if (interrupt_wait(&interrupt, 0))
+			break;
 	}
+	interrupt_end(&interrupt);
 	while (ring.count--)
 		vcrypto_session_destroy(ring.session[ring.first++ % depth]);
 	free(ring.session);

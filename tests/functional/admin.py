@@ -4,6 +4,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import vctest
@@ -42,16 +43,16 @@ class AdminHost(Host):
 
 
 class Load:
-    """vcrypto-perf on a device for so long, as a context: at its end all must have gone well.
+    """vcrypto-perf on a device, as a context: it is loaded to the end, and all must have gone well.
 
     result is one of its rows then."""
 
-    def __init__(self, host, device, algorithm, *arguments, seconds=3):
+    def __init__(self, host, device, algorithm, *arguments):
         self.result = None
         before = self.requests(host, device)
         self.process = subprocess.Popen(
             [vctest.program("vcrypto-perf"), "--socket", host.device_path(device), "--algo",
-             algorithm, "--seconds", str(seconds), "--verify", "--json", *arguments],
+             algorithm, "--seconds", "3600", "--verify", "--json", *arguments],
             env=host.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=vctest.die_with_parent)
         vctest.wait_until(lambda: self.requests(host, device) > before + 100, what=f"load on {device}")
@@ -68,7 +69,8 @@ class Load:
             self.process.kill()
             self.process.communicate()
             return
-        output, errors = self.process.communicate(timeout=120)
+        self.process.send_signal(signal.SIGINT)
+        output, errors = self.process.communicate(timeout=60)
         equal((self.process.returncode, errors), (0, ""), "vcrypto-perf")
         self.result = json.loads(output)[0]
         equal(self.result["errors"], 0, "failed requests")

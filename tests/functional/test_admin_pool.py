@@ -69,8 +69,8 @@ class PoolHost(AdminHost):
 
 def test_resources_change_under_full_load():
     with PoolHost() as host:
-        with Load(host, "dev0", "aes-128-cbc", "--size", "1024", seconds=5), \
-                Load(host, "dev1", "rsa2048", "--depth", "32", seconds=5):
+        with Load(host, "dev0", "aes-128-cbc", "--size", "1024"), \
+                Load(host, "dev1", "rsa2048", "--depth", "32"):
             for _ in range(2):
                 host.must("drain", "resource", "mb", "--wait", "20")
                 host.check_unused("mb")
@@ -97,8 +97,8 @@ def test_resources_change_under_full_load():
 def test_policy_changes_under_load():
     with PoolHost() as host:
         host.must("add", "resource", SW2)
-        with Load(host, "dev0", "aes-256-gcm", "--size", "4096", seconds=4), \
-                Load(host, "dev1", "rsa2048", "--depth", "32", seconds=4):
+        with Load(host, "dev0", "aes-256-gcm", "--size", "4096"), \
+                Load(host, "dev1", "rsa2048", "--depth", "32"):
             for policy in ("round-robin", "least-inflight", "size", "failover") * 2:
                 host.must("set", "group",
                           f"name: default, policy: {policy}, primary: [sw, sw2, mb]")
@@ -147,7 +147,7 @@ def test_driver_learns_what_the_device_can_do_now():
 
 def test_what_is_slow_is_waited_for():
     with PoolHost(config=SLOW) as host:
-        with Load(host, "dev0", "rsa2048", "--depth", "8", seconds=3):
+        with Load(host, "dev0", "rsa2048", "--depth", "8"):
             host.must("fault", "slow", "hang=yes")
             wait_until(lambda: host.named("resource", "slow")["in_flight"], what="one is hanging")
             contains(host.must("drain", "resource", "slow"), "resource slow is draining, requests")
@@ -164,7 +164,7 @@ def test_what_is_slow_is_waited_for():
 
 def test_drain_is_taken_back_before_it_is_over():
     with PoolHost(config=SLOW) as host:
-        with Load(host, "dev0", "rsa2048", "--depth", "8", seconds=3):
+        with Load(host, "dev0", "rsa2048", "--depth", "8"):
             host.must("fault", "slow", "hang=yes")
             wait_until(lambda: host.named("resource", "slow")["in_flight"], what="one is hanging")
             host.must("drain", "resource", "slow")

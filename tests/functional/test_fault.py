@@ -6,6 +6,7 @@ vcryptoctl steers them. And threads that a group has for itself."""
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -54,16 +55,19 @@ def resource(stack, name):
 
 
 @contextlib.contextmanager
-def load(stack, *arguments, socket="dev0.sock"):
-    """vcrypto-perf meanwhile, which must find nothing wrong. Yields a list; at the end it has the
-    results in it."""
+def load(stack, *arguments, socket="dev0.sock", seconds=None):
+    """vcrypto-perf meanwhile (or for so long), which must find nothing wrong. Yields a list; at the
+    end it has the results in it."""
     results = []
     with subprocess.Popen([vctest.program("vcrypto-perf"), "--socket",
-                           os.path.join(stack.dir, socket), "--json", *arguments],
+                           os.path.join(stack.dir, socket), "--json",
+                           "--seconds", str(seconds or 3600), *arguments],
                           env=stack.env, text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield results
+            if not seconds:
+                process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=120)
         finally:
             process.kill()
@@ -78,7 +82,7 @@ def test_right_results_while_faults_come_and_go():
               {"error_rate": "1"}, {"dead": "yes", "after": "100", "for_ms": "20"}]
     with vctest.Stack(engined=False, host_config=CONFIG) as stack:
         with load(stack, "--algo", ALGOS, "--size", "1008", "--depth", "128", "--queues", "2",
-                  "--seconds", "1.5", "--verify", "--sleep") as results:
+                  "--verify", "--sleep", seconds=1.5) as results:
             wait_until(lambda: resource(stack, "flaky")["completed"], what="it has begun")
             end = time.monotonic() + 3.5
             while time.monotonic() < end:
@@ -103,7 +107,7 @@ def test_others_do_what_hangs():
     config = CONFIG.replace("secondary: [sw]", "secondary: [sw], deadline-ms: 5")
     with vctest.Stack(engined=False, host_config=config) as stack:
         with load(stack, "--algo", "aes-128-cbc", "--size", "2048", "--in-place", "--depth", "64",
-                  "--seconds", "4", "--verify", "--sleep"):
+                  "--verify", "--sleep"):
             for _ in range(3):
                 wait_until(lambda: resource(stack, "flaky")["completed"], what="it works")
                 fault(stack, "flaky", hang="yes")
@@ -121,7 +125,7 @@ def test_in_place_and_from_a_seed():
     with vctest.Stack(engined=False, host_config=CONFIG) as stack:
         fault(stack, "flaky", seed=5, error_rate="0.1", delay="fixed:20", reorder=16)
         with load(stack, "--algo", "aes-128-cbc", "--size", "4096", "--in-place", "--depth", "64",
-                  "--seconds", "1", "--verify"):
+                  "--verify", seconds=1):
             pass
         check(stack.ctl("host", "fault", resource="flaky")["counters"]["errors"] > 0, "errors")
 
@@ -148,7 +152,7 @@ def test_dead_from_the_start_in_the_file():
         answer = stack.ctl("host", "fault", resource="flaky")
         equal(answer["faults"], {"dead": "yes", "seed": "9"})
         equal(answer["active"], answer["workers"], "workers in which it has begun")
-        with load(stack, "--algo", "aes-128-gcm", "--seconds", "0.3"):
+        with load(stack, "--algo", "aes-128-gcm", seconds=0.3):
             pass
         equal(resource(stack, "flaky")["completed"], 0, "of the dead")
         check(stack.ctl("host", "fault", resource="flaky")["counters"]["sessions_refused"] > 0,
@@ -215,10 +219,10 @@ def test_group_with_threads_of_its_own():
     with vctest.Stack(engined=False, host_config=SHARE_CONFIG) as stack:
         equal({r["name"]: r["threads"] for r in stack.ctl("host", "status")["resources"]},
               {"sw": 2, "sw/gold": 1})
-        with load(stack, "--algo", "rsa4096", "--depth", "128", "--seconds", "2", "--sleep") as flood:
+        with load(stack, "--algo", "rsa4096", "--depth", "128", "--sleep") as flood:
             wait_until(lambda: resource(stack, "sw")["completed"], what="the flood has begun")
-            with load(stack, "--algo", "rsa2048", "--depth", "8", "--seconds", "1", "--sleep",
-                      socket="gold.sock") as gold:
+            with load(stack, "--algo", "rsa2048", "--depth", "8", "--sleep", socket="gold.sock",
+                      seconds=1) as gold:
                 pass
             done = resource(stack, "sw/gold")["completed"]
         check(gold[0]["ops_per_s"] > 10, f"it goes on: {gold}")

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 
@@ -104,7 +105,7 @@ def test_services_without_stateless_mode_have_sessions():
 def test_stateless_sessions():
     with vctest.Stack(engined=False) as stack:
         stack.run([os.path.join(TESTS, "libvcrypto_stateless")], timeout=600)
-        equal(control_requests(stack), 0, "requests about sessions")
+        equal(requests(stack, ["control"]), 0, "requests about sessions")
 
 
 def test_everything_over_packed_rings():
@@ -321,18 +322,18 @@ def test_perf_makes_sessions_by_every_way():
             equal(result["errors"], 0, f"{way}: errors")
 
 
-def control_requests(stack):
+def requests(stack, kinds=("control", "data")):
     queues = stack.ctl("host", "status")["devices"][0]["queues"]
-    return sum(queue["requests"] for queue in queues if queue["kind"] == "control")
+    return sum(queue["requests"] for queue in queues if queue["kind"] in kinds)
 
 
 def test_perf_counts_sessions():
     with vctest.Stack(engined=False) as stack:
-        before = control_requests(stack)
+        before = requests(stack, ["control"])
         result, = perf_json(stack, "--algo", "aes-256-gcm", "--sessions", "--seconds", "0.3")
         check(result["sessions"] > 0 and result["sessions_per_s"] > 0, "some sessions")
         # Each was made and destroyed, and there was a time to warm up.
-        check(control_requests(stack) - before >= 2 * result["sessions"], "the host's count")
+        check(requests(stack, ["control"]) - before >= 2 * result["sessions"], "the host's count")
         for way in WAYS[1:]:
             result, = perf_json(stack, "--algo", "aes-128-cbc", "--sessions", "--session-via", way,
                                 "--seconds", "0.2")
@@ -348,6 +349,42 @@ def test_perf_knows_its_ceiling():
         equal(ceiling["errors"], 0, "errors")
         # As much as a core encrypts, were it even on a busy machine and sanitized.
         check(ceiling["gbit_per_s"] > 100, f"{ceiling['gbit_per_s']} Gbit/s")
+
+
+def test_perf_tells_what_it_has_when_interrupted():
+    with vctest.Stack(engined=False) as stack:
+        for number, arguments in ((signal.SIGINT, ["aes-128-cbc,rsa2048", "--size", "64,256"]),
+                                  (signal.SIGTERM, ["aes-128-cbc", "--sessions"])):
+            before = requests(stack)
+            with subprocess.Popen(
+                    [vctest.program("vcrypto-perf"), "--socket", stack.device_socket, "--json",
+                     "--seconds", "3600", "--algo", *arguments], env=stack.env, text=True,
+                    stdout=subprocess.PIPE, preexec_fn=vctest.die_with_parent) as process:
+                vctest.wait_until(
+                    lambda b=before: requests(stack) > b + 2000, 60,
+                    "it is at work")
+                process.send_signal(number)
+                output = process.communicate(timeout=60)[0]
+            equal(process.returncode, 0, f"status after {number}")
+            rows = json.loads(output)
+            equal(len(rows), 1, "measurements: none is begun after it")
+            count = rows[0].get("sessions_per_s") or rows[0]["ops_per_s"]
+            check(0 < count < 1e9, f"what was measured: {rows[0]}")
+
+
+def test_perf_that_ignores_signals_goes_on():
+    """As in the background of a shell."""
+    with vctest.Stack(engined=False) as stack:
+        with subprocess.Popen(
+                ["sh", "-c", 'trap "" INT; exec "$0" "$@"', vctest.program("vcrypto-perf"),
+                 "--socket", stack.device_socket, "--json", "--seconds", "1", "--algo",
+                 "aes-128-cbc,sha256"], env=stack.env, text=True, stdout=subprocess.PIPE,
+                preexec_fn=vctest.die_with_parent) as process:
+            vctest.wait_until(lambda: requests(stack) > 100, 60, "it is at work")
+            process.send_signal(signal.SIGINT)
+            output = process.communicate(timeout=60)[0]
+        equal(process.returncode, 0, "its status")
+        equal([row["algo"] for row in json.loads(output)], ["aes-128-cbc", "sha256"])
 
 
 def test_perf_refuses_wrong_options():

@@ -10,13 +10,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FLYING 8
 #define CHILDREN 30
 #define WORKERS 4
-#define REPLACED 40
+#define REPLACED 56
 
 static bool both_ways(void)
 {
@@ -133,7 +134,8 @@ bool exec_after(char **arguments)
 	return both_ways();
 }
 
-static pid_t worker(void)
+/* at_work: set with its first results, for the parent to see. */
+static pid_t worker(atomic_bool *at_work)
 {
 	pid_t pid = fork();
 
@@ -147,27 +149,41 @@ static pid_t worker(void)
 				_exit(1);
 		if (!pieces_finish(pieces, FLYING) || !piece_sync())
 			_exit(1);
+		atomic_store(at_work, true);
 	}
 }
 
-/* A server whose workers die at any moment, and are replaced. */
+static bool comes_true(atomic_bool *what)
+{
+	for (unsigned int ms = 0; ms < 20000 && !atomic_load(what); ms++)
+		usleep(1000);
+	return atomic_load(what);
+}
+
+/* A server whose workers die at any moment, and are replaced: every fourth one as soon as that, the
+ * others when they have done something. */
 bool prefork(char **arguments)
 {
+	size_t size = sizeof(atomic_bool) * (REPLACED + WORKERS);
+	atomic_bool *at_work =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t workers[WORKERS];
 	int status;
 
-	CHECK(both_ways());
+	CHECK(at_work != MAP_FAILED && both_ways());
 	for (unsigned int i = 0; i < WORKERS; i++)
-		workers[i] = worker();
+		workers[i] = worker(&at_work[i]);
 	for (unsigned int i = 0; i < REPLACED + WORKERS; i++) {
 		pid_t *one = &workers[i % WORKERS];
 
-		usleep(30000);
+		usleep(i % 8 * 4000);
+		CHECK(i / WORKERS % 4 == 3 || comes_true(&at_work[i]));
 		CHECK(*one > 0 && waitpid(*one, &status, WNOHANG) == 0);
 		kill(*one, SIGKILL);
 		CHECK(waitpid(*one, &status, 0) == *one);
 		if (i < REPLACED)
-			*one = worker();
+			*one = worker(&at_work[i + WORKERS]);
 	}
+	CHECK(!munmap(at_work, size));
 	return both_ways() && ask("workers are gone");
 }
