@@ -186,10 +186,11 @@ void wakers_forked(struct process *process)
 
 /* ---- unused ones ---- */
 
+/* Whether it is still ours is asked when it is taken out again. */
 static void unused_push(struct process *process, struct waker *waker)
 {
 	pthread_mutex_lock(&process->lock);
-	if (process->wakers_unused >= UNUSED_MAX || !waker_is_ours(waker)) {
+	if (process->wakers_unused >= UNUSED_MAX) {
 		waker_hollow(waker);
 	} else {
 		waker->next = process->wakers;
@@ -261,9 +262,10 @@ static struct waker *waker_new(struct process *process, struct connection *conne
 	if (!waker)
 		return waker_batch(process, connection);
 	if (!waker_move(waker, connection)) {
-		/* A signal for whoever had it before, and did not wait for it. */
+		/* A signal for whoever had it before, and did not wait for it. It was just looked
+		 * at. */
 		rest_claim(waker);
-		waker_clear(waker);
+		event_clear(waker->event.fd);
 		return waker;
 	}
 	waker_free(waker);
