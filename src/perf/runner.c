@@ -192,13 +192,15 @@ static int wait_more(struct runner *r)
 	return 0;
 }
 
-/* Now and then, as a device may want no more however busy it keeps us. False: it is gone. */
+/* Now and then, as a device may want no more however busy it keeps us; it is a system call, and not
+ * for the time in which somebody's latency is measured. False: it is gone. */
 static bool look_after(struct runner *r)
 {
 	uint64_t now;
 
-	if (vc_likely(++r->busy_rounds % LOOK_ROUNDS))
+	if (vc_likely(++r->busy_rounds < LOOK_ROUNDS) || paced_busy(r))
 		return true;
+	r->busy_rounds = 0;
 	now = clock_ticks();
 	if (now - r->looked < LOOK_US * clock_ticks_per_us())
 		return true;
