@@ -40,6 +40,8 @@ devices:
 """
 
 FILE_BYTES = 256 << 20
+# Of a program. On a busy machine each piece of the file may have to wait for a CPU several times.
+TIMEOUT = 900
 HANDSHAKES = 400
 TLS_VERSIONS = ("1.2", "1.3")  # of haproxy's two ports
 KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -106,8 +108,11 @@ class Row:
 
 def run(command, env, what, **more):
     """Run a program to its end; its output. DemoError when it fails."""
-    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=120, check=False, **more)
+    try:
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=TIMEOUT, check=False, **more)
+    except subprocess.TimeoutExpired as late:
+        raise DemoError(f"{what} was not done after {TIMEOUT} s: is the machine busy?") from late
     if done.returncode:
         raise DemoError(f"{what} failed with status {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout + done.stderr
