@@ -15,6 +15,7 @@
 #include "perf/runner.h"
 
 #define WARM_UP_SECONDS 0.1
+#define LEAST_NS 10000000u /* of a measurement that is interrupted */
 
 static size_t buffer_size(const struct workload *w, uint32_t size)
 {
@@ -164,9 +165,11 @@ static int runners_run(struct runner *runners, unsigned int threads, unsigned in
 		start_ns = clock_now_ns();
 		atomic_store(phase, MEASURE);
 		interrupt_wait(&interrupt, options->seconds);
-		/* Something at least, however slow the device or busy the machine. */
-		while (!something_measured(runners, n) && clock_now_ns() - start_ns < STALL_NS)
-			usleep(10000);
+		/* Something at least, however slow the device or busy the machine, and however
+		 * early it is interrupted. */
+		while ((clock_now_ns() - start_ns < LEAST_NS || !something_measured(runners, n)) &&
+		       clock_now_ns() - start_ns < STALL_NS)
+			usleep(LEAST_NS / 1000);
 	}
 	atomic_store(phase, STOP);
 	*seconds = (double)(clock_now_ns() - start_ns) / 1e9;

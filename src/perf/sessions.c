@@ -63,7 +63,8 @@ int sessions_run(struct vcrypto_device *device, const struct vcrypto_session_par
 	struct ring ring = {.session = calloc(depth, sizeof(struct vcrypto_session *)),
 	                    .depth = depth};
 	uint64_t start_ns = clock_now_ns() + WARM_UP_NS, now_ns = 0, looked = 0, before = 0,
-		 count = 0, end_ns = start_ns + (uint64_t)(seconds * 1e9), next_ns = start_ns;
+		 count = 0, end_ns = start_ns + (uint64_t)(seconds * 1e9),
+		 next_ns = start_ns + INTERRUPT_EVERY_NS;
 	int n = ring.session ? 0 : -ENOMEM;
 	struct interrupt interrupt;
 
