@@ -229,7 +229,7 @@ static bool device_empty(struct worker *worker, struct message *message)
 /*
  * Whether no request points into the memory that goes. Since the table is the new one, no request
  * that is taken from now on does: so each place of the slab is looked at until it is free of such,
- * and then never again.
+ * and then only again if a request moves (command_look_again()).
  */
 static bool memory_quiet(const struct worker *worker, struct message *message)
 {
@@ -244,6 +244,12 @@ static bool memory_quiet(const struct worker *worker, struct message *message)
 			return false;
 	}
 	return true;
+}
+
+void command_look_again(struct worker *worker)
+{
+	for (struct message *message = worker->unfinished; message; message = message->next)
+		message->looked = 0;
 }
 
 /* Is what the command waits for so? */

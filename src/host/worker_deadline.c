@@ -197,6 +197,7 @@ static void expire(struct worker *worker, struct vc_request *req)
 	struct vc_request *renewed = worker->spare[--worker->spare_count];
 
 	request_copy_renew(renewed, req, late_of(worker, req)->copy);
+	command_look_again(worker);
 	renewed->local->in_flight++;
 	hold(worker, req);
 	sched_failed(&worker->sched, req->resource, HEALTH_TIMEOUT);

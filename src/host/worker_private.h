@@ -292,6 +292,8 @@ void worker_post(struct worker *worker, struct message *message);
 int worker_call(struct worker *worker, struct message *message);
 /* Worker: new messages, and commands that wait. */
 void messages_handle(struct worker *worker);
+/* A request has moved to another place of the slab. */
+void command_look_again(struct worker *worker);
 
 /* worker.c: what a worker consists of, its thread apart. */
 /* NULL without memory or descriptors. */

@@ -418,6 +418,50 @@ static void a_queue_that_is_given_up_leaves_nothing_behind(void **state)
 		assert_int_equal(w->guest.memory[at], 0x77);
 }
 
+static void on_answered(void *context, int result)
+{
+	bool *answered = context;
+
+	assert_int_equal(result, 0);
+	*answered = true;
+}
+
+/* Memory goes, and the request that points there is not where it was: the place that it has now
+ * had been found free of such. */
+static void memory_is_kept_for_what_has_gone_on_elsewhere(void **state)
+{
+	struct world *w = *state;
+	bool answered = false;
+	struct sent sent;
+
+	w->group.deadline_ms = DEADLINE;
+	/* A first one, so that its place is the spare one for the next. */
+	atomic_store(&w->fake[0]->hold, true);
+	send(w, false);
+	round_after(w, 0);
+	assert_int_equal(round_after(w, DEADLINE), 1);
+	fake_release(w->fake[0]);
+	round_after(w, 0);
+
+	atomic_store(&w->fake[0]->hold, true);
+	atomic_store(&w->fake[1]->hold, true);
+	sent = send(w, false);
+	round_after(w, 0);
+	assert_int_equal(worker_device_remap_begin(w->worker, w->device, w->guest.table,
+	                                           w->guest.table, on_answered, &answered),
+	                 0);
+	messages_handle(w->worker);
+	round_after(w, DEADLINE);
+	assert_int_equal(submitted(w, 1), 2);
+	messages_handle(w->worker);
+	assert_false(answered);
+	fake_release(w->fake[1]);
+	assert_int_equal(round_after(w, 0), 1);
+	messages_handle(w->worker);
+	assert_true(answered);
+	assert_done(w, sent);
+}
+
 #define over(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -436,6 +480,7 @@ int main(void)
 		over(what_a_full_one_does_not_take_goes_elsewhere_where_that_is_the_policy),
 		over(held_requests_are_bounded),
 		over(a_queue_that_is_given_up_leaves_nothing_behind),
+		over(memory_is_kept_for_what_has_gone_on_elsewhere),
 	};
 
 	log_open("test", LOG_LEVEL_ERROR);
