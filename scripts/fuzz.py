@@ -39,8 +39,10 @@ TARGETS = {
               ("message", "vhost_connection", "vhost_memory", "vhost_queue", "vhost_session",
                "vhost_user", "vhost_iotlb", "device", "device_change", "device_memory", "iotlb",
                "ring_window", "memtable", "memguard", "order", "worker_command", "worker_poll",
-               "worker_session", "sched/sched", "control", "inband", "request", "request_finish",
-               "request_memory", "request_akcipher", "inflight", "inflight_packed")],
+               "worker_session", "worker_deadline", "worker_waiting", "worker_resource",
+               "sched/sched", "sched/health", "control", "inband", "request", "request_copy",
+               "request_finish", "request_memory", "request_akcipher", "stateless", "bounce",
+               "inflight", "inflight_packed")],
     "engine": [*(f"src/engined/{name}.c" for name in
                  ("cache", "channel", "client", "device", "look", "region", "request", "session",
                   "status", "wake")), "src/base/ctl_server.c"],

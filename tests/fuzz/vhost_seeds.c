@@ -3,9 +3,11 @@
  * Seeds of the target vhost: devices that are set up, with sessions and requests of each kind.
  */
 #include <stdio.h>
+#include <string.h>
+
+#include <vcrypto/inband.h>
 
 #include "fuzz.h"
-#include "input.h"
 #include "vhost.h"
 #include "wire/vhost_user.h"
 #include "wire/virtio_crypto.h"
@@ -33,7 +35,7 @@ static void inflight_add(struct seed *seed, bool packed)
 		.old_free_head = 3,
 		.progress = {2, 2, 1, 1, {0}},
 	};
-	uint32_t at = MEMORY_SIZE / 2;
+	uint32_t at = INFLIGHT_AT;
 
 	if (!packed) {
 		write_add(seed, at, &split, sizeof(split));
@@ -56,105 +58,393 @@ static void inflight_add(struct seed *seed, bool packed)
 	}
 }
 
-static void set_up(struct seed *seed, unsigned int features, unsigned int strict)
+/* What a seed's device is like. */
+struct setting {
+	unsigned int how;      /* the first byte */
+	unsigned int features; /* see front_known() */
+	bool inflight;
+	bool iommu;
+	unsigned int crosses; /* queues, as bits */
+};
+
+#define EVENT_IDX 0x200u
+#define VERSION_1 0x400u
+#define PACKED 0x800u
+#define IN_ORDER 0x1000u
+#define RESET 0x2000u
+#define PLATFORM 0x4000u
+#define FEATURE_INDIRECT 0x100u
+#define STATELESS 0x3fu /* with REVISION_1 */
+
+static void known_add(struct seed *seed, unsigned int what, unsigned int argument)
 {
-	seed_u8(seed, strict);
 	seed_u8(seed, KNOWN);
-	seed_u8(seed, 0);
-	seed_u16(seed, features);
-	for (unsigned int i = 0; i < MEMORIES; i++) {
-		seed_u8(seed, KNOWN);
-		seed_u8(seed, i ? 29 : 1); /* ADD_MEM_REG */
-	}
-	if (strict & 2) {
-		inflight_add(seed, features >> 11 & 1);
-		seed_u8(seed, KNOWN);
-		seed_u8(seed, 13); /* SET_INFLIGHT_FD */
+	seed_u8(seed, known(what, argument));
+}
+
+/* The queue is the byte modulo QUEUES, whatever bits it has. */
+static unsigned int queue_byte(unsigned int index, unsigned int bits)
+{
+	while (bits % QUEUES != index)
+		bits++;
+	return bits;
+}
+
+static void set_up(struct seed *seed, const struct setting *setting)
+{
+	seed_u8(seed, setting->how);
+	known_add(seed, SET_FEATURES, 0);
+	seed_u16(seed, setting->features);
+	for (unsigned int i = 0; i < MEMORIES; i++)
+		known_add(seed, ADD_MEM_REG, i);
+	if (setting->inflight) {
+		inflight_add(seed, setting->features & PACKED);
+		known_add(seed, SET_INFLIGHT_FD, 0);
 		seed_u16(seed, 4096);
 	}
-	/* IOTLB_MSG: all of both memories, by both kinds of addresses. */
-	for (unsigned int i = 0; strict & 4 && i < 4; i++) {
-		seed_u8(seed, KNOWN);
-		seed_u8(seed, 137);
+	/* All of both memories, by both kinds of addresses. */
+	for (unsigned int i = 0; setting->iommu && i < 4; i++) {
+		known_add(seed, IOTLB, 0);
 		seed_u8(seed, i);
 		seed_u16(seed, 0);
 	}
 	for (unsigned int i = 0; i < QUEUES; i++) {
-		seed_u8(seed, KNOWN);
-		seed_u8(seed, 4);
-		seed_u8(seed, i);
+		known_add(seed, QUEUE, 0);
+		seed_u8(seed, queue_byte(i, setting->crosses >> i & 1 ? QUEUE_CROSSES : 0));
 	}
 }
 
-static void session_add(struct seed *seed)
+static void round_add(struct seed *seed, unsigned int ms)
 {
-	seed_u8(seed, KNOWN);
-	seed_u8(seed, 6);
-	seed_u8(seed, 1);
+	seed_u8(seed, ROUND | ms << 3);
+}
+
+static void resources_add(struct seed *seed, unsigned int how)
+{
+	seed_u8(seed, RESOURCES);
+	seed_u8(seed, how);
+}
+
+/* kind: see session_message(). */
+static void session_add(struct seed *seed, unsigned int kind)
+{
+	known_add(seed, CREATE_SESSION, 0);
+	seed_u8(seed, kind);
 	seed_u16(seed, 900);
 	seed_u8(seed, 0);
 }
 
-static void chain_add(struct seed *seed, unsigned int queue, unsigned int slot, unsigned int how,
-                      const void *header, unsigned int out, unsigned int in)
+struct chain {
+	unsigned int queue, slot, how;
+	unsigned int out, in; /* bytes; the status byte is not of them */
+};
+
+static void chain_add(struct seed *seed, const struct chain *chain, const void *bytes,
+                      unsigned int n)
 {
 	static const uint8_t rest[512];
 
 	seed_u8(seed, CHAIN);
-	seed_u8(seed, queue);
-	seed_u8(seed, slot);
-	seed_u8(seed, how);
-	seed_u16(seed, out);
-	seed_u16(seed, in);
-	seed_bytes(seed, header, 72);
-	seed_bytes(seed, rest, out - 72);
+	seed_u8(seed, chain->queue);
+	seed_u8(seed, chain->slot);
+	seed_u8(seed, chain->how);
+	seed_u16(seed, chain->out);
+	seed_u16(seed, chain->in);
+	seed_bytes(seed, bytes, n);
+	seed_bytes(seed, rest, chain->out - n);
+}
+
+/* ---- requests ---- */
+
+static const struct virtio_crypto_op_data_req cbc = {
+	.header.opcode = VIRTIO_CRYPTO_CIPHER_ENCRYPT,
+	.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE,
+	.u.sym = {.u.cipher = {16, 64, 64, 0}, .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
+static const struct virtio_crypto_op_ctrl_req destroy = {
+	.header.opcode = VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION};
+static const struct virtio_crypto_op_ctrl_req create = {
+	.header.opcode = VIRTIO_CRYPTO_CIPHER_CREATE_SESSION,
+	.u.sym = {.u.cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1, 0},
+                  .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
+
+static void cbc_add(struct seed *seed, unsigned int queue, unsigned int slot, unsigned int how)
+{
+	chain_add(seed, &(struct chain){queue, slot, LIVE | how, 152, 64}, &cbc, sizeof(cbc));
+}
+
+static void rsa_add(struct seed *seed, unsigned int slot)
+{
+	const struct virtio_crypto_op_data_req rsa = {
+		.header.opcode = VIRTIO_CRYPTO_AKCIPHER_ENCRYPT,
+		.header.algo = VIRTIO_CRYPTO_AKCIPHER_RSA,
+		.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE,
+		.u.akcipher = {100, 128}};
+
+	chain_add(seed, &(struct chain){0, slot, LIVE, 172, 128}, &rsa, sizeof(rsa));
+}
+
+static void inband_add(struct seed *seed, unsigned int slot, uint32_t opcode,
+                       const struct virtio_crypto_op_ctrl_req *control)
+{
+	struct {
+		struct virtio_crypto_op_data_req envelope;
+		struct virtio_crypto_op_ctrl_req control;
+	} bytes = {.envelope.header.opcode = opcode};
+	unsigned int out = sizeof(bytes.envelope), in = 72;
+
+	if (control) {
+		bytes.control = *control;
+		out = sizeof(bytes) + 16;
+		in = control == &destroy ? 0 : 16;
+	}
+	chain_add(seed, &(struct chain){0, slot, LIVE * (in == 0) | IN_BAND, out, in}, &bytes,
+	          control ? sizeof(bytes) : out);
+}
+
+static void stateless_add(struct seed *seed, unsigned int slot)
+{
+	struct {
+		struct virtio_crypto_op_header header;
+		uint8_t fixed[sizeof(union virtio_crypto_data_stateless)];
+	} bytes = {.header.opcode = VIRTIO_CRYPTO_CIPHER_ENCRYPT};
+	const union virtio_crypto_data_stateless fixed = {
+		.sym = {.u.cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1, 16, 64, 64},
+	                .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
+
+	memcpy(bytes.fixed, &fixed, sizeof(fixed));
+	chain_add(seed, &(struct chain){0, slot, 0, sizeof(bytes) + 96, 64}, &bytes, sizeof(bytes));
+}
+
+/* ---- seeds ---- */
+
+static void save(const struct seed *seed, const char *what, unsigned int i)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "%s-%u", what, i);
+	seed_save(name, seed->bytes, seed->size);
+}
+
+static void devices_save(void)
+{
+	static const uint16_t features[] = {FEATURE_INDIRECT | EVENT_IDX | VERSION_1,
+	                                    VERSION_1,
+	                                    0,
+	                                    FEATURE_INDIRECT | EVENT_IDX | VERSION_1 | PACKED,
+	                                    FEATURE_INDIRECT | EVENT_IDX | VERSION_1 | IN_ORDER,
+	                                    STATELESS | RESET | IN_ORDER | PACKED | EVENT_IDX |
+	                                            VERSION_1 | FEATURE_INDIRECT};
+
+	for (unsigned int i = 0; i < 8 * vc_array_size(features); i++) {
+		struct seed seed = {0};
+		bool hold = i & 1, cut = i & 2, by_message = i & 4;
+
+		set_up(&seed, &(struct setting){.how = features[i / 8] & IN_ORDER ? STRICT : 0,
+		                                .features = features[i / 8],
+		                                .inflight = cut,
+		                                .iommu = by_message && hold});
+		if (by_message)
+			session_add(&seed, 1);
+		else
+			chain_add(&seed, &(struct chain){QUEUES - 1, 0, 0, 88, 16}, &create,
+			          sizeof(create));
+		round_add(&seed, 0);
+		resources_add(&seed, hold ? 0x21 : 0x60);
+		cbc_add(&seed, 0, 0, 0);
+		cbc_add(&seed, 0, 1, ELSEWHERE);
+		cbc_add(&seed, 1, 2, ELSEWHERE | ELSEWHERE_IN);
+		round_add(&seed, 0);
+		chain_add(&seed, &(struct chain){QUEUES - 1, 3, LIVE, 72, 1}, &destroy,
+		          sizeof(destroy));
+		round_add(&seed, 0);
+		if (cut) {
+			seed_u8(&seed, OUTSIDE);
+			seed_u8(&seed, 0xf4 | CUT_ALL);
+		} else {
+			known_add(&seed, REM_MEM_REG, 1);
+		}
+		round_add(&seed, 0);
+		round_add(&seed, 0);
+		save(&seed, "device", i);
+	}
+}
+
+static const struct virtio_crypto_op_ctrl_req gcm = {
+	.header.opcode = VIRTIO_CRYPTO_AEAD_CREATE_SESSION,
+	.u.aead = {VIRTIO_CRYPTO_AEAD_GCM, 16, 16, 13, VIRTIO_CRYPTO_OP_DECRYPT, 0}};
+
+static void gcm_add(struct seed *seed, unsigned int slot)
+{
+	const struct virtio_crypto_op_data_req request = {
+		.header.opcode = VIRTIO_CRYPTO_AEAD_DECRYPT,
+		.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE,
+		.u.aead = {12, 13, 80, 64, 16, 0}};
+
+	chain_add(seed, &(struct chain){0, slot, LIVE, 72 + 12 + 13 + 80, 64}, &request,
+	          sizeof(request));
+}
+
+/* A resource that has a request and keeps it until nobody waits any more. */
+static void deadlines_save(void)
+{
+	for (unsigned int i = 0; i < 12; i++) {
+		struct seed seed = {0};
+		unsigned int service = i / 4;
+		bool gone = i & 2;
+
+		set_up(&seed, &(struct setting){.how = DEADLINE | (i & 1 ? STRICT : 0),
+		                                .features = VERSION_1});
+		if (service < 2)
+			session_add(&seed, 1 + service);
+		else
+			chain_add(&seed, &(struct chain){QUEUES - 1, 0, 0, 88, 16}, &gcm,
+			          sizeof(gcm));
+		round_add(&seed, 0);
+		resources_add(&seed, 0x41);
+		for (unsigned int slot = 0; slot < 4; slot++) {
+			if (service == 0)
+				cbc_add(&seed, 0, slot, ELSEWHERE);
+			else if (service == 1)
+				rsa_add(&seed, slot);
+			else
+				gcm_add(&seed, slot);
+		}
+		for (unsigned int n = 0; n < 4; n++)
+			round_add(&seed, 4);
+		if (gone)
+			known_add(&seed, REM_MEM_REG, 1);
+		resources_add(&seed, 0x60);
+		cbc_add(&seed, 0, 0, 0);
+		round_add(&seed, 20);
+		round_add(&seed, 20);
+		save(&seed, "deadline", i);
+	}
+}
+
+static void extensions_save(void)
+{
+	struct seed seed = {0};
+
+	set_up(&seed, &(struct setting){.features = VERSION_1 | FEATURE_INDIRECT});
+	inband_add(&seed, 0, VCRYPTO_INBAND_HELLO, NULL);
+	inband_add(&seed, 1, VCRYPTO_INBAND_CREATE, &create);
+	round_add(&seed, 0);
+	cbc_add(&seed, 1, 0, INDIRECT);
+	round_add(&seed, 0);
+	resources_add(&seed, 0x61);
+	cbc_add(&seed, 1, 1, INDIRECT);
+	round_add(&seed, 0);
+	inband_add(&seed, 2, VCRYPTO_INBAND_DESTROY, &destroy);
+	round_add(&seed, 0);
+	cbc_add(&seed, 1, 2, 0);
+	resources_add(&seed, 0x60);
+	round_add(&seed, 0);
+	save(&seed, "in-band", 0);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		seed.size = 0;
+		set_up(&seed, &(struct setting){.how = i ? DEADLINE : 0,
+		                                .features = VERSION_1 | STATELESS});
+		resources_add(&seed, 0x60 | i);
+		for (unsigned int slot = 0; slot < 4; slot++)
+			stateless_add(&seed, slot);
+		round_add(&seed, 0);
+		round_add(&seed, 8);
+		save(&seed, "stateless", i);
+	}
+}
+
+/* A ring that lies in two memories, and what is known of them goes. */
+static void crossings_save(void)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		struct seed seed = {0};
+		unsigned int queue = i / 2;
+
+		set_up(&seed, &(struct setting){.features = VERSION_1 | PLATFORM |
+		                                            (i & 1 ? PACKED | EVENT_IDX : 0),
+		                                .iommu = true,
+		                                .crosses = 1u << queue});
+		session_add(&seed, 1);
+		cbc_add(&seed, queue, 0, 0);
+		cbc_add(&seed, queue, 1, 0);
+		round_add(&seed, 0);
+		known_add(&seed, IOTLB, 0);
+		seed_u8(&seed, 8); /* what is at guest addresses of the first memory goes */
+		seed_u16(&seed, 0);
+		cbc_add(&seed, queue, 2, 0);
+		round_add(&seed, 0);
+		known_add(&seed, IOTLB, 0);
+		seed_u8(&seed, 0);
+		seed_u16(&seed, 0);
+		round_add(&seed, 0);
+		save(&seed, "crossing", i);
+	}
+}
+
+static void neighbours_save(void)
+{
+	for (unsigned int i = 0; i < 8; i++) {
+		struct seed seed = {0};
+
+		set_up(&seed, &(struct setting){.how = NEIGHBOUR | (i & 1 ? DEADLINE : 0) |
+		                                       (i & 2 ? LIMITED : 0),
+		                                .features = VERSION_1 | EVENT_IDX});
+		session_add(&seed, 1);
+		/* All but nothing fits into the first resource, which keeps it for a while. */
+		resources_add(&seed, i & 4 ? 0x03 : 0x60);
+		for (unsigned int n = 0; n < 12; n++) {
+			cbc_add(&seed, n & 1, n % 4, n & 2 ? ELSEWHERE : 0);
+			round_add(&seed, n & 3);
+		}
+		known_add(&seed, GET_VRING_BASE, 0);
+		round_add(&seed, 1);
+		resources_add(&seed, 0x60);
+		round_add(&seed, 1);
+		round_add(&seed, 1);
+		save(&seed, "neighbour", i);
+	}
+}
+
+static void others_save(void)
+{
+	struct seed seed = {0};
+
+	set_up(&seed, &(struct setting){.how = LIMITED, .features = VERSION_1});
+	session_add(&seed, 1);
+	for (unsigned int i = 0; i < 4; i++)
+		cbc_add(&seed, i & 1, i, 0);
+	round_add(&seed, 0);
+	round_add(&seed, 0);
+	seed_u8(&seed, OUTSIDE);
+	seed_u8(&seed, LIMITS);
+	cbc_add(&seed, 0, 0, 0);
+	round_add(&seed, 0);
+	save(&seed, "limited", 0);
+
+	seed.size = 0;
+	set_up(&seed, &(struct setting){.features = VERSION_1});
+	for (unsigned int i = 0; i < 8; i++) {
+		known_add(&seed, ASK, i);
+		if (i == 7) {
+			seed_u16(&seed, 0);
+			seed_u8(&seed, 56);
+		}
+	}
+	seed_u8(&seed, OUTSIDE);
+	seed_u8(&seed, OFFLINE | 4);
+	known_add(&seed, SET_STATUS, 0);
+	seed_u8(&seed, 15);
+	known_add(&seed, RESET_DEVICE, 0);
+	save(&seed, "messages", 0);
 }
 
 void fuzz_seeds(void)
 {
-	/* What is agreed: indirect, event index, version 1, packed, in order, stateless. */
-	static const uint16_t features[] = {0x0700, 0x0400, 0x0000, 0x0f00, 0x1700, 0x3f3f};
-	struct virtio_crypto_op_data_req cbc = {
-		.header.opcode = VIRTIO_CRYPTO_CIPHER_ENCRYPT,
-		.header.flag = VIRTIO_CRYPTO_FLAG_SESSION_MODE,
-		.u.sym = {.u.cipher = {16, 64, 64, 0}, .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
-	struct virtio_crypto_op_ctrl_req destroy = {.header.opcode =
-	                                                    VIRTIO_CRYPTO_CIPHER_DESTROY_SESSION};
-	struct virtio_crypto_op_ctrl_req create = {
-		.header.opcode = VIRTIO_CRYPTO_CIPHER_CREATE_SESSION,
-		.u.sym = {.u.cipher = {VIRTIO_CRYPTO_CIPHER_AES_CBC, 16, 1, 0},
-	                  .op_type = VIRTIO_CRYPTO_SYM_OP_CIPHER}};
-	char name[32];
-
-	for (unsigned int i = 0; i < 8 * vc_array_size(features); i++) {
-		struct seed seed = {0};
-		unsigned int hold = i & 1, cut = i & 2, by_message = i & 4;
-
-		set_up(&seed, features[i / 8],
-		       (features[i / 8] >> 12 & 1) | (cut ? 2 : 0) | (by_message && hold ? 4 : 0));
-		if (by_message)
-			session_add(&seed);
-		else
-			chain_add(&seed, QUEUES - 1, 0, 0, &create, 88, 16);
-		seed_u8(&seed, ROUND);
-		seed_u8(&seed, RESOURCES);
-		seed_u8(&seed, hold ? 0x21 : 0x60);
-		chain_add(&seed, 0, 0, LIVE, &cbc, 152, 64);
-		chain_add(&seed, 0, 1, LIVE | 1, &cbc, 152, 64);
-		chain_add(&seed, 1, 2, LIVE | 3, &cbc, 152, 64);
-		seed_u8(&seed, ROUND);
-		chain_add(&seed, QUEUES - 1, 3, LIVE, &destroy, 72, 1);
-		seed_u8(&seed, ROUND);
-		if (cut) {
-			seed_u8(&seed, CUT);
-			seed_u8(&seed, 0xf1);
-		} else {
-			seed_u8(&seed, KNOWN);
-			seed_u8(&seed, 30); /* REM_MEM_REG of the second */
-		}
-		seed_u8(&seed, ROUND);
-		seed_u8(&seed, ROUND);
-		snprintf(name, sizeof(name), "device-%u", i);
-		seed_save(name, seed.bytes, seed.size);
-	}
+	devices_save();
+	deadlines_save();
+	extensions_save();
+	crossings_save();
+	neighbours_save();
+	others_save();
 }
