@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "change.h"
+#include "engine_neighbour.h"
 #include "engined/engined.h"
 #include "fake_device.h"
 #include "fuzz.h"
@@ -20,6 +21,10 @@
 #define CHANNELS 2
 #define SLOTS 4
 #define CLIENTS 2
+/* Rounds in which a device that does well answers all. */
+#define PATIENCE 64
+/* The first byte of an input, as bits. */
+#define NEIGHBOUR 1u
 
 static struct engined e;
 static char directory[] = "/tmp/vcf-engine-XXXXXX";
@@ -31,6 +36,7 @@ static struct {
 	size_t size;
 } app[CLIENTS];
 static int control;
+static bool device_well; /* so far */
 
 static void directory_remove(void)
 {
@@ -60,7 +66,7 @@ static void prepare(void)
 	e.config.session_cache.max = 2;
 }
 
-static void begin(void)
+static void begin(uint8_t how)
 {
 	char path[128];
 
@@ -81,6 +87,9 @@ static void begin(void)
 		app[i].region = NULL;
 		fuzz_check(app[i].socket >= 0);
 	}
+	device_well = true;
+	if (how & NEIGHBOUR)
+		neighbour_begin(&e);
 }
 
 static void app_close(unsigned int i)
@@ -90,11 +99,61 @@ static void app_close(unsigned int i)
 	app[i].socket = -1;
 }
 
+/* ---- the daemon's side, as loop.c has it ---- */
+
+/* What may change is what the daemon has mapped itself: rings, slots and the first buffer, but not
+ * those of the neighbour. */
+static void memory_name(void)
+{
+	change_forget();
+	for (const struct client *client = e.clients; client; client = client->next)
+		if (client->region.base && strcmp(client->name, NEIGHBOUR_NAME) != 0)
+			change_memory(client->region.base,
+			              client->region.layout.buffer_offset + 4096);
+}
+
+/* At once, not when its timer says so. */
+static void device_again(void)
+{
+	evloop_remove(e.device.timer);
+	e.device.timer = NULL;
+	device_try_open(&e);
+}
+
+static void daemon_round(void)
+{
+	memory_name();
+	device_poll(&e);
+	session_poll(&e);
+	look_take(&e);
+	device_flush(&e);
+	wake_flush(e.wake);
+	change_forget();
+	if (device_check(&e))
+		device_again();
+	if (e.dying)
+		client_reap(&e);
+}
+
+/* The device does well again: nobody waits for ever. */
+static void settle(void)
+{
+	fake_device_set(0);
+	for (unsigned int i = 0; i < 4 || !neighbour_idle(device_well); i++) {
+		fuzz_check(i < PATIENCE);
+		if (!e.device.handle)
+			device_again();
+		daemon_round();
+	}
+}
+
 /* In the order of the daemon's main.c. */
 static void end(void)
 {
 	changes_end();
+	settle();
 	close(control);
+	neighbour_end();
 	for (unsigned int i = 0; i < CLIENTS; i++) {
 		app_close(i);
 		if (app[i].region)
@@ -111,37 +170,6 @@ static void end(void)
 	request_pool_free(&e);
 	evloop_destroy(e.loop);
 	e = (struct engined){.config = e.config, .wake = e.wake};
-}
-
-/* ---- the daemon's side, as loop.c has it ---- */
-
-/* What may change is what the daemon has mapped itself: rings, slots and the first buffer. */
-static void memory_name(void)
-{
-	change_forget();
-	for (const struct client *client = e.clients; client; client = client->next)
-		if (client->region.base)
-			change_memory(client->region.base,
-			              client->region.layout.buffer_offset + 4096);
-}
-
-static void daemon_round(void)
-{
-	memory_name();
-	device_poll(&e);
-	session_poll(&e);
-	look_take(&e);
-	device_flush(&e);
-	wake_flush(e.wake);
-	change_forget();
-	if (device_check(&e)) {
-		/* At once, not when its timer says so. */
-		evloop_remove(e.device.timer);
-		e.device.timer = NULL;
-		device_try_open(&e);
-	}
-	if (e.dying)
-		client_reap(&e);
 }
 
 /* ---- the applications' ---- */
@@ -282,12 +310,18 @@ static void control_line(struct input *in)
 		;
 }
 
+static void device_set(uint8_t how)
+{
+	device_well &= !how;
+	fake_device_set(how);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
 
 	prepare();
-	begin();
+	begin(input_u8(&in));
 	while (in.left) {
 		uint8_t op = input_u8(&in);
 		unsigned int i = op / 16 % CLIENTS;
@@ -310,7 +344,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			submit(i, &in);
 			break;
 		case 6:
-			fake_device_set(input_u8(&in));
+			device_set(input_u8(&in));
 			break;
 		case 7:
 			control_line(&in);
@@ -323,12 +357,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		default:
 			daemon_round();
+			neighbour_go_on(device_well);
 			break;
 		}
 	}
-	fake_device_set(0);
-	for (unsigned int i = 0; i < 4; i++)
-		daemon_round();
 	end();
 	return 0;
 }
@@ -337,8 +369,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 enum { HELLO, WAKERS, SCRIBBLE = 3, SUBMIT, DEVICE = 6, LINE, CHANGES, ROUND };
 
-static void hello_add(struct seed *seed)
+static void hello_add(struct seed *seed, unsigned int how)
 {
+	seed_u8(seed, how);
 	seed_u8(seed, HELLO);
 	seed_u8(seed, CHANNELS);
 	seed_u8(seed, SLOTS);
@@ -414,7 +447,7 @@ static void service_save(unsigned int i, unsigned int variant)
 
 	slot.length = (uint32_t)sizeof(s->params) + s->params.key_len + s->params.auth_key_len;
 	memcpy(blob, &s->params, sizeof(s->params));
-	hello_add(&seed);
+	hello_add(&seed, variant & 3 ? NEIGHBOUR : 0);
 	if (variant & 1) {
 		seed_u8(&seed, WAKERS);
 		seed_u8(&seed, 2);
@@ -463,7 +496,7 @@ void fuzz_seeds(void)
 
 	for (unsigned int i = 0; i < 8 * vc_array_size(services); i++)
 		service_save(i / 8, i % 8);
-	hello_add(&seed);
+	hello_add(&seed, 0);
 	for (size_t i = 0; i < vc_array_size(lines); i++)
 		line_add(&seed, lines[i]);
 	seed_save("control", seed.bytes, seed.size);
