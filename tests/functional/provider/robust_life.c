@@ -240,9 +240,7 @@ static bool silence_of(const char *variable, bool one(void))
 	unsigned int begin, end, slow = 0, all = 0, cpu = cpu_ms();
 	int pid = daemon_pid(variable);
 
-	for (unsigned int i = 0; i < 20; i++)
-		CHECK(one());
-	CHECK(provider_count("vcrypto-offloaded") > 0 && !kill(pid, SIGSTOP));
+	CHECK(offloads_again(one) && !kill(pid, SIGSTOP));
 	begin = now_ms();
 	while ((end = now_ms()) - begin < 4000) {
 		bool ok = one();
