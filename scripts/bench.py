@@ -405,6 +405,9 @@ def main():
     parser.add_argument("--only", default=ROWS,
                         help="which rows, comma-separated (default: all)")
     options = parser.parse_args()
+    unknown = sorted(set(options.only.split(",")) - set(ROWS.split(",")))
+    if unknown:
+        parser.error(f"--only: there is no {', '.join(unknown)}; there are {ROWS}")
     build = pathlib.Path(options.build).resolve()
     os.environ["VCRYPTO_BUILD"] = str(build)
     import vctest  # reads $VCRYPTO_BUILD  # pylint: disable=import-outside-toplevel
