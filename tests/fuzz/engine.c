@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vcrypto-engined and a hostile application: messages on its socket, and a region that the
- * application writes to as it likes, also while the daemon reads (change.h). There may be one beside
- * it that behaves well (engine_neighbour.c). The device below is fake_device.c. And the control
- * socket, with what is hardly hostile but may be broken.
+ * application writes to as it likes, also while the daemon reads (change.h). There may be one
+ * beside it that behaves well (engine_neighbour.c). The device below is fake_device.c. And the
+ * control socket, with what is hardly hostile but may be broken.
  */
 #include <errno.h>
 #include <stdlib.h>
