@@ -82,6 +82,20 @@ static void known_add(struct seed *seed, unsigned int what, unsigned int argumen
 	seed_u8(seed, known(what, argument));
 }
 
+/* From the beginning of a memory; how: see iotlb_message(). */
+static void iotlb_add(struct seed *seed, unsigned int how)
+{
+	known_add(seed, IOTLB, 0);
+	seed_u8(seed, how);
+	seed_u16(seed, 0);
+}
+
+static void outside_add(struct seed *seed, unsigned int how)
+{
+	seed_u8(seed, OUTSIDE);
+	seed_u8(seed, how);
+}
+
 /* The queue is the byte modulo QUEUES, whatever bits it has. */
 static unsigned int queue_byte(unsigned int index, unsigned int bits)
 {
@@ -104,9 +118,7 @@ static void set_up(struct seed *seed, const struct setting *setting)
 	}
 	/* All of both memories, by both kinds of addresses. */
 	for (unsigned int i = 0; setting->iommu && i < 4; i++) {
-		known_add(seed, IOTLB, 0);
-		seed_u8(seed, i);
-		seed_u16(seed, 0);
+		iotlb_add(seed, i);
 	}
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		known_add(seed, QUEUE, 0);
@@ -258,8 +270,7 @@ static void devices_save(void)
 		          sizeof(destroy));
 		round_add(&seed, 0);
 		if (cut) {
-			seed_u8(&seed, OUTSIDE);
-			seed_u8(&seed, 0xf4 | CUT_ALL);
+			outside_add(&seed, 0xf4 | CUT_ALL);
 		} else {
 			known_add(&seed, REM_MEM_REG, 1);
 		}
@@ -369,14 +380,10 @@ static void crossings_save(void)
 		cbc_add(&seed, queue, 0, 0);
 		cbc_add(&seed, queue, 1, 0);
 		round_add(&seed, 0);
-		known_add(&seed, IOTLB, 0);
-		seed_u8(&seed, 8); /* what is at guest addresses of the first memory goes */
-		seed_u16(&seed, 0);
+		iotlb_add(&seed, 8); /* what is at guest addresses of the first memory goes */
 		cbc_add(&seed, queue, 2, 0);
 		round_add(&seed, 0);
-		known_add(&seed, IOTLB, 0);
-		seed_u8(&seed, 0);
-		seed_u16(&seed, 0);
+		iotlb_add(&seed, 0);
 		round_add(&seed, 0);
 		save(&seed, "crossing", i);
 	}
@@ -416,8 +423,7 @@ static void others_save(void)
 		cbc_add(&seed, i & 1, i, 0);
 	round_add(&seed, 0);
 	round_add(&seed, 0);
-	seed_u8(&seed, OUTSIDE);
-	seed_u8(&seed, LIMITS);
+	outside_add(&seed, LIMITS);
 	cbc_add(&seed, 0, 0, 0);
 	round_add(&seed, 0);
 	save(&seed, "limited", 0);
@@ -431,8 +437,7 @@ static void others_save(void)
 			seed_u8(&seed, 56);
 		}
 	}
-	seed_u8(&seed, OUTSIDE);
-	seed_u8(&seed, OFFLINE | 4);
+	outside_add(&seed, OFFLINE | 4);
 	known_add(&seed, SET_STATUS, 0);
 	seed_u8(&seed, 15);
 	known_add(&seed, RESET_DEVICE, 0);

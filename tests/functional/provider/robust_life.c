@@ -30,7 +30,8 @@
 
 static int all_well;
 
-/* However long the daemon may take to answer, on a machine without a free CPU. */
+/* Until one is offloaded, however long the daemon may take to answer, on a machine without a free
+ * CPU. */
 static bool offloads_again(bool one(void))
 {
 	uint64_t before = provider_count("vcrypto-offloaded");
