@@ -36,7 +36,7 @@
 /* Requests that go side by side through lanes. */
 #define QOS_COMPANY 16u
 /* Of the active flow with the least weight. */
-#define QOS_QUANTUM_NS 4000u
+#define QOS_QUANTUM_NS 8000u
 /* Work of one round; and while there are light flows. */
 #define QOS_ROUND_NS 20000u
 #define QOS_SHORT_NS 2000u

@@ -18,6 +18,10 @@
 #include "host/worker.h"
 
 #define WORKER_CONTROL_BURST 8u
+/* Requests after which no other queue has its turn in a round: so what is taken in one is still in
+ * the second cache when it is worked on and given back, and what is done is not kept from its
+ * driver for longer than these take. */
+#define WORKER_ROUND 512u
 /* Places of the slab that stand in for those that a resource does not give back. */
 #define WORKER_SPARE (WORKER_SLAB / 2)
 #define WORKER_PLACES (WORKER_SLAB + WORKER_SPARE)

@@ -128,6 +128,14 @@ static struct host_queue *queue_at(const struct worker *worker, unsigned int i)
 	return worker->queue[at < worker->queue_count ? at : at - worker->queue_count];
 }
 
+/* Queue i was the first to be left out of the round: it is the first of the next one. */
+static void left_out(struct worker *worker, unsigned int i)
+{
+	if (i < worker->queue_count)
+		worker->first_queue =
+			(worker->first_queue + i + worker->queue_count - 1) % worker->queue_count;
+}
+
 /* Queues of devices that do not wait; those of which it is known then have to. */
 static unsigned int light_take(struct worker *worker)
 {
@@ -145,10 +153,7 @@ static unsigned int light_take(struct worker *worker)
 		else
 			qos_wait(qos, flow);
 	}
-	/* Who was left out is next. */
-	if (i < worker->queue_count)
-		worker->first_queue =
-			(worker->first_queue + i + worker->queue_count - 1) % worker->queue_count;
+	left_out(worker, i);
 	return taken;
 }
 
@@ -166,13 +171,13 @@ static unsigned int metered_take(struct worker *worker)
 	return taken;
 }
 
-/* Every queue, whatever it has. */
+/* Every queue, or as many as there is work of a round in, whatever each has. */
 static unsigned int plain_take(struct worker *worker)
 {
 	struct qos *qos = &worker->qos;
-	unsigned int taken = 0;
+	unsigned int taken = 0, i;
 
-	for (unsigned int i = 0; i < worker->queue_count; i++) {
+	for (i = 0; i < worker->queue_count && taken < WORKER_ROUND; i++) {
 		struct host_queue *queue = queue_at(worker, i);
 		struct qos_flow *flow = &queue->share->flow;
 		unsigned int n;
@@ -191,6 +196,7 @@ static unsigned int plain_take(struct worker *worker)
 		}
 		taken += n;
 	}
+	left_out(worker, i);
 	if (vc_unlikely(qos->second))
 		qos_contend(qos, clock_ticks());
 	return taken;

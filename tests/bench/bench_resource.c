@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a resource does by itself: bench_resource [--cpu N] [--seconds S] [--type T] [--only NAME]
- * [--ns].
+ * [--buffers N] [--ns].
  *
  * One instance in one pinned thread, as a worker would use it, without rings or guests: the upper
  * bound of what vcrypto-host can do with it. Prints a table of algorithm, size and burst: gigabits
  * a second, or nanoseconds for each operation; the best of some slices, as others share the
  * machine. A resource that works in the caller's thread is measured by that thread's CPU time, so
  * that others on the CPU do not show; one with threads of its own (not pinned) by the clock.
+ *
+ * A burst works on the same buffers again and again, which are then in the nearest caches. With
+ * --buffers requests go round N of them, as those of a guest do that has as many in flight.
  */
 #include <getopt.h>
 #include <openssl/encoder.h>
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/util.h"
@@ -23,6 +27,9 @@
 
 #define MOST 128
 #define SLICES 10
+#define MOST_BYTES 16384
+#define APART 256 /* so much lies between two buffers */
+#define HUGE_PAGE (2U << 20)
 
 struct work {
 	const char *name;
@@ -107,7 +114,9 @@ struct bench {
 	struct resource_instance *instance;
 	struct vc_request *reqs;
 	uint8_t *memory;
-	double seconds; /* of a slice */
+	unsigned int buffers; /* 0: one for each request of the burst */
+	unsigned int turn;    /* the next one of them */
+	double seconds;       /* of a slice */
 	const char *only;
 	bool ns;
 };
@@ -120,6 +129,14 @@ static uint64_t bench_now(const struct bench *b)
 		return clock_now_ns();
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void next_buffers(struct bench *b, struct vc_request **reqs, unsigned int n, uint32_t size)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		reqs[i]->src = reqs[i]->dst = b->memory + (size_t)b->turn * (size + APART);
+		b->turn = b->turn + 1 < b->buffers ? b->turn + 1 : 0;
+	}
 }
 
 /* Keep burst requests in flight for the time; returns operations a second. */
@@ -137,7 +154,7 @@ static double run(struct bench *b, void *handle, const struct work *w, uint32_t 
 		memset(req, 0, sizeof(*req));
 		req->handle = handle;
 		req->kind = w->kind;
-		req->src = req->dst = b->memory + (size_t)i * (size + 256);
+		req->src = req->dst = b->memory + (size_t)i * (size + APART);
 		req->tag = req->tag_buffer;
 		req->tag_len = w->params.tag_len;
 		req->length = req->cipher_len = req->hash_len = req->dst_len = size;
@@ -151,6 +168,8 @@ static double run(struct bench *b, void *handle, const struct work *w, uint32_t 
 		unsigned int n = 0;
 
 		if (more && idle_count) {
+			if (b->buffers)
+				next_buffers(b, idle, idle_count, size);
 			n = ops->submit(b->instance, idle, idle_count);
 			idle_count -= n;
 			memmove(idle, idle + n, idle_count * sizeof(struct vc_request *));
@@ -242,12 +261,28 @@ static void rsa(struct bench *b, unsigned int bits)
 	EVP_PKEY_free(pkey);
 }
 
+/* In huge pages where the system has some, as a guest's memory is. */
+static uint8_t *buffers_create(unsigned int n)
+{
+	size_t size = vc_round_up((size_t)n * (MOST_BYTES + APART), HUGE_PAGE);
+	uint8_t *memory = aligned_alloc(HUGE_PAGE, size);
+
+	if (memory) {
+		(void)madvise(memory, size, MADV_HUGEPAGE);
+		memset(memory, 0, size);
+	}
+	return memory;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"cpu", required_argument, NULL, 'c'},  {"seconds", required_argument, NULL, 's'},
-		{"type", required_argument, NULL, 't'}, {"only", required_argument, NULL, 'o'},
-		{"ns", no_argument, NULL, 'n'},         {0}};
+	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'},
+	                                        {"seconds", required_argument, NULL, 's'},
+	                                        {"type", required_argument, NULL, 't'},
+	                                        {"only", required_argument, NULL, 'o'},
+	                                        {"ns", no_argument, NULL, 'n'},
+	                                        {"buffers", required_argument, NULL, 'b'},
+	                                        {0}};
 	struct resource_config config = {.name = "ipsec-mb"};
 	struct bench b = {.seconds = 0.1};
 	char *error = NULL;
@@ -264,12 +299,14 @@ int main(int argc, char **argv)
 			b.only = optarg;
 		else if (c == 'n')
 			b.ns = true;
+		else if (c == 'b')
+			b.buffers = (unsigned int)atoi(optarg);
 		else
 			return 2;
 	}
 	config.type = config.name;
 	b.reqs = aligned_alloc(VC_CACHE_LINE, MOST * sizeof(struct vc_request));
-	b.memory = calloc(MOST, 16384 + 256);
+	b.memory = buffers_create(vc_max(b.buffers, (unsigned int)MOST));
 	if (!b.reqs || !b.memory || resource_create(&config, &b.resource, &error) < 0) {
 		fprintf(stderr, "bench_resource: %s\n", error ? error : "no memory");
 		exit(1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Turns of the queues of one worker: what rubbish costs the one that sends it. The worker has no
- * thread here; its rounds are counted.
+ * Turns of the queues of one worker: who is next, and what rubbish costs the one that sends it. The
+ * worker has no thread here; its rounds are counted.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 #include "keys.h"
 #include "worker_fixture.h"
 
-#define QUEUES 2
+#define QUEUES (WORKER_ROUND / WORKER_BURST + 2)
 #define RING 256
 #define LENGTH 64u
 
@@ -137,11 +137,36 @@ static void sound_queues_share_equally(void **state)
 {
 	struct world *w = *state;
 
-	for (unsigned int i = 0; i < QUEUES; i++)
+	for (unsigned int i = 0; i < 2; i++)
 		send_many(w, i, true, 100);
 	rounds(w, 1);
 	assert_int_equal(came_back(w, 0), WORKER_BURST);
 	assert_int_equal(came_back(w, 1), WORKER_BURST);
+}
+
+static void a_round_ends_and_the_next_one_goes_on_from_there(void **state)
+{
+	struct world *w = *state;
+	unsigned int done[QUEUES], all = 0;
+
+	for (unsigned int i = 0; i < QUEUES; i++)
+		send_many(w, i, true, 2 * WORKER_BURST);
+	rounds(w, 1);
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		done[i] = came_back(w, i);
+		assert_true(!done[i] || done[i] == WORKER_BURST);
+		all += done[i];
+	}
+	assert_int_equal(all, WORKER_ROUND);
+	/* Who had nothing comes first now. */
+	rounds(w, 1);
+	for (unsigned int i = 0; i < QUEUES; i++) {
+		done[i] += came_back(w, i);
+		assert_true(done[i] >= WORKER_BURST);
+	}
+	rounds(w, 1);
+	for (unsigned int i = 0; i < QUEUES; i++)
+		assert_int_equal(done[i] + came_back(w, i), 2 * WORKER_BURST);
 }
 
 static void rubbish_takes_few_turns_and_all_comes_back(void **state)
@@ -248,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fair(sound_queues_share_equally),
+		fair(a_round_ends_and_the_next_one_goes_on_from_there),
 		fair(rubbish_takes_few_turns_and_all_comes_back),
 		fair(a_mistake_among_many_costs_nothing),
 		fair(who_does_well_again_is_forgiven),
