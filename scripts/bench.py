@@ -31,6 +31,8 @@ sys.path.insert(0, str(ROOT / "tests" / "functional"))
 
 SIZES = (64, 256, 1024, 2048, 4096, 16384)
 BULK_SIZES = (1024, 4096, 16384)
+# Those of which as many as are in flight do not fit into the second cache.
+DEEP_SIZES = (4096, 16384)
 # DPDK's vhost_crypto cannot do more in one request than this.
 PEER_SIZES = (64, 256, 1024, 2048)
 STATELESS_SIZES = (64, 1024, 4096)
@@ -38,8 +40,8 @@ DEVICES = 64
 DEPTH = 256
 RSA_DEPTH = 64
 IDLE_SECONDS = 10
-ROWS = ("stalls,cbc,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,qos,"
-        "hostile,failover,sched,pool,sessions,memory,idle,wake")
+ROWS = ("stalls,cbc,buffers,gcm,cbc_hmac_sha1,kicks,stateless,peer,rsa,cryptomb,openssl,devices,"
+        "crossing,qos,hostile,failover,sched,pool,sessions,memory,idle,wake")
 # For DPDK's default pool of 8192 buffers of 16 KiB, and for our own devices and regions.
 HOSTILE_SIZES = (1024, 16384)
 HUGE_PAGES = 640
@@ -114,6 +116,9 @@ class Bench:
         self.perf_program = vctest.program("vcrypto-perf")
         self.wake_program = os.path.join(vctest.BUILD, "tests/bench/bench-wake")
         self.stall_program = os.path.join(vctest.BUILD, "tests/bench/bench-stall")
+        self.crossing_program = os.path.join(vctest.BUILD, "tests/bench/bench-crossing")
+        self.crossings = []
+        self.resource_program = os.path.join(vctest.BUILD, "tests/bench/bench_resource")
         self.rounds = options.rounds
         self.seconds = options.seconds
         self.bare = BareMetal(huge, options.seconds)
@@ -152,6 +157,7 @@ class Bench:
     def host(self, name, algo, sizes):
         pairs = {size: [] for size in sizes}
         for _ in range(self.rounds):
+            self.cross()
             for size in sizes:
                 theirs = self.bare.gbit_per_s(algo, size)
                 ours = self.perf(algo, size)
@@ -162,6 +168,29 @@ class Bench:
 
     def cbc(self):
         self.host("cbc", "aes-128-cbc", SIZES)
+
+    def buffers(self):
+        """What memory costs whoever has as much of it in flight as our rows: bare metal with our
+        depth, and the library alone, going round as many buffers as 64 devices have."""
+        pairs = {size: [] for size in DEEP_SIZES}
+        library = []
+        for _ in range(self.rounds):
+            for size in DEEP_SIZES:
+                few = self.bare.gbit_per_s("aes-128-cbc", size)
+                if few:
+                    pairs[size].append((self.bare.gbit_per_s("aes-128-cbc", size, DEPTH), few))
+            library.append(tuple(1000 / self._library_ns(n) for n in (DEVICES * DEPTH, DEPTH)))
+        for size in DEEP_SIZES:
+            if pairs[size]:
+                self.add(f"bare.cbc.{size}", "Gbit/s", pairs[size],
+                         "bare metal with fewer in flight")
+        self.add(f"library.devices{DEVICES}", "Mop/s", library, "round the buffers of one device")
+
+    def _library_ns(self, buffers):
+        text = run([self.resource_program, "--cpu", str(HOST_CPU), "--only", "aes-128-cbc",
+                    "--size", "1024", "--burst", "64", "--buffers", str(buffers), "--ns",
+                    "--seconds", str(self.seconds)])
+        return float(text.split()[-1])
 
     def gcm(self):
         self.host("gcm", "aes-128-gcm", BULK_SIZES)
@@ -175,6 +204,19 @@ class Bench:
                 for _ in range(self.rounds)]
         self.add("machine.stalls", "1/s", [(row["per_s"], None) for row in rows], "")
         self.add("machine.stalled", "per cent", [(row["percent"], None) for row in rows], "")
+
+    def cross(self):
+        text = run([self.crossing_program, str(DRIVER_CPU), str(HOST_CPU)])
+        self.crossings.append(float(re.search(r"([\d.]+) ns a line", text)[1]))
+
+    def crossing(self):
+        """What a line between the two CPUs took in all rounds so far: a virtual machine may get
+        other cores, nearer or farther, at any time."""
+        if not self.crossings:
+            self.cross()
+        for name, value in (("", statistics.median(self.crossings)),
+                            (".least", min(self.crossings)), (".most", max(self.crossings))):
+            self.add(f"machine.crossing{name}", "ns", [(value, None)], "")
 
     def kicks(self):
         """Of all that was measured so far."""
@@ -198,6 +240,7 @@ class Bench:
             return
         pairs = {size: [] for size in PEER_SIZES}
         for _ in range(self.rounds):
+            self.cross()
             for size in PEER_SIZES:
                 # One at a time: its worker never sleeps.
                 with peer(self.peer_program, self.huge) as path:
@@ -218,6 +261,7 @@ class Bench:
             names = ["dev0", "engined-device", *(f"many{i}" for i in range(DEVICES - 2))]
             sockets = [os.path.join(stack.dir, f"{name}.sock") for name in names]
             for _ in range(self.rounds):
+                self.cross()
                 alone_mops = self.perf("aes-128-cbc", 1024)["ops_per_s"] / 1e6
                 one.append((self.perf("aes-128-cbc", 1024, sockets=sockets[:1])["ops_per_s"] / 1e6,
                             alone_mops))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a resource does by itself: bench_resource [--cpu N] [--seconds S] [--type T] [--only NAME]
- * [--buffers N] [--ns].
+ * [--size BYTES] [--burst N] [--buffers N] [--ns].
  *
  * One instance in one pinned thread, as a worker would use it, without rings or guests: the upper
  * bound of what vcrypto-host can do with it. Prints a table of algorithm, size and burst: gigabits
@@ -117,7 +117,8 @@ struct bench {
 	unsigned int buffers; /* 0: one for each request of the burst */
 	unsigned int turn;    /* the next one of them */
 	double seconds;       /* of a slice */
-	const char *only;
+	const char *only;     /* NULL: all algorithms; and with 0 all sizes and bursts */
+	unsigned int size, burst;
 	bool ns;
 };
 
@@ -203,6 +204,11 @@ static double best(struct bench *b, void *handle, const struct work *w, uint32_t
 	return most;
 }
 
+static bool wanted(unsigned int only, unsigned int value)
+{
+	return !only || only == value;
+}
+
 static void table(struct bench *b)
 {
 	static const uint32_t sizes[] = {64, 256, 1024, 4096, 16384};
@@ -210,7 +216,8 @@ static void table(struct bench *b)
 
 	printf("%-10s %-18s %6s", b->resource->name, b->ns ? "ns" : "Gbit/s", "bytes");
 	for (unsigned int i = 0; i < vc_array_size(bursts); i++)
-		printf("  burst %-3u", bursts[i]);
+		if (wanted(b->burst, bursts[i]))
+			printf("  burst %-3u", bursts[i]);
 	printf("\n");
 	for (unsigned int w = 0; w < vc_array_size(works); w++) {
 		void *handle;
@@ -220,8 +227,13 @@ static void table(struct bench *b)
 		if (b->resource->ops->realise(b->instance, &works[w].params, &handle) < 0)
 			continue;
 		for (unsigned int s = 0; s < vc_array_size(sizes); s++) {
+			if (!wanted(b->size, sizes[s]))
+				continue;
 			printf("%-10s %-18s %6u", b->resource->name, works[w].name, sizes[s]);
 			for (unsigned int i = 0; i < vc_array_size(bursts); i++) {
+				if (!wanted(b->burst, bursts[i]))
+					continue;
+
 				double ops = best(b, handle, &works[w], sizes[s], bursts[i]);
 
 				printf("  %9.2f", b->ns ? 1e9 / ops : ops * sizes[s] * 8 / 1e9);
@@ -281,6 +293,8 @@ int main(int argc, char **argv)
 	                                        {"type", required_argument, NULL, 't'},
 	                                        {"only", required_argument, NULL, 'o'},
 	                                        {"ns", no_argument, NULL, 'n'},
+	                                        {"size", required_argument, NULL, 'z'},
+	                                        {"burst", required_argument, NULL, 'u'},
 	                                        {"buffers", required_argument, NULL, 'b'},
 	                                        {0}};
 	struct resource_config config = {.name = "ipsec-mb"};
@@ -301,6 +315,10 @@ int main(int argc, char **argv)
 			b.ns = true;
 		else if (c == 'b')
 			b.buffers = (unsigned int)atoi(optarg);
+		else if (c == 'z')
+			b.size = (unsigned int)atoi(optarg);
+		else if (c == 'u')
+			b.burst = (unsigned int)atoi(optarg);
 		else
 			return 2;
 	}
