@@ -229,7 +229,8 @@ static mbx_status run_private(const struct lanes *lanes, int bits, struct mb_scr
 	status |= run_public(&check, bits, scratch);
 	for (unsigned int i = 0; i < lanes->count; i++)
 		if (memcmp(back[i], lanes->from[i], (size_t)bits / 8) != 0)
-			status = MBX_SET_STS(status, (int)i, MBX_STATUS_MISMATCH_PARAM_ERR);
+			/* The library's macro would shift into the sign. */
+			status |= (mbx_status)((uint32_t)MBX_STATUS_MISMATCH_PARAM_ERR << (4 * i));
 	return status;
 }
 
