@@ -213,6 +213,7 @@ static void test_pipelines_go_together(void **state)
 	unload(&l);
 	/* By the default policy: eight and more, where CBC encryption is worth it. */
 	assert_true(load(&l, "auto", "off"));
+	env.libctx = l.libctx;
 	assert_true(pipeline_cases[1].run(&env));
 	assert_true(soft_core.operations > 20 && soft_core.together == soft_core.operations);
 	unload(&l);
