@@ -16,6 +16,9 @@ from hostfixture import IV, PLAIN, SLOW_CONFIG, Driver
 from test_vhost_slow import Slow
 from vctest import check, contains, equal, wait_until
 
+# Size of the ring of slow requests: these must outlast several runs of vcryptoctl.
+LONG = 1024
+
 
 def test_device_comes_and_goes_while_others_work():
     with AdminHost() as host:
@@ -114,7 +117,7 @@ def test_driver_that_does_not_heed_it_is_cut_off():
 
 
 def test_drain_is_taken_back_before_it_is_over():
-    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=LONG) as slow:
         contains(host.must("drain", "device", "dev0"), "device dev0 is draining, requests in flight")
         slow.check_others_served()
         host.must("resume", "device", "dev0")
@@ -126,7 +129,7 @@ def test_drain_is_taken_back_before_it_is_over():
 
 
 def test_drain_that_takes_longer_than_one_waits():
-    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=LONG) as slow:
         done = host.vcryptoctl("--host", "drain", "device", "dev0", "--wait", "0")
         equal((done.returncode, done.stdout), (1, ""))
         contains(done.stderr, "still draining, with ")
@@ -137,7 +140,7 @@ def test_drain_that_takes_longer_than_one_waits():
 
 
 def test_device_in_use_is_removed_only_by_force():
-    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=LONG) as slow:
         host.refused(f'device "dev0" is used by process {os.getpid()} of user {os.getuid()}: '
                      "drain it first, or use --force", "remove", "device", "dev0")
         contains(host.must("remove", "device", "dev0", "--force"), "device dev0 is leaving")
@@ -157,7 +160,7 @@ def test_device_in_use_is_removed_only_by_force():
 
 
 def test_device_is_removed_while_it_drains():
-    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=256):
+    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=LONG):
         host.must("drain", "device", "dev0")
         equal(host.must("remove", "device", "dev0", "--force", "--wait", "30"),
               "  device dev0 is removed\n")
@@ -165,7 +168,7 @@ def test_device_is_removed_while_it_drains():
 
 
 def test_host_ends_while_devices_leave():
-    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with AdminHost(config=SLOW_CONFIG) as host, Slow(host, size=LONG) as slow:
         host.must("drain", "device", "dev1")
         host.must("remove", "device", "dev0", "--force")
         host.host.stop()

@@ -5,7 +5,6 @@ whatever may die: a client, the engine, the host, all of them in flight."""
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 
@@ -177,7 +176,7 @@ def lose_device(stack, *arguments):
     process = begin(stack, "lost", *arguments)
     try:
         kinds = int(process.stdout.readline())
-        stack.host.process.send_signal(signal.SIGSTOP)
+        stack.host.freeze()
         process.stdin.write("x")
         process.stdin.flush()
         wait_until(lambda: in_flight() >= kinds, 20, "all of them are in flight")
@@ -241,12 +240,12 @@ def test_engine_does_not_answer():
         process = begin(stack, "deadline")
         try:
             equal(process.stdout.readline(), "stop\n", "client")
-            stack.engined.process.send_signal(signal.SIGSTOP)
+            stack.engined.freeze()
             process.stdin.write("x")
             process.stdin.flush()
             answer = process.stdout.readline()
         finally:
-            stack.engined.process.send_signal(signal.SIGCONT)
+            stack.engined.thaw()
         equal(answer, "go on\n", "client")
         process.stdin.write("x")
         process.stdin.flush()

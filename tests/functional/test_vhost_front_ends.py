@@ -3,7 +3,6 @@
 """Front ends of vcrypto-host come and go, hear of changes, and are connected to (mode: client)."""
 
 import os
-import signal
 import socket
 import struct
 import time
@@ -46,10 +45,10 @@ def test_a_front_end_may_come_back_before_its_end_was_heard_of():
     with Host() as host:
         first = fe.FrontEnd(host.path)
         first.ask_u64(fe.GET_FEATURES)
-        host.host.process.send_signal(signal.SIGSTOP)
+        host.host.freeze()
         second = fe.FrontEnd(host.path)  # the host hears of this first
         first.close()
-        host.host.process.send_signal(signal.SIGCONT)
+        host.host.thaw()
         with second:
             check(second.ask_u64(fe.GET_FEATURES) & fe.F_VERSION_1, "no answer")
 

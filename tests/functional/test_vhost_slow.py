@@ -39,15 +39,15 @@ RSA_KEY = rsa_key()
 class Slow:
     """A device with requests in flight that take a second, and a driver on another."""
 
-    def __init__(self, host, driver=Driver, **options):
+    def __init__(self, host, driver=Driver, size=256):
         self.host = host
-        self.driver = driver(host.path, **options)
+        self.driver = driver(host.path, size=size)
         self.driver.check_works()
         self.front_end = self.driver.front_end
         self.status = []
         session = self.session()
         one = min(self.once(session) for _ in range(PROBES))
-        self.count = max(16, min(240, int(SECONDS / one)))
+        self.count = max(16, min(size - 16, int(SECONDS / one)))
         self.status = []
         self.load(session, self.count)
         wait_until(lambda: host.queue(0)["requests"] == 1 + PROBES + self.count,
@@ -126,7 +126,7 @@ class Slow:
 
 
 def test_queue_that_stops():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.ask(fe.GET_VRING_BASE, STATE(0, 0), flags=fe.VERSION)
         # What it says next is heard afterwards.
         slow.ask(fe.GET_FEATURES, flags=fe.VERSION)
@@ -140,7 +140,7 @@ def test_queue_that_stops():
 def test_queue_that_is_disabled_or_kicked_anew():
     for request, payload, kick in ((fe.SET_VRING_ENABLE, STATE(0, 0), False),
                                    (fe.SET_VRING_KICK, U64(0), True)):
-        with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+        with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
             slow.ask(request, payload, [slow.driver.data.kick_fd] if kick else ())
             slow.check_waits()
             slow.check_acknowledged(request)
@@ -149,7 +149,7 @@ def test_queue_that_is_disabled_or_kicked_anew():
 
 def test_refused_message_leaves_the_queue_running():
     """A kick descriptor that is none is found out when the queue is quiet."""
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.ask(fe.SET_VRING_KICK, U64(0), [slow.front_end.socket.fileno()])
         slow.check_waits()
         equal(struct.unpack("<Q", slow.front_end.recv(fe.SET_VRING_KICK))[0], 1, "answer")
@@ -159,7 +159,7 @@ def test_refused_message_leaves_the_queue_running():
 
 
 def test_other_call_descriptor_needs_no_wait():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         check(slow.front_end.tell(fe.SET_VRING_CALL, U64(0), [slow.driver.data.call_fd]), "taken")
         check(slow.left(), "it was answered when the slow ones were done")
         for _ in slow.status:
@@ -169,7 +169,7 @@ def test_other_call_descriptor_needs_no_wait():
 
 def test_device_that_is_reset():
     for request, payload in ((fe.RESET_DEVICE, b""), (fe.SET_STATUS, U64(0))):
-        with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+        with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
             slow.ask(request, payload)
             slow.check_waits()
             slow.check_acknowledged(request)
@@ -179,7 +179,7 @@ def test_device_that_is_reset():
 
 
 def test_table_without_the_rings():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow, \
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow, \
             fe.Memory(1 << 20, fe.GUEST_BASE + (2 << 32), fe.USER_BASE + (2 << 32)) as nothing:
         slow.ask(fe.SET_MEM_TABLE, STATE(1, 0) + nothing.region(), [nothing.fd])
         slow.check_waits()
@@ -192,7 +192,7 @@ def test_memory_behind_an_iommu():
         for request, payload, fds in (
                 (fe.IOTLB_MSG, everything, ()),
                 (fe.SET_MEM_TABLE, STATE(1, 0) + nothing.region(), [nothing.fd])):
-            with Host(config=SLOW_CONFIG) as host, Slow(host, IommuDriver, size=256) as slow:
+            with Host(config=SLOW_CONFIG) as host, Slow(host, IommuDriver) as slow:
                 # What is missed from now on is not asked for, and nobody else uses the connection.
                 slow.driver.iommu.socket.shutdown(socket.SHUT_RDWR)
                 slow.ask(request, payload, fds)
@@ -201,7 +201,7 @@ def test_memory_behind_an_iommu():
 
 
 def test_iommu_that_comes_late():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.ask(fe.SET_FEATURES, U64(slow.driver.features | fe.F_ACCESS_PLATFORM))
         slow.check_waits()
         slow.check_acknowledged(fe.SET_FEATURES)
@@ -210,7 +210,7 @@ def test_iommu_that_comes_late():
 
 def test_front_end_that_leaves():
     """The next one is heard when nothing of the last one is in flight."""
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.front_end.close()
         with fe.FrontEnd(host.path) as early:
             early.send(fe.GET_FEATURES)
@@ -226,7 +226,7 @@ def test_front_end_that_leaves():
 
 
 def test_front_end_that_leaves_while_its_message_waits():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.ask(fe.GET_VRING_BASE, STATE(0, 0), flags=fe.VERSION)
         time.sleep(0.01)
         slow.front_end.close()
@@ -238,7 +238,7 @@ def test_front_end_that_leaves_while_its_message_waits():
 
 
 def test_front_end_that_is_thrown_out():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.ask(fe.SET_VRING_NUM, STATE(99, 5), flags=fe.VERSION)
         check(slow.front_end.hung_up(), "disconnected")
         check(slow.left(), "it was told when the slow ones were done")
@@ -248,7 +248,7 @@ def test_front_end_that_is_thrown_out():
 
 
 def test_host_that_ends_meanwhile():
-    with Host(config=SLOW_CONFIG) as host, Slow(host, size=256) as slow:
+    with Host(config=SLOW_CONFIG) as host, Slow(host) as slow:
         slow.front_end.close()
         slow.check_others_served()
         host.host.stop()

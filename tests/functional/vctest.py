@@ -234,8 +234,17 @@ def control(path, command, timeout=10, **arguments):
     return answer["result"]
 
 
+def all_stopped(pid):
+    """Whether every thread of a process is stopped by a signal."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8", errors="replace") as stat:
+            if stat.read().rsplit(")", 1)[1].split()[0] != "T":
+                return False
+    return True
+
+
 class Daemon:
-    """One daemon of a stack: start, stop, kill, restart; pid; log."""
+    """One daemon of a stack: start, stop, kill, freeze, thaw, restart; pid; log."""
 
     def __init__(self, stack, name, config):
         self.stack = stack
@@ -303,6 +312,14 @@ class Daemon:
             self.process.wait()
             self.process = None
             self.killed = True
+
+    def freeze(self):
+        """SIGSTOP, and until it holds: threads run on until the kernel has told each of them."""
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: all_stopped(self.pid), what=f"{self.name} stands still")
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def restart(self):
         self.stop()
