@@ -172,17 +172,17 @@ class Bench:
     def buffers(self):
         """What memory costs whoever has as much of it in flight as our rows: bare metal with our
         depth, and the library alone, going round as many buffers as 64 devices have."""
-        pairs = {size: [] for size in DEEP_SIZES}
+        pairs = {(name, size): [] for name in ("cbc", "gcm") for size in DEEP_SIZES}
         library = []
         for _ in range(self.rounds):
-            for size in DEEP_SIZES:
-                few = self.bare.gbit_per_s("aes-128-cbc", size)
+            for (name, size), figures in pairs.items():
+                few = self.bare.gbit_per_s(f"aes-128-{name}", size)
                 if few:
-                    pairs[size].append((self.bare.gbit_per_s("aes-128-cbc", size, DEPTH), few))
+                    figures.append((self.bare.gbit_per_s(f"aes-128-{name}", size, DEPTH), few))
             library.append(tuple(1000 / self._library_ns(n) for n in (DEVICES * DEPTH, DEPTH)))
-        for size in DEEP_SIZES:
-            if pairs[size]:
-                self.add(f"bare.cbc.{size}", "Gbit/s", pairs[size],
+        for (name, size), figures in pairs.items():
+            if figures:
+                self.add(f"bare.{name}.{size}", "Gbit/s", figures,
                          "bare metal with fewer in flight")
         self.add(f"library.devices{DEVICES}", "Mop/s", library, "round the buffers of one device")
 
