@@ -116,7 +116,6 @@ class Bench:
         self.perf_program = vctest.program("vcrypto-perf")
         self.wake_program = os.path.join(vctest.BUILD, "tests/bench/bench-wake")
         self.stall_program = os.path.join(vctest.BUILD, "tests/bench/bench-stall")
-        self.crossing_program = os.path.join(vctest.BUILD, "tests/bench/bench-crossing")
         self.crossings = []
         self.resource_program = os.path.join(vctest.BUILD, "tests/bench/bench_resource")
         self.rounds = options.rounds
@@ -206,8 +205,9 @@ class Bench:
         self.add("machine.stalled", "per cent", [(row["percent"], None) for row in rows], "")
 
     def cross(self):
-        text = run([self.crossing_program, str(DRIVER_CPU), str(HOST_CPU)])
-        self.crossings.append(float(re.search(r"([\d.]+) ns a line", text)[1]))
+        text = run([self.perf_program, "--crossing", f"{DRIVER_CPU},{HOST_CPU}", "--seconds", "0.5",
+                    "--json"])
+        self.crossings.append(json.loads(text)[0]["wait_ns"])
 
     def crossing(self):
         """What a line between the two CPUs took in all rounds so far: a virtual machine may get

@@ -56,6 +56,26 @@ void report_sessions(struct report *report, const struct workload *w, unsigned i
 	fflush(stdout);
 }
 
+void report_crossing(struct report *report, int writer, int reader, const struct crossing_result *r)
+{
+	bool first = !report->lines++;
+
+	if (report->json) {
+		printf("%s\n  {\"writer_cpu\": %d, \"reader_cpu\": %d, \"wait_ns\": %.2f, "
+		       "\"wait_least_ns\": %.2f, \"wait_most_ns\": %.2f, \"together_ns\": %.2f, "
+		       "\"write_ns\": %.2f}",
+		       first ? "[" : ",", writer, reader, r->wait.median, r->wait.least,
+		       r->wait.most, r->together.median, r->write.median);
+		return;
+	}
+	if (first)
+		printf("%6s %6s %9s %9s %9s %11s %9s\n", "writer", "reader", "wait ns", "least",
+		       "most", "together ns", "write ns");
+	printf("%6d %6d %9.1f %9.1f %9.1f %11.1f %9.1f\n", writer, reader, r->wait.median,
+	       r->wait.least, r->wait.most, r->together.median, r->write.median);
+	fflush(stdout);
+}
+
 void report_end(const struct report *report)
 {
 	if (report->json && report->lines)

@@ -5,6 +5,7 @@
 #ifndef VC_PERF_REPORT_H
 #define VC_PERF_REPORT_H
 
+#include "perf/crossing.h"
 #include "perf/run.h"
 #include "perf/sessions.h"
 
@@ -19,6 +20,8 @@ void report_run(struct report *report, const struct run_load *load, const char *
                 const struct run_result *result);
 void report_sessions(struct report *report, const struct workload *workload, unsigned int depth,
                      const struct sessions_result *result);
+void report_crossing(struct report *report, int writer, int reader,
+                     const struct crossing_result *result);
 void report_end(const struct report *report);
 
 /* Sentences about what went wrong; true: nothing did. */

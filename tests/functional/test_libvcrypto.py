@@ -351,6 +351,35 @@ def test_perf_knows_its_ceiling():
         check(ceiling["gbit_per_s"] > 100, f"{ceiling['gbit_per_s']} Gbit/s")
 
 
+def test_perf_tells_how_far_cpus_are():
+    def crossing(*arguments):
+        return subprocess.run([vctest.program("vcrypto-perf"), "--crossing", *arguments], text=True,
+                              capture_output=True, timeout=120, check=False)
+
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise vctest.Skip("there is one CPU only")
+    writer, *readers = cpus[:3]
+    done = crossing(",".join(map(str, cpus[:3])), "--seconds", "0.2", "--json")
+    equal(done.returncode, 0, done.stderr)
+    rows = json.loads(done.stdout)
+    equal([(row["writer_cpu"], row["reader_cpu"]) for row in rows], [(writer, r) for r in readers])
+    for row in rows:
+        check(0 < row["wait_least_ns"] <= row["wait_ns"] <= row["wait_most_ns"], f"in order: {row}")
+        check(row["together_ns"] > 0 and row["write_ns"] > 0, f"{row}")
+    for arguments, status, words in (
+            ("0", 2, "two CPUs at least, such as 0,1"), ("0,1,0", 2, "from a CPU to itself"),
+            ("0,x", 2, '--crossing: "x" is not a number from 0 to 1023'), (",", 2, "nothing given"),
+            (f"{writer},1023", 1, "CPU 1023: not one that this program may run on"),
+            (f"1023,{writer}", 1, "CPU 1023: not one that this program may run on")):
+        done = crossing(arguments, "--seconds", "0.1")
+        equal((done.returncode, done.stdout), (status, ""), arguments)
+        contains(done.stderr, words)
+    done = crossing("0,1", "--algo", "sha256")
+    equal(done.returncode, 2, "status")
+    contains(done.stderr, "--crossing takes no --algo and no device")
+
+
 def test_perf_tells_what_it_has_when_interrupted():
     with vctest.Stack(engined=False) as stack:
         for number, arguments in ((signal.SIGINT, ["aes-128-cbc,rsa2048", "--size", "64,256"]),
