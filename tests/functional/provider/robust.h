@@ -32,6 +32,9 @@ bool pieces_prepare(void);
 bool piece_sync(void);
 /* Begin one in a job; it may be paused afterwards, or finished. */
 bool piece_start(struct piece *piece);
+/* One that is paused: what is done before it could pause, as where the application's CPU is taken
+ * away, is ended and begun again. */
+bool piece_start_paused(struct piece *piece);
 /* The descriptor to wait for; -1: it has none. */
 int piece_fd(const struct piece *piece);
 /* Go on once. */

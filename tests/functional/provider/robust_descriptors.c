@@ -228,7 +228,7 @@ bool one_epoll(char **arguments)
 	for (unsigned int i = 0; i < MANY; i++) {
 		struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
 
-		CHECK(piece_start(&pieces[i]) && pieces[i].paused);
+		CHECK(piece_start_paused(&pieces[i]));
 		CHECK(!epoll_ctl(epoll, EPOLL_CTL_ADD, piece_fd(&pieces[i]), &event));
 		paused++;
 	}
