@@ -21,11 +21,12 @@ def counts(stack, **least):
     """At least so many operations of each kind are offloaded meanwhile, and none falls back."""
     before = offloaded(stack)
     yield
-    after = offloaded(stack)
+    totals = stack.ctl("engined", "status")["totals"]
+    after, fallback = totals["offloaded"], totals["fallback"]
     for kind, number in least.items():
         check(after[kind] - before[kind] >= number,
-              f"{kind}: {after[kind] - before[kind]} offloaded, not {number}")
-    fallback = stack.ctl("engined", "status")["totals"]["fallback"]
+              f"{kind}: {after[kind] - before[kind]} offloaded, not {number}; clients: "
+              f"{totals['clients_ever']}, errors: {totals['errors']}, fallen back: {fallback}")
     equal(sum(fallback.values()), 0, f"fallen back ({fallback})")
 
 

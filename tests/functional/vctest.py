@@ -446,6 +446,7 @@ class Stack:
         foreign: the program is not of this build, and where the build is sanitized it must load
         the sanitizer first; its own leaks are not ours to judge.
         """
+        settings = self._patient(settings)
         lines = "".join(f"{key.replace('_', '-')} = {value}\n" for key, value in settings.items())
         return self._openssl_env(foreign, OPENSSL_CONFIG.format(module=provider_module(),
                                                                 dir=self.dir, settings=lines))
@@ -454,11 +455,19 @@ class Stack:
         """The same for programs that use the ENGINE; settings are its commands (min_size="0":
         "MIN_SIZE = 0"). algorithms: what it is the default for ("ALL", "RSA,EC"); None: nothing,
         it is then asked for by name."""
+        settings = self._patient(settings)
         lines = "".join(f"{key.upper()} = {value}\n" for key, value in settings.items())
         last = f"default_algorithms = {algorithms}" if algorithms else "init = 0"
         config = ENGINE_CONFIG.format(module=engine_module(), dir=self.dir, settings=lines,
                                       last=last)
         return {**self._openssl_env(foreign, config), "VCRYPTO_ENGINE": engine_module()}
+
+    @staticmethod
+    def _patient(settings):
+        """Sanitized, on a machine that does other things too, an answer may take longer than
+        applications wait for it."""
+        sanitized = os.environ.get("VCRYPTO_PRELOAD")
+        return {"deadline_ms": "20000", **settings} if sanitized else settings
 
     def _openssl_env(self, foreign, config):
         handle, path = tempfile.mkstemp(prefix="openssl-", suffix=".cnf", dir=self.dir)

@@ -22,7 +22,6 @@
 /* What we ask for; the daemon gives at most so much. */
 #define WANT_CHANNELS 32
 #define WANT_SLOTS 128
-#define WAKERS_TIMEOUT_MS 200
 
 static atomic_uint last_id;
 
@@ -321,7 +320,7 @@ static int wakers_exchange(struct connection *connection, const int *fds, unsign
 	                     MSG_NOSIGNAL);
 	if (size < 0)
 		return (int)size;
-	ret = wait_readable(connection->socket.fd, WAKERS_TIMEOUT_MS);
+	ret = wait_readable(connection->socket.fd, process_answer_ms());
 	if (ret)
 		return ret;
 	size = unix_recv_fds(connection->socket.fd, &answer, sizeof(answer), NULL, &nfds, 0);

@@ -264,6 +264,9 @@ struct thread *process_thread(struct process *process);
 struct connection *process_connection(struct process *process);
 unsigned int process_deadline_ms(void);
 unsigned int process_spin_us(void); /* 0: as it turns out best */
+/* How long the daemon may take to answer a message: it does so at once, and somebody may be waiting
+ * for it in an event loop. */
+unsigned int process_answer_ms(void);
 /* How long a probe may take (breaker.c). */
 uint64_t process_probe_ns(void);
 void process_count_fallback(struct process *process, struct connection *connection,

@@ -254,8 +254,7 @@ static void counters_tell(struct process *process, struct connection *connection
 	told->small = __atomic_exchange_n(&process->untold.small, 0, __ATOMIC_RELAXED);
 }
 
-/* The answer to HELLO comes at once, or somebody would wait for it in an event loop. */
-static unsigned int process_hello_ms(void)
+unsigned int process_answer_ms(void)
 {
 	return vc_max(process_deadline_ms() / 2, 1u);
 }
@@ -279,10 +278,10 @@ static int connection_renew(struct process *process)
 		return -ECONNREFUSED;
 	/* Who does not answer holds one thread up; the others need not wait for that again. */
 	if (process->backoff_ms > BACKOFF_MIN_MS)
-		atomic_store(&process->retry_ns, now + process_hello_ms() * 1000000ull);
+		atomic_store(&process->retry_ns, now + process_answer_ms() * 1000000ull);
 	ret = socket_path(path);
 	if (!ret)
-		ret = connection_open(process, path, process_hello_ms(), &connection);
+		ret = connection_open(process, path, process_answer_ms(), &connection);
 	if (ret) {
 		log_debug("%s: %s", path, strerror(-ret));
 		atomic_store(&process->retry_ns, clock_now_ns() + process->backoff_ms * 1000000ull);
